@@ -1,0 +1,126 @@
+//! The words spoken on a link, and its manners.
+//!
+//! Both ends greet with [`Hello`]. After that each side may have as many
+//! packets in flight towards the other as the other's `capacity` says, and
+//! gets room back by credit. Nothing is acknowledged twice: the outcome of a
+//! packet is its acknowledgement.
+
+use std::time::Duration;
+
+use crate::domain::Domain;
+use crate::packet::{Outcome, Packet, PacketId, Role};
+use crate::route::{DomainPattern, StaticRoute};
+
+mod credit;
+pub use credit::{Exhausted, Grant, Window};
+
+/// The first frame in both directions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub role: Role,
+    /// The node's name, unique in the installation.
+    pub node: String,
+    /// Changes with every start of the process.
+    pub epoch: u64,
+    /// Packets that the sender of this frame takes in flight.
+    pub capacity: u32,
+    pub version: String,
+}
+
+/// What a connection manager is to do with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Instruction {
+    /// xmpp-cm: deliver it to the foreign domain over XMPP, if that speaks it.
+    Reach,
+    /// xmpp-cm: find out whether the foreign domain speaks XMPP; deliver nothing.
+    Probe,
+    /// xmpp-cm: deliver it to the local user's home server.
+    Home,
+    /// sip-cm: send it to a known domain by the best static route, else `.*`.
+    Send,
+    /// sip-cm: send it to a domain that is being discovered; `.*` must be open.
+    Discover,
+    /// sip-cm: an inbound request that came in here is accepted as SIP; let it
+    /// go on to the local user.
+    Accept,
+}
+
+/// A packet handed to a connection manager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    pub packet: Packet,
+    /// Counts the attempts of one packet from 1.
+    pub number: u32,
+    pub instruction: Instruction,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptEnded {
+    pub outcome: Outcome,
+    pub number: u32,
+    /// Pattern of the static route that carried it.
+    pub route: Option<String>,
+}
+
+/// Traffic of a domain that passed a connection manager without the router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainUse {
+    pub domain: Domain,
+    pub hits: u64,
+    /// Seconds since the Unix epoch.
+    pub last_seen: u64,
+    /// Condition of the last failure, if the last word was one.
+    pub last_failure: Option<String>,
+}
+
+/// What every connection manager must know to decide at the edge. Small; sent
+/// whole on every change.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tables {
+    pub version: u64,
+    pub routes: Vec<StaticRoute>,
+    pub blocked: Vec<DomainPattern>,
+    pub pinned: Vec<Domain>,
+}
+
+/// From a connection manager to a router.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromCm {
+    Hello(Hello),
+    /// A packet enters. `accepted_in` names the discovery whose
+    /// [`Instruction::Accept`] lets it go on to the local user.
+    Submit {
+        packet: Packet,
+        accepted_in: Option<PacketId>,
+    },
+    Ended(AttemptEnded),
+    /// Room for this many more attempts.
+    Credit(u32),
+    Usage(Vec<DomainUse>),
+    /// Send no more attempts; the stream ends when all is answered, at the
+    /// latest after this time.
+    Leaving(Duration),
+}
+
+/// From a router to a connection manager.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromRouter {
+    Hello(Hello),
+    Attempt(Attempt),
+    /// The ending of a packet that this connection manager submitted.
+    Outcome(Outcome),
+    /// Room for this many more submitted packets.
+    Credit(u32),
+    Tables(Tables),
+    /// `domain` is (or is not) a known SIP domain, for the near cache, for as
+    /// long as the lease runs and no invalidation comes.
+    Verdict {
+        domain: Domain,
+        sip: bool,
+        lease: Duration,
+    },
+    /// Forget what was said about these domains; about all, if `None`.
+    Invalidate(Option<Vec<Domain>>),
+    Leaving(Duration),
+}

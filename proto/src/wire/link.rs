@@ -1,0 +1,250 @@
+//! Frames of a link on the wire.
+
+use std::time::Duration;
+
+use super::packet::{id_in, millis, role_in, role_out, twins};
+use super::{WireError, required, v1};
+use crate::domain::Domain;
+use crate::link::{
+    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, Tables,
+};
+use crate::route::{Credentials, Pattern, StaticRoute, Transport};
+
+impl From<FromCm> for v1::FromCm {
+    fn from(frame: FromCm) -> Self {
+        use v1::from_cm::Frame;
+        let frame = match frame {
+            FromCm::Hello(hello) => Frame::Hello(hello_out(hello)),
+            FromCm::Submit { packet, accepted_in } => Frame::Submit(v1::Submit {
+                packet: Some(packet.into()),
+                accepted_in: accepted_in.map(|id| id.0.to_vec()),
+            }),
+            FromCm::Ended(ended) => Frame::Ended(v1::AttemptEnded {
+                outcome: Some(ended.outcome.into()),
+                number: ended.number,
+                route: ended.route,
+            }),
+            FromCm::Credit(packets) => Frame::Credit(v1::Credit { packets }),
+            FromCm::Usage(domains) => {
+                Frame::Usage(v1::Usage { domains: domains.into_iter().map(use_out).collect() })
+            }
+            FromCm::Leaving(deadline) => {
+                Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
+            }
+        };
+        v1::FromCm { frame: Some(frame) }
+    }
+}
+
+impl TryFrom<v1::FromCm> for FromCm {
+    type Error = WireError;
+
+    fn try_from(frame: v1::FromCm) -> Result<Self, WireError> {
+        use v1::from_cm::Frame;
+        Ok(match required(frame.frame, "frame")? {
+            Frame::Hello(hello) => FromCm::Hello(hello_in(hello)?),
+            Frame::Submit(submit) => FromCm::Submit {
+                packet: required(submit.packet, "packet")?.try_into()?,
+                accepted_in: submit.accepted_in.as_deref().map(id_in).transpose()?,
+            },
+            Frame::Ended(ended) => FromCm::Ended(AttemptEnded {
+                outcome: required(ended.outcome, "outcome")?.try_into()?,
+                number: ended.number,
+                route: ended.route,
+            }),
+            Frame::Credit(credit) => FromCm::Credit(credit.packets),
+            Frame::Usage(usage) => {
+                FromCm::Usage(usage.domains.into_iter().map(use_in).collect::<Result<_, _>>()?)
+            }
+            Frame::Leaving(leaving) => {
+                FromCm::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
+            }
+        })
+    }
+}
+
+impl From<FromRouter> for v1::FromRouter {
+    fn from(frame: FromRouter) -> Self {
+        use v1::from_router::Frame;
+        let frame = match frame {
+            FromRouter::Hello(hello) => Frame::Hello(hello_out(hello)),
+            FromRouter::Attempt(attempt) => Frame::Attempt(v1::Attempt {
+                packet: Some(attempt.packet.into()),
+                number: attempt.number,
+                instruction: instruction_out(attempt.instruction).into(),
+            }),
+            FromRouter::Outcome(outcome) => Frame::Outcome(outcome.into()),
+            FromRouter::Credit(packets) => Frame::Credit(v1::Credit { packets }),
+            FromRouter::Tables(tables) => Frame::Tables(tables_out(tables)),
+            FromRouter::Verdict { domain, sip, lease } => Frame::Verdict(v1::Verdict {
+                domain: domain.as_str().to_owned(),
+                sip,
+                lease_s: lease.as_secs().try_into().unwrap_or(u32::MAX),
+            }),
+            FromRouter::Invalidate(domains) => Frame::Invalidate(v1::Invalidate {
+                all: domains.is_none(),
+                domains: names_out(domains.unwrap_or_default()),
+            }),
+            FromRouter::Leaving(deadline) => {
+                Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
+            }
+        };
+        v1::FromRouter { frame: Some(frame) }
+    }
+}
+
+impl TryFrom<v1::FromRouter> for FromRouter {
+    type Error = WireError;
+
+    fn try_from(frame: v1::FromRouter) -> Result<Self, WireError> {
+        use v1::from_router::Frame;
+        Ok(match required(frame.frame, "frame")? {
+            Frame::Hello(hello) => FromRouter::Hello(hello_in(hello)?),
+            Frame::Attempt(attempt) => FromRouter::Attempt(Attempt {
+                packet: required(attempt.packet, "packet")?.try_into()?,
+                number: attempt.number,
+                instruction: instruction_in(attempt.instruction)?,
+            }),
+            Frame::Outcome(outcome) => FromRouter::Outcome(outcome.try_into()?),
+            Frame::Credit(credit) => FromRouter::Credit(credit.packets),
+            Frame::Tables(tables) => FromRouter::Tables(tables_in(tables)?),
+            Frame::Verdict(verdict) => FromRouter::Verdict {
+                domain: domain_in(&verdict.domain)?,
+                sip: verdict.sip,
+                lease: Duration::from_secs(verdict.lease_s.into()),
+            },
+            Frame::Invalidate(v1::Invalidate { all: true, .. }) => FromRouter::Invalidate(None),
+            Frame::Invalidate(some) => FromRouter::Invalidate(Some(names_in(&some.domains)?)),
+            Frame::Leaving(leaving) => {
+                FromRouter::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
+            }
+        })
+    }
+}
+
+fn hello_out(hello: Hello) -> v1::Hello {
+    v1::Hello {
+        role: role_out(hello.role).into(),
+        node: hello.node,
+        epoch: hello.epoch,
+        capacity: hello.capacity,
+        version: hello.version,
+    }
+}
+
+fn hello_in(hello: v1::Hello) -> Result<Hello, WireError> {
+    Ok(Hello {
+        role: role_in(hello.role)?,
+        node: hello.node,
+        epoch: hello.epoch,
+        capacity: hello.capacity,
+        version: hello.version,
+    })
+}
+
+fn use_out(usage: DomainUse) -> v1::DomainUse {
+    v1::DomainUse {
+        domain: usage.domain.as_str().to_owned(),
+        hits: usage.hits,
+        last_seen_s: usage.last_seen,
+        last_failure: usage.last_failure,
+    }
+}
+
+fn use_in(usage: v1::DomainUse) -> Result<DomainUse, WireError> {
+    Ok(DomainUse {
+        domain: domain_in(&usage.domain)?,
+        hits: usage.hits,
+        last_seen: usage.last_seen_s,
+        last_failure: usage.last_failure,
+    })
+}
+
+fn tables_out(tables: Tables) -> v1::Tables {
+    v1::Tables {
+        version: tables.version,
+        routes: tables.routes.into_iter().map(v1::StaticRoute::from).collect(),
+        blocked: tables.blocked.iter().map(ToString::to_string).collect(),
+        pinned: names_out(tables.pinned),
+    }
+}
+
+fn tables_in(tables: v1::Tables) -> Result<Tables, WireError> {
+    let routes = tables.routes.into_iter().map(StaticRoute::try_from);
+    let blocked = tables.blocked.iter().map(|pattern| pattern.parse());
+    Ok(Tables {
+        version: tables.version,
+        routes: routes.collect::<Result<_, _>>()?,
+        blocked: blocked.collect::<Result<_, _>>().map_err(|_| WireError::Malformed("blocked"))?,
+        pinned: names_in(&tables.pinned)?,
+    })
+}
+
+impl From<StaticRoute> for v1::StaticRoute {
+    fn from(route: StaticRoute) -> Self {
+        v1::StaticRoute {
+            pattern: route.pattern.to_string(),
+            user: route.pattern.is_user(),
+            description: route.description,
+            next_hop: route.next_hop,
+            port: route.port.into(),
+            transport: transport_out(route.transport).into(),
+            priority: route.priority.into(),
+            weight: route.weight.into(),
+            allow_less_specific: route.allow_less_specific,
+            in_service: route.in_service,
+            blocked: route.blocked,
+            credentials: route.credentials.map(|credentials| v1::Credentials {
+                username: credentials.username,
+                password: credentials.password,
+            }),
+            version: route.version,
+            id: route.id,
+        }
+    }
+}
+
+impl TryFrom<v1::StaticRoute> for StaticRoute {
+    type Error = WireError;
+
+    fn try_from(route: v1::StaticRoute) -> Result<Self, WireError> {
+        let pattern = match route.user {
+            true => Pattern::user(&route.pattern),
+            false => Pattern::domain(&route.pattern),
+        };
+        Ok(StaticRoute {
+            id: route.id,
+            pattern: pattern.map_err(|_| WireError::Malformed("pattern"))?,
+            description: route.description,
+            next_hop: route.next_hop,
+            port: route.port.try_into().map_err(|_| WireError::Malformed("port"))?,
+            transport: transport_in(route.transport)?,
+            priority: route.priority.try_into().map_err(|_| WireError::Malformed("priority"))?,
+            weight: route.weight.try_into().map_err(|_| WireError::Malformed("weight"))?,
+            allow_less_specific: route.allow_less_specific,
+            in_service: route.in_service,
+            blocked: route.blocked,
+            credentials: route.credentials.map(|credentials| Credentials {
+                username: credentials.username,
+                password: credentials.password,
+            }),
+            version: route.version,
+        })
+    }
+}
+
+fn domain_in(name: &str) -> Result<Domain, WireError> {
+    Domain::parse(name).map_err(|_| WireError::Malformed("domain"))
+}
+
+fn names_in(names: &[String]) -> Result<Vec<Domain>, WireError> {
+    names.iter().map(|name| domain_in(name)).collect()
+}
+
+fn names_out(domains: Vec<Domain>) -> Vec<String> {
+    domains.iter().map(|domain| domain.as_str().to_owned()).collect()
+}
+
+twins!(Transport, Transport, transport_out, transport_in, "transport": Tcp, Udp, Tls);
+twins!(Instruction, Instruction, instruction_out, instruction_in, "instruction":
+    Reach, Probe, Home, Send, Discover, Accept);

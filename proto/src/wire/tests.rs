@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::*;
+use crate::address::Address;
+use crate::condition::Condition;
+use crate::domain::Domain;
+use crate::link::*;
+use crate::packet::*;
+use crate::route::*;
+
+fn packet() -> Packet {
+    let from = Address::from_jid("alice@corp.example/desk").expect("address");
+    let to = Address::from_jid("bob@unknown.example").expect("address");
+    Packet {
+        id: PacketId([7; 16]),
+        conversation: Conversation::between(&from, &to),
+        direction: Direction::Outbound,
+        from,
+        to,
+        body: Body::Message(Message {
+            id: Some("m1".into()),
+            thread: None,
+            chat: true,
+            subjects: vec![Text { lang: None, text: "tea".into() }],
+            bodies: vec![Text { lang: Some("de".into()), text: "Grüße".into() }],
+        }),
+        original: Original { protocol: Protocol::Xmpp, bytes: Bytes::from_static(b"<message/>") },
+        trace: TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 },
+        hops: vec![Hop {
+            node: "xmpp-cm-1".into(),
+            role: Role::XmppCm,
+            verdict: "received".into(),
+            at_us: 42,
+        }],
+        remaining: Duration::from_secs(30),
+        hops_left: MAX_HOPS,
+    }
+}
+
+fn over_the_wire_from_cm(frame: FromCm) -> Result<FromCm, WireError> {
+    let bytes = v1::FromCm::from(frame).encode_to_vec();
+    v1::FromCm::decode(bytes.as_slice()).expect("decodes").try_into()
+}
+
+fn over_the_wire_from_router(frame: FromRouter) -> Result<FromRouter, WireError> {
+    let bytes = v1::FromRouter::from(frame).encode_to_vec();
+    v1::FromRouter::decode(bytes.as_slice()).expect("decodes").try_into()
+}
+
+fn hello() -> Hello {
+    Hello {
+        role: Role::SipCm,
+        node: "sip-cm-1".into(),
+        epoch: 9,
+        capacity: 1000,
+        version: "0.1.0".into(),
+    }
+}
+
+#[test]
+fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
+    let failure = Failure::new(Condition::Gone(Some("sip:new@x.example".into())), Cause::Remote)
+        .with_text("moved")
+        .retry_after(Duration::from_secs(5));
+    let frames = [
+        FromCm::Hello(hello()),
+        FromCm::Submit { packet: packet(), accepted_in: Some(PacketId([3; 16])) },
+        FromCm::Ended(AttemptEnded {
+            outcome: Outcome::failed(PacketId([7; 16]), failure),
+            number: 2,
+            route: Some(".*".into()),
+        }),
+        FromCm::Ended(AttemptEnded {
+            outcome: Outcome::delivered(PacketId([7; 16]), Protocol::Sip, 202),
+            number: 1,
+            route: None,
+        }),
+        FromCm::Credit(17),
+        FromCm::Usage(vec![DomainUse {
+            domain: Domain::parse("unknown.example").expect("domain"),
+            hits: 3,
+            last_seen: 1_700_000_000,
+            last_failure: Some("item-not-found".into()),
+        }]),
+        FromCm::Leaving(Duration::from_secs(10)),
+    ];
+    for frame in frames {
+        assert_eq!(over_the_wire_from_cm(frame.clone()), Ok(frame));
+    }
+}
+
+#[test]
+fn every_frame_of_a_router_arrives_as_it_was_sent() {
+    let domain = Domain::parse("unknown.example").expect("domain");
+    let user_route = StaticRoute {
+        credentials: Some(Credentials { username: "u".into(), password: "p".into() }),
+        transport: Transport::Tls,
+        port: 5061,
+        ..StaticRoute::new(Pattern::user("4930*").expect("pattern"), "sbc.example")
+    };
+    let mut frames = vec![
+        FromRouter::Hello(hello()),
+        FromRouter::Outcome(Outcome::delivered(PacketId([7; 16]), Protocol::Xmpp, 200)),
+        FromRouter::Credit(4),
+        FromRouter::Tables(Tables {
+            version: 12,
+            routes: vec![StaticRoute::predefined(), user_route],
+            blocked: vec!["*.bad.example".parse().expect("pattern")],
+            pinned: vec![domain.clone()],
+        }),
+        FromRouter::Verdict { domain: domain.clone(), sip: true, lease: Duration::from_secs(60) },
+        FromRouter::Invalidate(Some(vec![domain])),
+        FromRouter::Invalidate(None),
+        FromRouter::Leaving(Duration::from_millis(1500)),
+    ];
+    let every = [
+        Instruction::Reach,
+        Instruction::Probe,
+        Instruction::Home,
+        Instruction::Send,
+        Instruction::Discover,
+        Instruction::Accept,
+    ];
+    for instruction in every {
+        let packet = packet();
+        frames.push(FromRouter::Attempt(Attempt { packet, number: 1, instruction }));
+    }
+    for frame in frames {
+        assert_eq!(over_the_wire_from_router(frame.clone()), Ok(frame));
+    }
+}
+
+#[test]
+fn a_frame_with_a_hole_names_the_missing_field() {
+    let empty = v1::FromCm { frame: None };
+    assert_eq!(FromCm::try_from(empty), Err(WireError::Missing("frame")));
+
+    let mut wire = v1::Packet::from(packet());
+    wire.id.pop();
+    assert_eq!(Packet::try_from(wire), Err(WireError::Malformed("id")));
+
+    let mut wire = v1::Packet::from(packet());
+    wire.direction = 99;
+    assert_eq!(Packet::try_from(wire), Err(WireError::Unknown("direction")));
+}
+
+#[test]
+fn neither_user_parts_nor_texts_show_in_debug_output() {
+    let shown = format!("{:?}", packet());
+    assert!(!shown.contains("alice") && !shown.contains("Grüße") && !shown.contains("tea"));
+    let shown = format!("{:?}", v1::Packet::from(packet()));
+    assert!(!shown.contains("alice") && !shown.contains("Grüße") && !shown.contains("tea"));
+}
