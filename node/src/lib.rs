@@ -1,1 +1,9 @@
-//! See ARCHITECTURE.md.
+//! The body every openfed service lives in: settings, logs and traces, metrics and health,
+//! shutdown, the link driver and the store. It knows no service in particular.
+
+pub mod http;
+pub mod metrics;
+pub mod process;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,147 @@
+//! A service's HTTP side: `/metrics`, `/healthz`, `/readyz`, and whatever routes it adds.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics;
+
+/// How a service feels. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    ready: AtomicBool,
+    reasons: Mutex<BTreeMap<&'static str, String>>,
+}
+
+impl Health {
+    /// Whether `/readyz` answers 200. A service starts as not ready.
+    pub fn set_ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Whether the service is ready.
+    pub fn is_ready(&self) -> bool {
+        self.shared.ready.load(Ordering::Relaxed)
+    }
+
+    /// `part` works badly, for `reason`; logged when that is news.
+    pub fn degrade(&self, part: &'static str, reason: impl Into<String>) {
+        let reason = reason.into();
+        let mut reasons = self.reasons();
+        if reasons.get(part) != Some(&reason) {
+            tracing::warn!(part, reason, "degraded");
+            reasons.insert(part, reason);
+        }
+    }
+
+    /// `part` works well again; logged when that is news.
+    pub fn recover(&self, part: &'static str) {
+        if self.reasons().remove(part).is_some() {
+            tracing::info!(part, "recovered");
+        }
+    }
+
+    /// What works badly, by part; empty when all is well.
+    pub fn problems(&self) -> BTreeMap<&'static str, String> {
+        self.reasons().clone()
+    }
+
+    fn reasons(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.shared.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running HTTP server.
+#[derive(Debug)]
+pub struct Http {
+    address: SocketAddr,
+    end: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Http {
+    /// Listens at `address` and serves `routes` beside the common ones.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at.
+    pub async fn start(address: SocketAddr, routes: Router, health: Health) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen at http {address}: {error}"))
+        })?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "listening for http");
+        let common = Router::new()
+            .route("/metrics", get(async || metrics_page()))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(health);
+        let end = CancellationToken::new();
+        let serve = axum::serve(listener, routes.merge(common))
+            .with_graceful_shutdown(end.clone().cancelled_owned());
+        let task = tokio::spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::warn!(%error, "the http server failed");
+            }
+        });
+        Ok(Self { address, end, task })
+    }
+
+    /// The address that is really listened at, also when the system chose the port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new connections; requests under way get half a second, endless ones are cut.
+    pub async fn close(mut self) {
+        self.end.cancel();
+        let grace = std::time::Duration::from_millis(500);
+        if tokio::time::timeout(grace, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn metrics_page() -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render()).into_response()
+}
+
+/// Always 200: a degraded service still works and must not be restarted for it.
+async fn healthz(State(health): State<Health>) -> Response {
+    let problems = health.problems();
+    let status = if problems.is_empty() { "ok" } else { "degraded" };
+    Json(json!({ "status": status, "problems": problems })).into_response()
+}
+
+async fn readyz(State(health): State<Health>) -> Response {
+    if health.is_ready() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The operator's settings: one TOML file for all processes, environment overrides
+//! `OPENFED__SECTION__KEY`, every fault reported at once.
+//!
+//! `deploy/openfed.toml` explains each key; a test holds it equal to the defaults here.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::Role;
+use toml::de::DeTable;
+use tracing_subscriber::filter::Targets;
+
+mod error;
+mod reader;
+mod sections;
+mod value;
+
+pub use error::{SettingsError, SettingsErrors};
+pub use value::{Cidr, HostPort, HttpUrl, Listen, StoreUrl};
+
+use reader::Reader;
+
+/// All settings; each process takes its part. `Default` has every key at its default, which
+/// lacks what only the operator knows: local domains and their home servers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// `[domains] local`: the domains whose users live on the operator's XMPP servers.
+    pub local: Vec<Domain>,
+    /// `[store] url`.
+    pub store: StoreUrl,
+    /// `[node]`.
+    pub node: Node,
+    /// `[router]`.
+    pub router: Router,
+    /// `[cm] routers`: each address that a name resolves to is one router replica.
+    pub routers: Vec<HttpUrl>,
+    /// `[sip]`.
+    pub sip: Sip,
+    /// `[xmpp]`.
+    pub xmpp: Xmpp,
+    /// `[discovery]`.
+    pub discovery: Discovery,
+    /// `[telemetry]`.
+    pub telemetry: Telemetry,
+}
+
+/// What a process is called and how it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// First part of [`Settings::node_name`]; default: the machine's name.
+    pub name: Option<String>,
+    /// Time that draining may take after the first signal to end.
+    pub drain: Duration,
+}
+
+/// Where `xcp-router` listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Router {
+    /// gRPC links of the connection managers.
+    pub link: SocketAddr,
+    /// Console, API, `/metrics`, `/healthz`, `/readyz`.
+    pub http: SocketAddr,
+}
+
+/// What `sip-cm` needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sip {
+    /// Where SIP is spoken.
+    pub listen: Vec<Listen>,
+    /// Sources that may send SIP; next hops in service are trusted, too.
+    pub trusted: Vec<Cidr>,
+    /// The address put into Via, Contact and Record-Route; default: the listening one.
+    pub advertise: Option<HostPort>,
+    /// Whether SIP between two local users is delivered to the home server.
+    pub intradomain: bool,
+    /// Metrics and health.
+    pub http: SocketAddr,
+    /// Certificates for `tls:` listeners and next hops.
+    pub tls: Tls,
+    /// DNS servers for next hops; empty: the system's.
+    pub resolver: Vec<SocketAddr>,
+}
+
+/// Certificate files (PEM).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Certificate chain and private key that we show.
+    pub identity: Option<Identity>,
+    /// Authorities trusted besides the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// A certificate chain with its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Chain, leaf first.
+    pub certificate: PathBuf,
+    /// PKCS #8, PKCS #1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// What `xmpp-cm` needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Xmpp {
+    /// Where servers connect to us (home servers and foreign ones).
+    pub listen: SocketAddr,
+    /// Whether foreign XMPP domains are tried and accepted.
+    pub federation: bool,
+    /// Metrics and health.
+    pub http: SocketAddr,
+    /// The operator's XMPP server of each local domain.
+    pub home: Vec<Home>,
+    /// The DNS responder for the home server's resolver.
+    pub dns: Option<DnsResponder>,
+    /// DNS servers for foreign domains; empty: the system's.
+    pub resolver: Vec<SocketAddr>,
+    /// Certificates of the streams.
+    pub tls: Tls,
+    /// Where the authority is kept under which certificates for the home link are minted.
+    pub tls_directory: PathBuf,
+}
+
+/// The home server of one local domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// One of `domains.local`.
+    pub domain: Domain,
+    /// Its server-to-server address.
+    pub address: HostPort,
+}
+
+/// A DNS responder that answers every name with one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DnsResponder {
+    /// UDP and TCP.
+    pub listen: SocketAddr,
+    /// The address of `xmpp-cm` as the home server reaches it.
+    pub answer: IpAddr,
+}
+
+/// How unknown domains are discovered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// Whether open federation needs a working XMPP federation beside it.
+    pub require_xmpp: bool,
+    /// Inbound SIP from a domain that speaks XMPP, too.
+    pub dual: Dual,
+    /// Budget of the XMPP attempt.
+    pub xmpp_attempt: Duration,
+    /// Whether an unreachable XMPP server lets SIP be tried.
+    pub fallback_on_timeout: bool,
+    /// New rows per second and node.
+    pub rate_per_node: u32,
+    /// New rows per second and source.
+    pub rate_per_source: u32,
+    /// Rows of the domain table; when full, nothing new is discovered.
+    pub table_cap: u64,
+}
+
+/// What becomes of inbound SIP from a domain that speaks XMPP, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dual {
+    /// Accepted.
+    Accept,
+    /// Refused.
+    Refuse,
+}
+
+/// Logs and traces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telemetry {
+    /// OTLP/gRPC collector; none: no traces leave the process.
+    pub otlp: Option<HttpUrl>,
+    /// Share of packets that are traced, 0–1; discoveries always are.
+    pub sample: f64,
+    /// Level, or a list such as `info,xcp_router=debug`.
+    pub log: Targets,
+    /// For people or for machines.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One readable line per event.
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// Reads `path` (none: only defaults), then the overrides among `env`.
+    ///
+    /// # Errors
+    /// Every fault found in both, with file, line and key.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsErrors> {
+        let text = match path {
+            Some(path) => fs::read_to_string(path)
+                .map_err(|error| SettingsErrors::unreadable(path, &error))?,
+            None => String::new(),
+        };
+        let reader = Reader::new(path, &text, env);
+        let (document, syntax) = DeTable::parse_recoverable(&text);
+        for error in &syntax {
+            reader.fault(error.span(), "", error.message());
+        }
+        // Values of a broken document would only repeat its fault.
+        let settings = syntax.is_empty().then(|| {
+            let settings = Self::read(&mut reader.root(document.get_ref()));
+            settings.check(&reader);
+            settings
+        });
+        let errors = reader.into_errors(syntax.is_empty());
+        settings.filter(|_| errors.is_empty()).ok_or(SettingsErrors(errors))
+    }
+
+    /// The node's name: unique in the installation as long as no two processes of one role share
+    /// a machine; those set `node.name`.
+    pub fn node_name(&self, role: Role) -> String {
+        let base = self.node.name.clone().unwrap_or_else(machine_name);
+        format!("{base}-{}", role.as_str())
+    }
+
+    /// The home server of a local domain.
+    pub fn home(&self, domain: &Domain) -> Option<&Home> {
+        self.xmpp.home.iter().find(|home| home.domain == *domain)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let empty = DeTable::new();
+        Self::read(&mut Reader::new(None, "", std::iter::empty()).root(&empty))
+    }
+}
+
+fn machine_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "openfed".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! The kinds of values that settings hold, each read from one text.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use openfed_proto::route::Transport;
+
+/// A TOML type that a [`Value`] is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Integer,
+    Float,
+    Boolean,
+    Other,
+}
+
+/// Something a key can hold. `parse` says in plain words what is wrong and never repeats a secret.
+pub(super) trait Value: Sized {
+    const KIND: Kind;
+    const EXPECTED: &'static str;
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+macro_rules! plain {
+    ($type:ty, $kind:expr, $expected:literal) => {
+        impl Value for $type {
+            const KIND: Kind = $kind;
+            const EXPECTED: &'static str = $expected;
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse().map_err(|_| format!(concat!("\"{}\" is not ", $expected), text))
+            }
+        }
+    };
+}
+
+plain!(String, Kind::Text, "a text");
+plain!(PathBuf, Kind::Text, "a path");
+plain!(bool, Kind::Boolean, "true or false");
+plain!(u64, Kind::Integer, "a whole number");
+plain!(f64, Kind::Float, "a number");
+plain!(IpAddr, Kind::Text, "an IP address");
+plain!(SocketAddr, Kind::Text, "an address with port such as 127.0.0.1:5060");
+
+/// A SIP listening address, written `udp:0.0.0.0:5060`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Listen {
+    /// What is spoken there; `tls` needs `[sip.tls]`.
+    pub transport: Transport,
+    /// Where; port 0 lets the system choose (the chosen one is logged).
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transport.as_str(), self.address)
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not of the form udp|tcp|tls:ADDRESS:PORT");
+        let (transport, address) = text.split_once(':').ok_or_else(wrong)?;
+        let transport = Transport::parse(transport).ok_or_else(wrong)?;
+        Ok(Self { transport, address: address.parse().map_err(|_| wrong())? })
+    }
+}
+
+/// A range of IP addresses, written `10.0.0.0/8`; a bare address is a range of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    network: IpAddr,
+    prefix: u8,
+}
+
+impl Cidr {
+    /// Whether `address` lies in the range. An IPv4 address that arrives on an IPv6 socket
+    /// (`::ffff:a.b.c.d`) counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        if address.is_ipv4() != self.network.is_ipv4() {
+            return false;
+        }
+        let host_bits = 128 - u32::from(self.prefix) - if address.is_ipv4() { 96 } else { 0 };
+        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+        bits(address) & mask == bits(self.network) & mask
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+/// 127.0.0.0/8.
+pub(super) fn loopback_range() -> Vec<Cidr> {
+    vec![Cidr { network: IpAddr::from([127, 0, 0, 0]), prefix: 8 }]
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not an address range such as 10.0.0.0/8");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let network = address.parse::<IpAddr>().map_err(|_| wrong())?;
+        let longest = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(longest), |p| p.parse().map_err(|_| wrong()))?;
+        if prefix > longest {
+            return Err(wrong());
+        }
+        Ok(Self { network, prefix })
+    }
+}
+
+/// A host name or IP address with a port, written `home.example:5269` or `[::1]:5269`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// Host name, or an IP address (IPv6 without brackets).
+    pub host: String,
+    /// 1–65535.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// The address if `host` is one, so that no name has to be resolved.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not of the form HOST:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?;
+        let host = match host.strip_prefix('[') {
+            Some(v6) => {
+                let v6 = v6.strip_suffix(']').ok_or_else(wrong)?;
+                v6.parse::<Ipv6Addr>().map_err(|_| wrong())?.to_string()
+            }
+            None => host.to_ascii_lowercase(),
+        };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let is_v6 = host.contains(':') && text.starts_with('[');
+        if host.is_empty() || !(is_v6 || host.chars().all(allowed)) {
+            return Err(wrong());
+        }
+        Ok(Self { host, port })
+    }
+}
+
+/// The address of one of our services or of a collector, written `http://host:port`. Links and
+/// traces travel without TLS: they belong on a private network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HttpUrl(pub HostPort);
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.0)
+    }
+}
+
+impl FromStr for HttpUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The text is not repeated: a user might have put a password into it.
+        let rest = text.strip_prefix("http://").ok_or("expected http://HOST:PORT")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        rest.parse().map(Self).map_err(|_| "expected http://HOST:PORT and nothing more".to_owned())
+    }
+}
+
+/// Where the shared state is kept. `Debug` and `Display` leave user name and password out.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `embedded:PATH`: a directory of this machine, for one process alone.
+    Embedded(PathBuf),
+    /// `redis://` or `rediss://` (TLS), with all that the operator wrote.
+    Redis(String),
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded(path) => write!(f, "embedded:{}", path.display()),
+            Self::Redis(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", ""));
+                let shown = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                let shown = shown.split(['?', '#']).next().unwrap_or_default();
+                write!(f, "{scheme}://{shown}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({self})")
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("embedded:").filter(|path| !path.is_empty()) {
+            return Ok(Self::Embedded(path.into()));
+        }
+        if text.starts_with("redis+sentinel://") {
+            return Err(
+                "Redis Sentinel is not supported; give the address of the primary or of a \
+                        proxy that follows it"
+                    .to_owned(),
+            );
+        }
+        if !text.starts_with("redis://") && !text.starts_with("rediss://") {
+            return Err("expected embedded:PATH, redis://HOST:PORT/DB or rediss://…".to_owned());
+        }
+        redis::Client::open(text)
+            .map(|_| Self::Redis(text.to_owned()))
+            .map_err(|_| "this is not a usable Redis address (redis://HOST:PORT/DB)".to_owned())
+    }
+}
+
+macro_rules! text {
+    ($($type:ty => $expected:literal),* $(,)?) => {$(
+        impl Value for $type {
+            const KIND: Kind = Kind::Text;
+            const EXPECTED: &'static str = $expected;
+            fn parse(text: &str) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+text! {
+    Listen => "a text such as \"udp:0.0.0.0:5060\"",
+    Cidr => "a text such as \"10.0.0.0/8\"",
+    HostPort => "a text such as \"host.example:5269\"",
+    HttpUrl => "a text such as \"http://127.0.0.1:7400\"",
+    StoreUrl => "a text such as \"embedded:./openfed-data\"",
+}

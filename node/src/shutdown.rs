@@ -1,0 +1,96 @@
+//! The end of a service: running → draining → stopped.
+//!
+//! Draining takes no new work and answers what was accepted. It has a deadline; what is left
+//! then is cut. A second signal cuts at once.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The end of a service, as everything in it sees it. All clones are one.
+#[derive(Debug, Clone)]
+pub struct Shutdown {
+    drain: CancellationToken,
+    stop: CancellationToken,
+    grace: Duration,
+}
+
+impl Shutdown {
+    /// Nobody has asked for the end yet; draining may take `grace`.
+    pub fn new(grace: Duration) -> Self {
+        Self { drain: CancellationToken::new(), stop: CancellationToken::new(), grace }
+    }
+
+    /// Like [`Shutdown::new`], begun by SIGTERM or SIGINT and stopped by the next one.
+    ///
+    /// # Errors
+    /// If the signals cannot be listened for.
+    pub fn on_signals(grace: Duration) -> io::Result<Self> {
+        let shutdown = Self::new(grace);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let watched = shutdown.clone();
+        tokio::spawn(async move {
+            loop {
+                let name = tokio::select! {
+                    _ = terminate.recv() => "SIGTERM",
+                    _ = interrupt.recv() => "SIGINT",
+                };
+                if watched.is_draining() {
+                    tracing::info!(signal = name, "stopping at once");
+                    watched.stop.cancel();
+                } else {
+                    tracing::info!(signal = name, grace = ?watched.grace, "draining");
+                    watched.begin();
+                }
+            }
+        });
+        Ok(shutdown)
+    }
+
+    /// Begins draining; the deadline runs from the first call. To be called within the runtime.
+    pub fn begin(&self) {
+        if self.drain.is_cancelled() {
+            return;
+        }
+        self.drain.cancel();
+        let (stop, grace) = (self.stop.clone(), self.grace);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(grace) => stop.cancel(),
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Cuts everything now.
+    pub fn stop(&self) {
+        self.drain.cancel();
+        self.stop.cancel();
+    }
+
+    /// Whether the end has begun.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_cancelled()
+    }
+
+    /// Waits until draining begins.
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+
+    /// Waits until everything is cut.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// How long draining may take.
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+}
+
+#[cfg(test)]
+mod tests;
