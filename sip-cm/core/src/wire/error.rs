@@ -1,0 +1,130 @@
+//! Why a message is refused, what to answer, and whether it can be answered at all.
+
+use super::{Message, StartLine};
+use crate::headers::HeaderId;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+/// What is wrong with a message. The peer's fault in every case; no retry helps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// The first line is neither a request line nor a status line.
+    #[error("malformed start line: {0}")]
+    StartLine(&'static str),
+    /// Another protocol version than SIP/2.0.
+    #[error("SIP version not supported")]
+    Version,
+    /// The Request-URI is longer than we look into.
+    #[error("Request-URI too long")]
+    UriTooLong,
+    /// The Request-URI is malformed.
+    #[error("malformed Request-URI")]
+    RequestUri,
+    /// The message is longer than [`super::MAX_MESSAGE`].
+    #[error("message too large")]
+    TooLarge,
+    /// More header lines or Via values than the limits allow.
+    #[error("too many {0}")]
+    TooMany(&'static str),
+    /// A header line is malformed or longer than [`super::MAX_HEADER_LINE`].
+    #[error("malformed header line: {0}")]
+    HeaderLine(&'static str),
+    /// A header that every message needs is absent.
+    #[error("missing {}", .0.name())]
+    Missing(HeaderId),
+    /// A header that may be there once is there twice.
+    #[error("repeated {}", .0.name())]
+    Repeated(HeaderId),
+    /// A header's value is malformed or out of range.
+    #[error("malformed {}", .0.name())]
+    Value(HeaderId),
+    /// CSeq and start line name different methods.
+    #[error("CSeq method does not match")]
+    MethodMismatch,
+    /// Content-Length is absent on a stream, repeated, negative or no number.
+    #[error("{0} Content-Length")]
+    ContentLength(&'static str),
+    /// Fewer bytes arrived than Content-Length or the head's empty line promise.
+    #[error("truncated message")]
+    Truncated,
+}
+
+impl WireError {
+    /// The status code and reason phrase that tell the sender (RFC 3261 §21.4).
+    #[must_use]
+    pub fn status(&self) -> (u16, Cow<'static, str>) {
+        match self {
+            Self::Version => (505, Cow::Borrowed("Version Not Supported")),
+            Self::UriTooLong => (414, Cow::Borrowed("Request-URI Too Long")),
+            Self::TooLarge => (513, Cow::Borrowed("Message Too Large")),
+            other => {
+                let text = other.to_string();
+                let mut reason = String::with_capacity(text.len());
+                let mut first = true;
+                for c in text.chars() {
+                    reason.push(if first { c.to_ascii_uppercase() } else { c });
+                    first = false;
+                }
+                (400, Cow::Owned(reason))
+            }
+        }
+    }
+}
+
+/// A message that was refused, with as much of it as could be read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{error}")]
+pub struct Rejected {
+    /// What was wrong first.
+    pub error: WireError,
+    pub(super) partial: Option<Box<Message>>,
+}
+
+impl Rejected {
+    /// The response for the sender, with `to_tag` as our tag and `source` marked in the top Via.
+    ///
+    /// `None` if there is nothing to answer: a response, an ACK (RFC 3261 §17), or a request whose
+    /// Via, From, To, Call-ID or CSeq could not be read.
+    #[must_use]
+    pub fn answer(&self, to_tag: &str, source: SocketAddr) -> Option<Message> {
+        let mut request = self.partial.as_deref()?.clone();
+        let StartLine::Request { method, .. } = request.start() else { return None };
+        if &**method == "ACK" {
+            return None;
+        }
+        let needed =
+            [HeaderId::Via, HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq];
+        if !needed.iter().all(|id| request.header(*id).is_some()) {
+            return None;
+        }
+        request.mark_source(source).ok()?;
+        let (code, reason) = self.error.status();
+        let mut response = Message::response_to(&request, code, &reason);
+        response.set_to_tag(to_tag);
+        Some(response)
+    }
+}
+
+impl Rejected {
+    /// Why a stream can no longer be followed; `bytes` are read only for the answer.
+    pub(crate) fn from_broken_stream(error: WireError, bytes: bytes::Bytes) -> Self {
+        let partial = match Message::parse(bytes) {
+            Ok(message) => Some(Box::new(message)),
+            Err(rejected) => rejected.partial,
+        };
+        Self { error, partial }
+    }
+
+    /// Whether the frame's length itself is in doubt, so that what follows it must not be read.
+    pub(crate) fn loses_the_frame(&self) -> bool {
+        matches!(
+            self.error,
+            WireError::ContentLength(_)
+                | WireError::Truncated
+                | WireError::TooLarge
+                | WireError::HeaderLine(_)
+                | WireError::TooMany("header lines")
+                | WireError::StartLine(_)
+        )
+    }
+}

@@ -1,0 +1,53 @@
+//! What is refused before it is looked into.
+
+use super::WireError;
+use crate::headers::{Header, HeaderId};
+use bytes::Bytes;
+
+/// Longest message, head and body, in bytes: what fits a UDP datagram.
+pub const MAX_MESSAGE: usize = 65_535;
+/// Most header lines.
+pub const MAX_HEADER_LINES: usize = 256;
+/// Longest header line in bytes, folds included.
+pub const MAX_HEADER_LINE: usize = 8 * 1024;
+/// Most Via values: as many hops as Max-Forwards begins with (RFC 3261 §8.1.1.6).
+pub const MAX_VIA_VALUES: usize = 70;
+
+/// The Content-Length of a message's headers: none, one sound number, or an error.
+///
+/// Two of them, even if equal, are refused: readers that take different ones can be made to
+/// disagree on where the message ends.
+///
+/// # Errors
+/// [`WireError::ContentLength`].
+pub(super) fn content_length<'a>(
+    headers: impl Iterator<Item = &'a Header>,
+) -> Result<Option<usize>, WireError> {
+    let mut found = None;
+    for header in headers.filter(|header| header.id() == HeaderId::ContentLength) {
+        let text = std::str::from_utf8(header.value()).unwrap_or_default();
+        let length = crate::headers::parse_u32(text).and_then(|n| usize::try_from(n).ok());
+        let length = length.ok_or(WireError::ContentLength("bad"))?;
+        if found.replace(length).is_some() {
+            return Err(WireError::ContentLength("repeated"));
+        }
+    }
+    Ok(found)
+}
+
+/// The length of the body that follows `head` (start line and headers up to the empty line) on a
+/// stream, where Content-Length is required (RFC 3261 §18.3).
+///
+/// # Errors
+/// [`WireError::ContentLength`] if it is absent, repeated or no number;
+/// [`WireError::TooLarge`] if the message would be longer than [`MAX_MESSAGE`].
+pub fn body_length_of_head(head: &Bytes) -> Result<usize, WireError> {
+    let lines = super::parse::lines(head).skip(1);
+    let headers: Vec<Header> =
+        lines.filter_map(|line| Header::parse(head.slice(line)).ok()).collect();
+    let length = content_length(headers.iter())?.ok_or(WireError::ContentLength("missing"))?;
+    if length.saturating_add(head.len()) > MAX_MESSAGE {
+        return Err(WireError::TooLarge);
+    }
+    Ok(length)
+}
