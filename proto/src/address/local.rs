@@ -69,7 +69,7 @@ fn prepare(text: &str) -> Result<Cow<'_, str>, AddressError> {
 }
 
 /// The mappings of the profile without its character check: width, case, NFC (RFC 8265 §3.3.1).
-fn map(text: &str) -> Result<Cow<'_, str>, AddressError> {
+pub(super) fn map(text: &str) -> Result<Cow<'_, str>, AddressError> {
     if text.is_ascii() {
         return Ok(lower(text));
     }
