@@ -1,0 +1,338 @@
+//! One XML stream between two servers, either role, without I/O (RFC 6120 §4–§5, XEP-0220,
+//! XEP-0288, XEP-0368).
+//!
+//! The owner feeds facts in (`handle_*`), then takes events out ([`Stream::next_event`]) until
+//! there are none, and calls [`Stream::handle_timeout`] at [`Stream::poll_timeout`]. Everything
+//! that the peer may do is answered here with the stream error that the RFC asks for; what is
+//! left to the owner are questions that only it can answer: is the domain hosted, is the key ours,
+//! how did the TLS handshake go.
+//!
+//! ```text
+//!  responder:   Header ──header──▶ Decision ──accept_header──▶ Open ──starttls──▶ Handshake ─┐
+//!                 ▲                                                                          │
+//!                 └────────────────────── handle_tls_established ────────────────────────────┘
+//!
+//!  initiator:   Header ──header──▶ Features ──▶ Open (Ready)
+//!                 ▲                   └──starttls──▶ Proceed ──proceed──▶ Handshake ─┐
+//!                 └────────────────── handle_tls_established ────────────────────────┘
+//!
+//!  both:        any ──close──▶ Closing ──footer, end of connection, deadline──▶ Closed
+//!               any ──error──▶ Closed
+//! ```
+//!
+//! In `Open` any number of pairs of domains is authenticated by dialback, in any order and while
+//! stanzas of other pairs flow (XEP-0220 §2.6).
+
+mod event;
+mod exchange;
+mod negotiation;
+mod output;
+mod pairs;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use minidom::Element;
+
+pub use event::{CloseReason, Direction, Event, Features, Phase, SendError, StreamError, Verdict};
+pub use openfed_proto::domain::Domain;
+pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
+pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
+pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
+
+use crate::xml::{Item, Parser};
+use negotiation::Version;
+use pairs::Pairs;
+
+/// Where the stream stands; the diagram is at the head of this file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The peer's header is awaited; the initiator has sent its own.
+    Header,
+    /// Responder: the owner decides about the header.
+    Decision(Version),
+    /// Initiator: the features are awaited.
+    Features,
+    /// Initiator: `<starttls/>` is sent.
+    Proceed,
+    /// The owner does the TLS handshake; no byte of XML may come or go.
+    Handshake,
+    /// Dialback and stanzas.
+    Open,
+    /// Our footer is sent, the peer's is awaited.
+    Closing,
+    /// Nothing more.
+    Closed,
+}
+
+#[derive(Debug)]
+enum Role {
+    Initiator,
+    /// With the ids of the streams before and after STARTTLS.
+    Responder {
+        ids: [String; 2],
+    },
+}
+
+/// One stream. See the head of this file.
+#[derive(Debug)]
+pub struct Stream {
+    role: Role,
+    state: State,
+    phase: Phase,
+    settings: Settings,
+    parser: Parser,
+    local: Option<Domain>,
+    remote: Option<Domain>,
+    id: String,
+    encrypted: bool,
+    pairs: Pairs,
+    /// Bytes that came while the owner decides about the header.
+    held: Vec<u8>,
+    out: String,
+    events: VecDeque<Event>,
+    negotiation_ends: Option<Instant>,
+    state_ends: Option<Instant>,
+}
+
+impl Stream {
+    /// A stream over a connection that we opened; its header is the first event.
+    pub fn initiator(config: InitiatorConfig, now: Instant) -> Self {
+        let mut stream = Self::new(Role::Initiator, config.settings, now);
+        stream.local = Some(config.local);
+        stream.remote = Some(config.remote);
+        stream.write_header();
+        stream
+    }
+
+    /// A stream over a connection that a peer opened. `random` makes the stream ids, of which a
+    /// peer must not be able to guess the next (RFC 6120 §4.7.3).
+    pub fn responder(
+        config: ResponderConfig,
+        random: &mut dyn FnMut() -> u64,
+        now: Instant,
+    ) -> Self {
+        let mut id = || format!("{:016x}{:016x}", random(), random());
+        let ids = [id(), id()];
+        let mut stream = Self::new(Role::Responder { ids }, config.settings, now);
+        stream.next_id();
+        stream
+    }
+
+    fn new(role: Role, settings: Settings, now: Instant) -> Self {
+        Self {
+            role,
+            state: State::Header,
+            phase: Phase::Header,
+            parser: new_parser(&settings),
+            local: None,
+            remote: None,
+            id: String::new(),
+            encrypted: settings.encrypted,
+            pairs: Pairs::new(settings.max_pairs),
+            held: Vec::new(),
+            out: String::new(),
+            events: VecDeque::new(),
+            negotiation_ends: Some(now + settings.timing.negotiation),
+            state_ends: Some(now + settings.timing.header),
+            settings,
+        }
+    }
+
+    /// Bytes from the peer, split anyhow.
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
+        let mut input = bytes;
+        while !input.is_empty() {
+            match self.state {
+                State::Closed => return,
+                State::Decision(_) => return self.hold(input),
+                // Plain text after the last word before TLS was put there by someone else.
+                State::Handshake => return self.end(CloseReason::TlsFailed),
+                _ => {}
+            }
+            match self.parser.next(&mut input) {
+                Ok(Some(item)) => self.handle_item(item, now),
+                Ok(None) => {}
+                Err(error) => self.fail(StreamError::new(error.condition).with_text(error.text)),
+            }
+        }
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        if self.held.len() + bytes.len() > self.settings.unauthenticated_bytes {
+            return self.fail(StreamError::new(StreamCondition::PolicyViolation));
+        }
+        self.held.extend_from_slice(bytes);
+    }
+
+    fn handle_item(&mut self, item: Item, now: Instant) {
+        match (self.state, item) {
+            (State::Header, Item::Header(header)) => self.handle_header(&header),
+            (_, Item::Header(_)) => self.fail(StreamError::new(StreamCondition::BadFormat)),
+            (State::Features | State::Proceed, Item::Element(element)) => {
+                self.handle_negotiation(&element);
+            }
+            (_, Item::Element(element)) => self.handle_element(element, now),
+            (State::Closing, Item::Footer) => self.end(CloseReason::Done),
+            (_, Item::Footer) => {
+                self.write_footer();
+                self.end(CloseReason::ClosedByPeer(self.phase));
+            }
+        }
+    }
+
+    /// The handshake that [`Event::StartTls`] asked for succeeded: the stream starts again.
+    pub fn handle_tls_established(&mut self, now: Instant) {
+        if self.state != State::Handshake {
+            return;
+        }
+        self.encrypted = true;
+        self.parser = new_parser(&self.settings);
+        self.state = State::Header;
+        self.state_ends = Some(now + self.settings.timing.header);
+        self.next_id();
+        if matches!(self.role, Role::Initiator) {
+            self.write_header();
+        }
+    }
+
+    /// The handshake failed.
+    pub fn handle_tls_failed(&mut self) {
+        self.end(CloseReason::TlsFailed);
+    }
+
+    /// The connection ended or broke.
+    pub fn handle_closed(&mut self) {
+        match self.state {
+            State::Closing => self.end(CloseReason::Done),
+            State::Handshake => self.end(CloseReason::TlsFailed),
+            _ => self.end(CloseReason::Eof(self.phase)),
+        }
+    }
+
+    /// Time has passed; see [`Stream::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.state {
+            State::Closing => self.end(CloseReason::Done),
+            _ => {
+                self.write_error(&StreamError::new(StreamCondition::ConnectionTimeout));
+                self.end(CloseReason::Deadline(self.phase));
+            }
+        }
+    }
+
+    /// When [`Stream::handle_timeout`] has to be called, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed => None,
+            State::Closing => self.state_ends,
+            _ => [self.state_ends, self.negotiation_ends].into_iter().flatten().min(),
+        }
+    }
+
+    /// The next thing that the owner has to do or to know.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        self.flush();
+        self.events.pop_front()
+    }
+
+    /// Sends a stanza between a pair of domains that may send here. In `jabber:client` or
+    /// `jabber:server`, as it is at hand.
+    ///
+    /// # Errors
+    /// The stanza was not taken, and the stream is as before.
+    pub fn send(&mut self, stanza: &Element) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::NotOpen);
+        }
+        let (Some(from), Some(to)) = (stanza.attr("from"), stanza.attr("to")) else {
+            return Err(SendError::ImproperAddressing);
+        };
+        let (Some(from), Some(to)) = (domain_of_jid(from), domain_of_jid(to)) else {
+            return Err(SendError::ImproperAddressing);
+        };
+        if !self.pairs.may_send(&from, &to) {
+            return Err(SendError::NotAuthenticated);
+        }
+        self.write(stanza);
+        Ok(())
+    }
+
+    /// Ends the stream properly: our footer goes out, what the peer still sends is still taken.
+    pub fn close(&mut self, now: Instant) {
+        match self.state {
+            State::Closing | State::Closed => {}
+            State::Handshake => self.end(CloseReason::Done),
+            _ => {
+                self.open_for_last_words();
+                self.write_footer();
+                self.state = State::Closing;
+                self.state_ends = Some(now + self.settings.timing.close);
+            }
+        }
+    }
+
+    /// Ends the stream with a stream error.
+    pub fn close_with_error(&mut self, error: StreamError) {
+        self.fail(error);
+    }
+
+    /// The id of the stream, empty as long as the peer has not given it one.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether the stream runs over TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.encrypted
+    }
+
+    /// Whether a stanza of ours may go from `local` to `remote` on this stream.
+    pub fn may_send(&self, local: &Domain, remote: &Domain) -> bool {
+        self.state == State::Open && self.pairs.may_send(local, remote)
+    }
+
+    /// How far the stream has come.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    fn next_id(&mut self) {
+        self.id = match &mut self.role {
+            Role::Initiator => String::new(),
+            Role::Responder { ids } => {
+                ids.swap(0, 1);
+                ids[1].clone()
+            }
+        };
+    }
+}
+
+fn new_parser(settings: &Settings) -> Parser {
+    let mut parser = Parser::new(settings.limits);
+    parser.set_element_bytes(settings.unauthenticated_bytes);
+    parser
+}
+
+/// The domain of a JID in text form (RFC 7622 §3.1): between the first `@`, if one stands before
+/// the resource, and the first `/`.
+fn domain_of_jid(jid: &str) -> Option<Domain> {
+    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+    let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
+    Domain::parse(domain).ok()
+}
+
+/// A domain as it stands in `from` or `to` of a header or of dialback.
+fn read_domain(text: &str) -> Option<Domain> {
+    Domain::parse(text).ok()
+}

@@ -1,0 +1,274 @@
+//! On the open stream: dialback in all its roles (XEP-0220), stanzas, the peer's stream errors.
+
+use std::time::Instant;
+
+use minidom::Element;
+use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
+
+use super::pairs::{Full, Standing};
+use super::{
+    CloseReason, Direction, Domain, Event, Phase, Role, SendError, State, Stream, StreamCondition,
+    StreamError, Verdict, domain_of_jid, read_domain,
+};
+use crate::dialback::Secret;
+use crate::xml::ns;
+
+/// How much of a peer's error text is kept, in bytes.
+const MAX_ERROR_TEXT: usize = 256;
+
+impl Stream {
+    /// A complete top-level element on the open (or closing) stream.
+    pub(super) fn handle_element(&mut self, element: Element, now: Instant) {
+        let name = element.name();
+        if name == "error" && element.has_ns(ns::STREAM) {
+            return self.handle_error(&element);
+        }
+        if self.state == State::Closing && !element.has_ns(ns::CLIENT) {
+            return;
+        }
+        let responder = matches!(self.role, Role::Responder { .. });
+        if responder && name == "starttls" && element.has_ns(ns::TLS) {
+            return self.handle_starttls();
+        }
+        if self.needs_tls() {
+            let error = StreamError::new(StreamCondition::PolicyViolation);
+            return self.fail(error.with_text("TLS is required"));
+        }
+        match name {
+            "bidi" if element.has_ns(ns::BIDI) => self.handle_bidi(),
+            "result" | "verify" if element.has_ns(ns::DIALBACK) => {
+                self.handle_dialback(&element, now);
+            }
+            "message" | "presence" | "iq" if element.has_ns(ns::CLIENT) => {
+                self.handle_stanza(element);
+            }
+            _ => self.fail_with(StreamCondition::UnsupportedStanzaType),
+        }
+    }
+
+    /// E-45: a stanza is taken from whom it says it is, to where it may go, or not at all.
+    fn handle_stanza(&mut self, stanza: Element) {
+        let domain = |name: &str| stanza.attr(name).and_then(domain_of_jid);
+        let (from, to) = (domain("from"), domain("to"));
+        if self.pairs.is_empty() {
+            return self.fail_with(StreamCondition::NotAuthorized);
+        }
+        let (Some(from), Some(to)) = (from, to) else {
+            return self.fail_with(StreamCondition::ImproperAddressing);
+        };
+        match self.pairs.standing(&from, &to) {
+            Standing::Allowed => self.push(Event::Stanza(stanza)),
+            Standing::Nobody => self.fail_with(StreamCondition::NotAuthorized),
+            Standing::WrongSender => self.fail_with(StreamCondition::InvalidFrom),
+            Standing::WrongRecipient => self.fail_with(StreamCondition::HostUnknown),
+        }
+    }
+
+    fn handle_dialback(&mut self, element: &Element, now: Instant) {
+        let domain = |name: &str| element.attr(name).and_then(read_domain);
+        let (Some(from), Some(to)) = (domain("from"), domain("to")) else {
+            return self.fail_with(StreamCondition::ImproperAddressing);
+        };
+        let id = element.attr("id");
+        match (element.name(), read_verdict(element), id) {
+            ("result", Ok(None), _) => self.handle_key(from, to, key_of(element)),
+            ("result", Ok(Some(verdict)), _) => self.handle_result(to, from, verdict),
+            ("verify", Ok(None), Some(id)) => {
+                let (id, key) = (id.to_owned(), key_of(element));
+                self.negotiation_ends =
+                    self.negotiation_ends.map(|_| now + self.settings.timing.negotiation);
+                self.push(Event::DialbackVerifyRequested { from, to, id, key });
+            }
+            ("verify", Ok(Some(verdict)), Some(id)) => self.handle_verified(to, from, id, verdict),
+            _ => self.fail_with(StreamCondition::BadFormat),
+        }
+    }
+
+    /// Receiving server: the peer sent a key.
+    fn handle_key(&mut self, from: Domain, to: Domain, key: String) {
+        if matches!(self.role, Role::Initiator) {
+            return self.fail_with(StreamCondition::UnsupportedStanzaType);
+        }
+        match self.pairs.ask(&from, &to) {
+            Ok(true) => {
+                let id = self.id.clone();
+                self.push(Event::DialbackRequested { from, to, id, key });
+            }
+            // The answer to the first one answers both.
+            Ok(false) => {}
+            Err(Full) => self.fail_with(StreamCondition::ResourceConstraint),
+        }
+    }
+
+    /// Originating server: the peer's answer to our key.
+    fn handle_result(&mut self, local: Domain, remote: Domain, verdict: Verdict) {
+        if !self.pairs.take_result(&local, &remote) {
+            return self.fail_with(StreamCondition::InvalidFrom);
+        }
+        let pair = (local.clone(), remote.clone());
+        let valid = verdict == Verdict::Valid;
+        self.push(Event::DialbackResult { local, remote, verdict });
+        if valid {
+            self.pairs.authenticate_outbound(&pair.0, &pair.1);
+            self.authenticated(pair, Direction::Outbound);
+        }
+    }
+
+    /// Receiving server: what the authoritative server says.
+    fn handle_verified(&mut self, local: Domain, remote: Domain, id: &str, verdict: Verdict) {
+        if !self.pairs.take_verify(&local, &remote, id) {
+            return self.fail_with(StreamCondition::InvalidFrom);
+        }
+        self.push(Event::DialbackVerified { local, remote, id: id.to_owned(), verdict });
+    }
+
+    fn authenticated(&mut self, (local, remote): (Domain, Domain), direction: Direction) {
+        self.phase = Phase::Authenticated;
+        self.negotiation_ends = None;
+        self.parser.set_element_bytes(self.settings.limits.element_bytes);
+        self.push(Event::Authenticated { local, remote, direction });
+    }
+
+    /// Originating server: asks the peer to let us speak for `local` to `remote`.
+    ///
+    /// # Errors
+    /// The stream is not open, or has too many pairs already.
+    pub fn request_dialback(
+        &mut self,
+        local: &Domain,
+        remote: &Domain,
+        secret: &Secret,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        self.pairs.expect_result(local, remote).map_err(|Full| SendError::NotOpen)?;
+        let mut element = addressed("result", local, remote);
+        element.append_text(secret.key(remote, local, &self.id));
+        self.write(&element);
+        Ok(())
+    }
+
+    /// Receiving server: answers [`Event::DialbackRequested`]. With [`Verdict::Valid`] the peer
+    /// may send from `from` to `to`.
+    pub fn answer_dialback(&mut self, from: &Domain, to: &Domain, verdict: &Verdict) {
+        if self.check_open().is_err() || !self.pairs.answer(from, to) {
+            return;
+        }
+        self.write(&with_verdict(addressed("result", to, from), verdict));
+        if *verdict == Verdict::Valid {
+            let direction = self.pairs.authenticate_inbound(to, from);
+            self.authenticated((to.clone(), from.clone()), direction);
+        }
+    }
+
+    /// Receiving server: asks the peer, `remote`'s authoritative server, whether `key` is good
+    /// for the stream `id` from `remote` to `local`.
+    ///
+    /// # Errors
+    /// The stream is not open, or has too many questions open already.
+    pub fn request_verify(
+        &mut self,
+        local: &Domain,
+        remote: &Domain,
+        id: &str,
+        key: &str,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        self.pairs.expect_verify(local, remote, id).map_err(|Full| SendError::NotOpen)?;
+        let mut element = addressed("verify", local, remote);
+        set(&mut element, "id", id);
+        element.append_text(key);
+        self.write(&element);
+        Ok(())
+    }
+
+    /// Authoritative server: answers [`Event::DialbackVerifyRequested`]; `from`, `to` and `id`
+    /// as they stood there.
+    pub fn answer_verify(&mut self, from: &Domain, to: &Domain, id: &str, verdict: &Verdict) {
+        if self.check_open().is_err() {
+            return;
+        }
+        let mut element = addressed("verify", to, from);
+        set(&mut element, "id", id);
+        self.write(&with_verdict(element, verdict));
+    }
+
+    fn check_open(&self) -> Result<(), SendError> {
+        if self.state == State::Open { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// The peer ends the stream with an error; it is answered with the footer alone
+    /// (RFC 6120 §4.9.1.1).
+    pub(super) fn handle_error(&mut self, element: &Element) {
+        if self.state != State::Closing {
+            self.write_footer();
+        }
+        let mut condition = StreamCondition::UndefinedCondition;
+        let mut text = None;
+        for child in element.children().filter(|child| child.has_ns(ns::STREAM_ERRORS)) {
+            if child.name() == "text" {
+                text = Some(cut(&child.text()));
+            } else if let Ok(known) = StreamCondition::try_from(child.clone()) {
+                condition = known;
+            }
+        }
+        self.end(CloseReason::Remote(StreamError { condition, text }));
+    }
+}
+
+fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_ERROR_TEXT);
+    text.get(..end).unwrap_or_default().to_owned()
+}
+
+fn key_of(element: &Element) -> String {
+    element.text().trim().to_owned()
+}
+
+/// `Ok(None)` for a question, `Err` for a type that does not exist.
+fn read_verdict(element: &Element) -> Result<Option<Verdict>, ()> {
+    match element.attr("type") {
+        None => Ok(None),
+        Some("valid") => Ok(Some(Verdict::Valid)),
+        Some("invalid") => Ok(Some(Verdict::Invalid)),
+        Some("error") => Ok(Some(Verdict::Error(read_condition(element)))),
+        Some(_) => Err(()),
+    }
+}
+
+fn read_condition(element: &Element) -> StanzaCondition {
+    let error = element.children().find(|child| child.name() == "error");
+    error
+        .into_iter()
+        .flat_map(Element::children)
+        .filter(|child| child.has_ns(ns::STANZA_ERRORS) && child.name() != "text")
+        .find_map(|child| StanzaCondition::try_from(child.clone()).ok())
+        .unwrap_or(StanzaCondition::UndefinedCondition)
+}
+
+fn addressed(name: &str, from: &Domain, to: &Domain) -> Element {
+    let mut element = Element::bare(name, ns::DIALBACK);
+    set(&mut element, "from", &from.to_unicode());
+    set(&mut element, "to", &to.to_unicode());
+    element
+}
+
+fn with_verdict(mut element: Element, verdict: &Verdict) -> Element {
+    match verdict {
+        Verdict::Valid => set(&mut element, "type", "valid"),
+        Verdict::Invalid => set(&mut element, "type", "invalid"),
+        Verdict::Error(condition) => {
+            set(&mut element, "type", "error");
+            let mut error = Element::bare("error", ns::CLIENT);
+            set(&mut error, "type", "cancel");
+            error.append_child(condition.clone().into());
+            element.append_child(error);
+        }
+    }
+    element
+}
+
+fn set(element: &mut Element, name: &'static str, value: &str) {
+    if let Ok(name) = rxml::NcName::try_from(name) {
+        element.attrs_mut().insert(rxml::Namespace::NONE, name, value.to_owned());
+    }
+}

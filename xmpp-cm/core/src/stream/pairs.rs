@@ -1,0 +1,134 @@
+//! Which domains may send to which, and which dialback questions are open.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Direction, Domain};
+
+/// The peer is known, or is being asked about, for too many pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// What a stanza's addresses are worth on this stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Allowed,
+    /// No pair is authenticated at all.
+    Nobody,
+    /// The peer may not speak for this domain.
+    WrongSender,
+    /// The peer may speak for it, but not to that domain.
+    WrongRecipient,
+}
+
+#[derive(Debug)]
+pub(super) struct Pairs {
+    max: usize,
+    bidi: Direction,
+    /// Peer's domain → ours.
+    inbound: BTreeMap<Domain, BTreeSet<Domain>>,
+    /// Our domain → peer's.
+    outbound: BTreeMap<Domain, BTreeSet<Domain>>,
+    count: usize,
+    /// (peer's, ours): keys that the owner is having verified.
+    asked: BTreeSet<(Domain, Domain)>,
+    /// (ours, peer's): keys that we sent.
+    results: BTreeSet<(Domain, Domain)>,
+    /// (ours, peer's, stream id): keys that we have verified.
+    verifies: BTreeSet<(Domain, Domain, String)>,
+}
+
+impl Pairs {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            max,
+            bidi: Direction::Inbound,
+            inbound: BTreeMap::new(),
+            outbound: BTreeMap::new(),
+            count: 0,
+            asked: BTreeSet::new(),
+            results: BTreeSet::new(),
+            verifies: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Pairs that the peer authenticates from now on work both ways. False if they did before.
+    pub(super) fn enable_bidi(&mut self) -> bool {
+        std::mem::replace(&mut self.bidi, Direction::Both) != Direction::Both
+    }
+
+    fn room(&self) -> Result<(), Full> {
+        let open = self.asked.len() + self.results.len() + self.verifies.len();
+        if self.count + open < self.max { Ok(()) } else { Err(Full) }
+    }
+
+    /// The peer sent a key. False if one for the same pair is still being verified.
+    pub(super) fn ask(&mut self, remote: &Domain, local: &Domain) -> Result<bool, Full> {
+        self.room()?;
+        Ok(self.asked.insert((remote.clone(), local.clone())))
+    }
+
+    /// The owner knows about a key. False if none is open for this pair.
+    pub(super) fn answer(&mut self, remote: &Domain, local: &Domain) -> bool {
+        self.asked.remove(&(remote.clone(), local.clone()))
+    }
+
+    /// The peer may speak for `remote` to `local`; returns which ways the pair works.
+    pub(super) fn authenticate_inbound(&mut self, local: &Domain, remote: &Domain) -> Direction {
+        if self.inbound.entry(remote.clone()).or_default().insert(local.clone()) {
+            self.count += 1;
+        }
+        if self.bidi == Direction::Both {
+            self.outbound.entry(local.clone()).or_default().insert(remote.clone());
+        }
+        self.bidi
+    }
+
+    pub(super) fn expect_result(&mut self, local: &Domain, remote: &Domain) -> Result<(), Full> {
+        self.room()?;
+        self.results.insert((local.clone(), remote.clone()));
+        Ok(())
+    }
+
+    pub(super) fn take_result(&mut self, local: &Domain, remote: &Domain) -> bool {
+        self.results.remove(&(local.clone(), remote.clone()))
+    }
+
+    /// We may speak for `local` to `remote`.
+    pub(super) fn authenticate_outbound(&mut self, local: &Domain, remote: &Domain) {
+        if self.outbound.entry(local.clone()).or_default().insert(remote.clone()) {
+            self.count += 1;
+        }
+    }
+
+    pub(super) fn expect_verify(
+        &mut self,
+        local: &Domain,
+        remote: &Domain,
+        id: &str,
+    ) -> Result<(), Full> {
+        self.room()?;
+        self.verifies.insert((local.clone(), remote.clone(), id.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn take_verify(&mut self, local: &Domain, remote: &Domain, id: &str) -> bool {
+        self.verifies.remove(&(local.clone(), remote.clone(), id.to_owned()))
+    }
+
+    pub(super) fn may_send(&self, local: &Domain, remote: &Domain) -> bool {
+        self.outbound.get(local).is_some_and(|remotes| remotes.contains(remote))
+    }
+
+    pub(super) fn standing(&self, from: &Domain, to: &Domain) -> Standing {
+        match self.inbound.get(from) {
+            Some(locals) if locals.contains(to) => Standing::Allowed,
+            Some(_) => Standing::WrongRecipient,
+            None if self.inbound.is_empty() => Standing::Nobody,
+            None => Standing::WrongSender,
+        }
+    }
+}
