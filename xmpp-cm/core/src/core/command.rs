@@ -1,0 +1,165 @@
+//! What the core tells its shell to do, and what it lets it know.
+
+use bytes::Bytes;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::FromCm;
+use openfed_proto::packet::{Ending, Failure, PacketId, TraceContext};
+
+/// Names a connection for as long as the core lives; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Names a link to a router; the shell gives a new one to every new link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouterId(pub u64);
+
+/// Something that the shell must do, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Connect, then say `handle_connected` or `handle_connect_failed`.
+    Connect {
+        /// The name of the new connection.
+        conn: ConnId,
+        /// Whom to reach.
+        target: Target,
+    },
+    /// Write these bytes.
+    Transmit {
+        /// The connection to write to.
+        conn: ConnId,
+        /// What to write.
+        bytes: Bytes,
+    },
+    /// Begin the TLS handshake, then say `handle_tls`.
+    StartTls {
+        /// The connection.
+        conn: ConnId,
+        /// Our part in the handshake.
+        side: TlsSide,
+    },
+    /// Write what is still to be written, then close. Nothing about this connection is expected
+    /// any more, and nothing that is still said about it has an effect.
+    Close {
+        /// The connection to close.
+        conn: ConnId,
+    },
+    /// Send a frame over a link.
+    ToRouter {
+        /// The link.
+        router: RouterId,
+        /// The frame.
+        frame: FromCm,
+    },
+    /// For logs, metrics and spans; nothing depends on it.
+    Note(Fact),
+}
+
+/// Whom a connection is to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The home server of this local domain, at its configured address and nowhere else.
+    Home(Domain),
+    /// The servers of this foreign domain, found by DNS (RFC 6120 §3.2, XEP-0368).
+    Foreign(Domain),
+}
+
+/// Our part in a TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSide {
+    /// We connected; the peer should be this domain.
+    Client {
+        /// The name to verify.
+        domain: Domain,
+    },
+    /// A home server connected and wants this foreign domain: a certificate of our own authority.
+    Home {
+        /// The name to show.
+        domain: Domain,
+    },
+    /// A foreign server connected and wants this local domain: the operator's certificate.
+    Public {
+        /// The name to show.
+        domain: Domain,
+    },
+}
+
+/// Why no connection came about. The kinds are those on which the rules depend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// NXDOMAIN, neither SRV nor address records, or the SRV target ".".
+    NotFound,
+    /// Refused, unreachable or silent at every address; or the resolver did not answer.
+    Unreachable,
+    /// The peer's certificate is wrong (direct TLS).
+    Untrusted,
+    /// Something is short on this machine: sockets, files.
+    Busy,
+}
+
+/// Something that people may want to see.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A connection is being made; `trace` is that of the packet that needs it, if one does.
+    Dialing {
+        /// The connection.
+        conn: ConnId,
+        /// The domain that is to be reached.
+        domain: Domain,
+        /// The trace to hang the span `xmpp.connect` on.
+        trace: Option<TraceContext>,
+    },
+    /// Stanzas can flow over the connection that was being made, or why not.
+    Dialed {
+        /// The connection.
+        conn: ConnId,
+        /// Why it failed.
+        failure: Option<Failure>,
+    },
+    /// Stanzas can flow from `local` to `remote`.
+    Up {
+        /// The domain that we speak for.
+        local: Domain,
+        /// The domain of the peer.
+        remote: Domain,
+        /// Whether the stream is encrypted.
+        encrypted: bool,
+    },
+    /// They no longer can, until a stream is opened again.
+    Down {
+        /// The domain that we spoke for.
+        local: Domain,
+        /// The domain of the peer.
+        remote: Domain,
+    },
+    /// A peer was not let in: the stream error or dialback error that it got.
+    Refused {
+        /// The domain that the peer claims, if it said one.
+        claimed: Option<Domain>,
+        /// The condition of the answer.
+        condition: &'static str,
+    },
+    /// A packet that came in here has its ending.
+    Ended {
+        /// The packet.
+        id: PacketId,
+        /// Its ending.
+        ending: Ending,
+    },
+    /// A stanza passed from one stream to another without the routers.
+    Passed {
+        /// The foreign domain.
+        domain: Domain,
+    },
+    /// A stanza was answered here with an error.
+    Answered {
+        /// The condition of the answer.
+        condition: &'static str,
+    },
+    /// An error came for a message that was already reported as delivered.
+    LateError,
+    /// A fence was not answered in time.
+    FenceExpired {
+        /// The domain of the server that did not answer.
+        domain: Domain,
+    },
+}

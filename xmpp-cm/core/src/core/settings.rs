@@ -1,0 +1,116 @@
+//! What the operator decides, and the limits of this node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use openfed_proto::domain::Domain;
+
+use crate::policy::Policy;
+use crate::stream;
+
+/// What a core is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node's name, for hops.
+    pub node: String,
+    /// The local domains.
+    pub local: BTreeSet<Domain>,
+    /// Those among them whose home server's address is configured.
+    pub homes: BTreeSet<Domain>,
+    /// Whether foreign XMPP domains are tried and accepted.
+    pub federation: bool,
+    /// Which foreign XMPP domains.
+    pub policy: Policy,
+    /// Give messages of SIP origin `type='chat'` instead of none (S-103).
+    pub chat: bool,
+    /// How streams are negotiated; `encrypted` is overridden for each connection.
+    pub stream: stream::Settings,
+    /// How long things may take.
+    pub timing: Timing,
+    /// How much may be held.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// Everything at its default for these local domains, each with a home server.
+    pub fn new(node: impl Into<String>, local: impl IntoIterator<Item = Domain>) -> Self {
+        let local: BTreeSet<Domain> = local.into_iter().collect();
+        Self {
+            node: node.into(),
+            homes: local.clone(),
+            local,
+            federation: true,
+            policy: Policy::default(),
+            chat: false,
+            stream: stream::Settings::default(),
+            timing: Timing::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From the wish to reach a domain until stanzas flow: within the XMPP budget of a discovery.
+    pub connect: Duration,
+    /// How long a domain that failed is not tried again.
+    pub failed: Duration,
+    /// Until a fence must be answered.
+    pub fence: Duration,
+    /// A stream without stanzas is closed after this.
+    pub idle: Duration,
+    /// How long a domain with which XMPP worked is reached by XMPP without asking a router.
+    pub memory: Duration,
+    /// How long the ending of an attempt is remembered, to answer repetitions.
+    pub seen: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(7_500),
+            failed: Duration::from_secs(5),
+            fence: Duration::from_secs(10),
+            idle: Duration::from_secs(300),
+            memory: Duration::from_secs(600),
+            seen: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How much may be held; what does not fit is refused aloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections, accepted and made.
+    pub connections: usize,
+    /// Connections on which nobody is authenticated, among the accepted ones.
+    pub strangers: usize,
+    /// Stanzas waiting for one pair of domains.
+    pub queue: usize,
+    /// Bytes of them.
+    pub queue_bytes: usize,
+    /// Pairs of domains with a state.
+    pub pairs: usize,
+    /// Packets that came in here and have no ending yet.
+    pub submitted: usize,
+    /// Attempts in work or remembered.
+    pub attempts: usize,
+    /// Domains remembered, in each of the near caches.
+    pub domains: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            strangers: 2_000,
+            queue: 1_000,
+            queue_bytes: 4 << 20,
+            pairs: 50_000,
+            submitted: 50_000,
+            attempts: 500_000,
+            domains: 200_000,
+        }
+    }
+}
