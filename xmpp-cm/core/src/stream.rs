@@ -146,18 +146,21 @@ impl Stream {
     /// Bytes from the peer, split anyhow.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
         let mut input = bytes;
-        while !input.is_empty() {
+        loop {
             match self.state {
                 State::Closed => return,
                 State::Decision(_) => return self.hold(input),
+                State::Handshake if input.is_empty() => return,
                 // Plain text after the last word before TLS was put there by someone else.
                 State::Handshake => return self.end(CloseReason::TlsFailed),
                 _ => {}
             }
             match self.parser.next(&mut input) {
                 Ok(Some(item)) => self.handle_item(item, now),
-                Ok(None) => {}
-                Err(error) => self.fail(StreamError::new(error.condition).with_text(error.text)),
+                Ok(None) => return,
+                Err(error) => {
+                    self.fail(StreamError::new(error.condition).with_text(error.text));
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 //! every limit is checked on the event, before anything is built.
 
 use minidom::Element;
-use rxml::error::{EndOrError, Error, ErrorContext};
+use rxml::error::{EndOrError, Error};
 use rxml::parser::RawQName;
 use rxml::{AttrMap, Namespace, Options, Parse, RawEvent, RawParser, WithOptions};
 use xmpp_parsers::stream_error::DefinedCondition as Condition;
@@ -162,6 +162,7 @@ impl Parser {
     /// # Errors
     /// The peer broke the rules of XML or a limit; the stream ends with the error it names.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Item>, XmlError> {
+        self.check_start(input)?;
         loop {
             let before = input.len();
             let result = self.raw.parse(input, false);
@@ -183,6 +184,17 @@ impl Parser {
                 }
                 Err(EndOrError::Error(error)) => return Err(self.explain(error)),
             }
+        }
+    }
+
+    /// Other protocols are told at once, not when a `<` happens to come.
+    fn check_start(&self, input: &[u8]) -> Result<(), XmlError> {
+        let fresh = self.place == Place::BeforeHeader && self.spent + self.pending == 0;
+        match input.first() {
+            Some(byte) if fresh && *byte != b'<' && !byte.is_ascii_whitespace() => {
+                Err(XmlError::new(Condition::NotWellFormed, "not XML"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -351,7 +363,7 @@ impl Parser {
                 XmlError::new(Condition::RestrictedXml, "comment, processing instruction, entity")
             }
             // "<!" that begins neither CDATA nor a comment: a DTD or a part of one.
-            Error::UnexpectedByte(Some(ErrorContext::CdataSectionStart), ..) => {
+            Error::InvalidSyntax("malformed cdata or comment section start") => {
                 XmlError::new(Condition::RestrictedXml, "document type declaration")
             }
             _ => XmlError::new(Condition::NotWellFormed, "not well-formed"),
