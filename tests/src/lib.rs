@@ -1,1 +1,25 @@
-//! See ARCHITECTURE.md.
+//! The tools with which openfed is tested live: real servers as child processes, a DNS server, a
+//! trace collector, a SIP user agent and an XMPP client, each on a piece of loopback of its own.
+//!
+//! A test is a [`scene::play`]: it is given a [`place::Place`], starts what it needs there, and waits
+//! for events with a deadline. When it fails, the logs of everything that it started are printed;
+//! whatever happens, every process that it started is gone at the end.
+
+pub mod collector;
+pub mod dns;
+pub mod ejabberd;
+pub mod http;
+pub mod kamailio;
+pub mod openfed;
+pub mod place;
+pub mod process;
+pub mod prosody;
+pub mod redis;
+pub mod scene;
+pub mod seen;
+pub mod sip;
+pub mod sip_peer;
+pub mod sipp;
+pub mod xmpp_client;
+
+pub use scene::{Failure, Result};

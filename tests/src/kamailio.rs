@@ -1,0 +1,103 @@
+//! Kamailio: a SIP proxy as a next hop, with or without asking for credentials.
+
+use std::net::SocketAddr;
+
+use crate::Result;
+use crate::place::Place;
+use crate::process::{Process, answers_tcp, bound_udp};
+
+/// The user name that a challenging Kamailio accepts.
+pub const USER: &str = "gateway";
+/// The password that a challenging Kamailio accepts.
+pub const PASSWORD: &str = "tests-only";
+
+/// Whether the proxy asks for credentials before it relays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// It does not.
+    None,
+    /// 407, answered by Proxy-Authorization.
+    Proxy,
+    /// 401, answered by Authorization.
+    Server,
+}
+
+/// A running Kamailio.
+pub struct Kamailio {
+    process: Process,
+}
+
+impl Kamailio {
+    /// Starts a proxy on `address` (UDP and TCP) that relays every request to `target`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(
+        place: &Place,
+        address: SocketAddr,
+        target: SocketAddr,
+        challenge: Challenge,
+    ) -> Result<Self> {
+        let directory = place.directory(&format!("kamailio-{}", address.ip()))?;
+        let file = directory.join("kamailio.cfg");
+        std::fs::write(&file, settings(address, target, challenge))?;
+        let (file, directory) = (file.to_string_lossy(), directory.to_string_lossy());
+        let arguments = ["-f", &file, "-DD", "-E", "-Y", &directory, "-m", "64", "-M", "8"];
+        let process = Process::start(place, "kamailio", "kamailio", &arguments)?;
+        bound_udp(address).await?;
+        answers_tcp(address).await?;
+        Ok(Self { process })
+    }
+
+    /// Kills it.
+    ///
+    /// # Errors
+    /// When it does not go.
+    pub async fn kill(mut self) -> Result<()> {
+        self.process.kill().await
+    }
+}
+
+fn settings(address: SocketAddr, target: SocketAddr, challenge: Challenge) -> String {
+    let ask = match challenge {
+        Challenge::None => String::new(),
+        Challenge::Proxy => asking("proxy", "Proxy-Authorization"),
+        Challenge::Server => asking("www", "Authorization"),
+    };
+    format!(
+        r#"children=2
+tcp_children=2
+log_stderror=yes
+debug=1
+listen=udp:{address}
+listen=tcp:{address}
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "auth.so"
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{
+        sl_send_reply("483", "Too Many Hops");
+        exit;
+    }}
+{ask}    if (is_method("INVITE|SUBSCRIBE")) record_route();
+    $du = "sip:{target}";
+    if (!t_relay()) sl_reply_error();
+}}
+"#
+    )
+}
+
+fn asking(kind: &str, header: &str) -> String {
+    format!(
+        r#"    if (is_present_hf("{header}") && $au != "{USER}" || !pv_{kind}_authenticate("next-hop.example", "{PASSWORD}", "0")) {{
+        {kind}_challenge("next-hop.example", "1");
+        exit;
+    }}
+    consume_credentials();
+"#
+    )
+}

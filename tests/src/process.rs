@@ -1,0 +1,210 @@
+//! A real server as a child process: started, waited for, and surely ended.
+
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::place::Place;
+use crate::scene::SOON;
+use crate::seen::Seen;
+use crate::{Failure, Result};
+
+/// How many lines of a log are printed when a scene fails.
+const LAST_LINES: usize = 120;
+
+/// What a process wrote to its standard output and standard error.
+#[derive(Debug)]
+pub struct Log {
+    name: String,
+    /// The lines, in the order in which they came.
+    pub lines: Seen<String>,
+}
+
+impl Log {
+    /// An empty log under this name.
+    pub(crate) fn new(name: &str) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), lines: Seen::default() })
+    }
+
+    #[expect(clippy::print_stderr, reason = "the log of a failed scene belongs on the terminal")]
+    pub(crate) fn print(&self) {
+        let lines = self.lines.all();
+        eprintln!("---- {} ({} lines) ----", self.name, lines.len());
+        for line in lines.iter().skip(lines.len().saturating_sub(LAST_LINES)) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// A running child process with its whole process group; dropped means killed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+    log: Arc<Log>,
+}
+
+impl Process {
+    /// Starts `program` with `arguments`.
+    ///
+    /// The kernel kills it if the test itself is killed (`setpriv --pdeathsig`).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(place: &Place, name: &str, program: &str, arguments: &[&str]) -> Result<Self> {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", program]).args(arguments);
+        Self::start_command(place, name, command)
+    }
+
+    /// Starts a prepared command.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_command(place: &Place, name: &str, mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| Failure::new(format!("cannot start {name}: {error}")))?;
+        let log = Log::new(name);
+        place.keep(Arc::clone(&log));
+        if let Some(output) = child.stdout.take() {
+            tokio::spawn(copy_lines(output, Arc::clone(&log)));
+        }
+        if let Some(output) = child.stderr.take() {
+            tokio::spawn(copy_lines(output, Arc::clone(&log)));
+        }
+        let group = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .ok_or_else(|| Failure::new(format!("{name} ended at once")))?;
+        Ok(Self { child, group, log })
+    }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Waits for a log line that contains `part`.
+    ///
+    /// # Errors
+    /// When none comes within [`SOON`].
+    pub async fn line(&self, part: &str) -> Result<String> {
+        let what = format!("line with {part:?} from {}", self.log.name);
+        self.log.lines.wait_for(&what, SOON, |line| line.contains(part)).await
+    }
+
+    /// Waits until the process ends by itself.
+    ///
+    /// # Errors
+    /// When it has not ended within `limit`.
+    pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus> {
+        match timeout(limit, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => Err(Failure::new(format!("{} did not end within {limit:?}", self.log.name))),
+        }
+    }
+
+    /// Kills it (SIGKILL) with all its children and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not go.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        self.end(SOON).await.map(|_| ())
+    }
+
+    /// Asks it to end (SIGTERM) and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not go within `limit`.
+    pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.end(limit).await
+    }
+
+    /// Freezes it (SIGSTOP): it stays connected and answers nothing.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process_group(self.group, signal)?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error means that the whole group has ended already.
+        let _ = kill_process_group(self.group, Signal::KILL);
+    }
+}
+
+async fn copy_lines(output: impl AsyncRead + Unpin, log: Arc<Log>) {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    while let Ok(1..) = output.read_until(b'\n', &mut line).await {
+        log.lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+        line.clear();
+    }
+}
+
+/// Waits until somebody accepts TCP connections at `address`.
+///
+/// # Errors
+/// When nobody does within [`SOON`].
+pub async fn answers_tcp(address: SocketAddr) -> Result<()> {
+    let connected = until(async || TcpStream::connect(address).await.is_ok());
+    connected.await.map_err(|_| Failure::new(format!("nobody listens on tcp {address}")))
+}
+
+/// Waits until some process has a UDP socket bound to `address`.
+///
+/// # Errors
+/// When none has within [`SOON`].
+pub async fn bound_udp(address: SocketAddr) -> Result<()> {
+    let SocketAddr::V4(v4) = address else {
+        return Err(Failure::new("places have IPv4 addresses"));
+    };
+    let ip = u32::from_ne_bytes(v4.ip().octets());
+    let wanted = format!(" {ip:08X}:{:04X} ", v4.port());
+    let bound = until(async || {
+        std::fs::read_to_string("/proc/net/udp").is_ok_and(|table| table.contains(&wanted))
+    });
+    bound.await.map_err(|_| Failure::new(format!("nobody has udp {address}")))
+}
+
+/// Asks again and again, 50 times a second, until the answer is yes.
+async fn until(question: impl AsyncFn() -> bool) -> Result<()> {
+    let asked = async {
+        let mut turn = interval(Duration::from_millis(20));
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turn.tick().await;
+            if question().await {
+                return;
+            }
+        }
+    };
+    Ok(timeout(SOON, asked).await?)
+}

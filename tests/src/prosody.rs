@@ -1,0 +1,164 @@
+//! Prosody: a home server that uses the shipped settings, or a foreign XMPP domain.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::Result;
+use crate::place::{Host, Place};
+use crate::process::{Process, answers_tcp};
+use crate::xmpp_client::XmppClient;
+
+/// The password of every user.
+const PASSWORD: &str = "tests-only";
+
+/// Where a Prosody looks foreign domains up, by its own settings.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup {
+    /// As home server: the shipped settings file, pointing at this DNS server.
+    Home(SocketAddr),
+    /// As a server elsewhere: this DNS server.
+    Elsewhere(SocketAddr),
+}
+
+/// A running Prosody with one domain.
+pub struct Prosody {
+    domain: String,
+    ip: IpAddr,
+    process: Process,
+}
+
+impl Prosody {
+    /// Starts it on the standard ports of `host`, serving `domain` with these users.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(
+        place: &Place,
+        host: Host,
+        domain: &str,
+        users: &[&str],
+        lookup: Lookup,
+    ) -> Result<Self> {
+        let ip = place.ip(host);
+        let directory = place.directory(&format!("prosody-{domain}"))?;
+        write_certificate(&directory, domain)?;
+        write_accounts(&directory, domain, users)?;
+        std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
+        let file = directory.join("prosody.cfg.lua");
+        std::fs::write(&file, settings(&directory, ip, domain))?;
+        let arguments = ["-F", "--config", &file.to_string_lossy()];
+        let name = format!("prosody {domain}");
+        let process = Process::start(place, &name, "prosody", &arguments)?;
+        for port in [5222, 5269] {
+            answers_tcp(SocketAddr::new(ip, port)).await?;
+        }
+        Ok(Self { domain: domain.to_owned(), ip, process })
+    }
+
+    /// Where other servers connect to.
+    pub fn s2s(&self) -> SocketAddr {
+        SocketAddr::new(self.ip, 5269)
+    }
+
+    /// A user of this server logs in.
+    ///
+    /// # Errors
+    /// When that does not succeed.
+    pub async fn login(&self, user: &str) -> Result<XmppClient> {
+        let jid = format!("{user}@{}", self.domain);
+        XmppClient::login(&jid, PASSWORD, SocketAddr::new(self.ip, 5222)).await
+    }
+
+    /// The running process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Kills it.
+    ///
+    /// # Errors
+    /// When it does not go.
+    pub async fn kill(mut self) -> Result<()> {
+        self.process.kill().await
+    }
+}
+
+/// A new self-signed certificate for `domain`, as `certificate.pem` and `key.pem`.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_certificate(directory: &Path, domain: &str) -> Result<()> {
+    let mut wanted = CertificateParams::new([domain.to_owned()])?;
+    // COMPAT(ejabberd 23): the default end, in the year 4096, is beyond its timers.
+    wanted.not_after = rcgen::date_time_ymd(2049, 1, 1);
+    let key = KeyPair::generate()?;
+    std::fs::write(directory.join("certificate.pem"), wanted.self_signed(&key)?.pem())?;
+    std::fs::write(directory.join("key.pem"), key.serialize_pem())?;
+    Ok(())
+}
+
+/// Accounts as Prosody's storage `internal` keeps them: `<domain>/accounts/<user>.dat`.
+fn write_accounts(directory: &Path, domain: &str, users: &[&str]) -> Result<()> {
+    let escaped = domain.bytes().fold(String::new(), |mut name, byte| {
+        if byte.is_ascii_alphanumeric() {
+            name.push(byte.into());
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "%{byte:02x}");
+        }
+        name
+    });
+    let accounts = directory.join(escaped).join("accounts");
+    std::fs::create_dir_all(&accounts)?;
+    for user in users {
+        let account = format!("return {{ [\"password\"] = \"{PASSWORD}\"; }};\n");
+        std::fs::write(accounts.join(format!("{user}.dat")), account)?;
+    }
+    Ok(())
+}
+
+fn lookup_settings(lookup: Lookup) -> Result<String> {
+    match lookup {
+        Lookup::Home(dns) => {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../deploy/home-servers/prosody.cfg.lua");
+            let shipped = std::fs::read_to_string(shipped)?;
+            let address = format!("\"{}@{}\"", dns.ip(), dns.port());
+            crate::openfed::fill_in(&shipped, "\"127.0.0.1@5353\"", &address)
+        }
+        Lookup::Elsewhere(dns) => Ok(format!(
+            "s2s_secure_auth = false\nunbound = {{ resolvconf = false; hoststxt = false; \
+             forward = {{ \"{}@{}\" }}; options = {{ [\"do-not-query-localhost:\"] = \"no\" }} }}\n",
+            dns.ip(),
+            dns.port()
+        )),
+    }
+}
+
+fn settings(directory: &Path, ip: IpAddr, domain: &str) -> String {
+    let directory = directory.to_string_lossy();
+    format!(
+        r#"run_as_root = true
+daemonize = false
+data_path = "{directory}"
+pidfile = "{directory}/prosody.pid"
+modules_enabled = {{
+    "disco"; "roster"; "saslauth"; "tls"; "dialback"; "ping"; "version"; "smacks"; "carbons";
+    "s2s_bidi"; "posix";
+}}
+interfaces = {{ "{ip}" }}
+local_interfaces = {{ "{ip}" }}
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+authentication = "internal_plain"
+storage = "internal"
+log = {{ debug = "*console" }}
+ssl = {{ certificate = "{directory}/certificate.pem"; key = "{directory}/key.pem" }}
+Include "{directory}/openfed.cfg.lua"
+VirtualHost "{domain}"
+"#
+    )
+}
