@@ -26,6 +26,7 @@ pub use via::Via;
 use crate::wire::WireError;
 use bytes::Bytes;
 use bytestring::ByteString;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// One header line, as written.
@@ -34,8 +35,8 @@ use std::ops::Range;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
     id: HeaderId,
-    name_len: u16,
-    value: (u16, u16),
+    name_len: u32,
+    value: (u32, u32),
     line: Bytes,
 }
 
@@ -45,13 +46,14 @@ impl Header {
     /// CR, LF and NUL in the value become spaces: a value can never open a line of its own.
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
+        let value = one_line(value);
         Self::compose(format!("{name}: ").as_bytes(), name.len(), value.as_bytes())
     }
 
-    /// The same header (name and spacing as written) with another value.
-    #[must_use]
-    pub fn with_value(&self, value: &[u8]) -> Self {
-        let prefix = self.line.get(..usize::from(self.value.0)).unwrap_or_default();
+    /// The same header (name and spacing as written) with another value, taken over as it is:
+    /// it must come from [`Header::new`] or from a received line.
+    pub(crate) fn with_value(&self, value: &[u8]) -> Self {
+        let prefix = self.line.get(..self.value.0 as usize).unwrap_or_default();
         let padded;
         let prefix = match prefix.last() {
             Some(b':') => {
@@ -60,23 +62,17 @@ impl Header {
             }
             _ => prefix,
         };
-        Self::compose(prefix, usize::from(self.name_len), value)
+        Self::compose(prefix, self.name_len as usize, value)
     }
 
     fn compose(prefix: &[u8], name_len: usize, value: &[u8]) -> Self {
         let mut line = Vec::with_capacity(prefix.len() + value.len());
         line.extend_from_slice(prefix);
-        let folded = is_folded_safely(value);
-        line.extend(value.iter().map(|b| match b {
-            b'\r' | b'\n' if !folded => b' ',
-            0 => b' ',
-            b => *b,
-        }));
-        line.truncate(usize::from(u16::MAX));
+        line.extend_from_slice(value);
         let name = prefix.get(..name_len).unwrap_or_default();
         Self {
             id: HeaderId::of(name),
-            name_len: u16::try_from(name_len).unwrap_or(u16::MAX),
+            name_len: clip(name_len),
             value: trim_range(&line, prefix.len()..line.len()),
             line: line.into(),
         }
@@ -89,13 +85,10 @@ impl Header {
         if name.is_empty() || !name.iter().all(|b| is_token(*b)) {
             return Err(WireError::HeaderLine("bad header name"));
         }
-        if memchr::memchr(0, &line).is_some() {
-            return Err(WireError::HeaderLine("NUL in header"));
-        }
         let (id, name_len) = (HeaderId::of(name), name.len());
         Ok(Self {
             id,
-            name_len: u16::try_from(name_len).map_err(|_| WireError::HeaderLine("too long"))?,
+            name_len: clip(name_len),
             value: trim_range(&line, colon + 1..line.len()),
             line,
         })
@@ -110,7 +103,7 @@ impl Header {
     /// The name as written.
     #[must_use]
     pub fn name(&self) -> &str {
-        let bytes = self.line.get(..usize::from(self.name_len)).unwrap_or_default();
+        let bytes = self.line.get(..self.name_len as usize).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
@@ -151,7 +144,7 @@ impl Header {
     }
 
     fn value_range(&self) -> Range<usize> {
-        usize::from(self.value.0)..usize::from(self.value.1)
+        self.value.0 as usize..self.value.1 as usize
     }
 }
 
@@ -167,22 +160,22 @@ pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
 }
 
-/// Whether every line break in `value` is a fold, as in a value taken over from a received line.
-fn is_folded_safely(value: &[u8]) -> bool {
-    let mut rest = value;
-    while let Some(at) = rest.iter().position(|b| matches!(b, b'\r' | b'\n')) {
-        match rest.get(at..at + 3) {
-            Some([b'\r', b'\n', b' ' | b'\t']) => rest = rest.get(at + 3..).unwrap_or_default(),
-            _ => return false,
-        }
+/// A value without line breaks and NUL, so that it can never open a header line of its own.
+pub(crate) fn one_line(value: &str) -> Cow<'_, str> {
+    match value.contains(['\r', '\n', '\0']) {
+        true => value.replace(['\r', '\n', '\0'], " ").into(),
+        false => value.into(),
     }
-    true
 }
 
-fn trim_range(line: &[u8], range: Range<usize>) -> (u16, u16) {
+fn trim_range(line: &[u8], range: Range<usize>) -> (u32, u32) {
     let raw = line.get(range.clone()).unwrap_or_default();
     let start = range.start + (raw.len() - raw.trim_ascii_start().len());
     let end = start + raw.trim_ascii().len();
-    let clip = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     (clip(start), clip(end))
+}
+
+/// Messages are limited to 64 KiB, and our own values to memory: 32 bits hold every offset.
+fn clip(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }

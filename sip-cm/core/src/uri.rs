@@ -228,7 +228,10 @@ impl Uri {
     /// Whether the URI names a loose router (RFC 3261 §19.1.1 `lr`).
     #[must_use]
     pub fn is_loose_router(&self) -> bool {
-        self.params.get("lr").is_some()
+        self.params.iter().any(|(name, _)| {
+            name.eq_ignore_ascii_case("lr")
+                || percent_decode(name).is_some_and(|name| name.eq_ignore_ascii_case("lr"))
+        })
     }
 
     /// Whether both URIs name the same resource (RFC 3261 §19.1.4, E-15; tel: RFC 3966 §4).

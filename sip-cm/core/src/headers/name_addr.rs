@@ -31,7 +31,7 @@ impl NameAddr {
                 let (display, tail) = trimmed.split_at_checked(open).ok_or_else(bad)?;
                 let (uri, rest) =
                     tail.get(1..).and_then(|tail| tail.split_once('>')).ok_or_else(bad)?;
-                (display.trim(), uri.trim(), rest.trim())
+                (display.trim(), uri, rest.trim())
             }
             None => {
                 let end = trimmed.find(';').unwrap_or(trimmed.len());

@@ -36,9 +36,15 @@ fn same_escaped(a: Option<&str>, b: Option<&str>, fold: fn(&str) -> String) -> b
 fn params_agree(a: &Uri, b: &Uri) -> bool {
     /// A difference in these is a difference in where or how the request goes.
     const WEIGHTY: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
-    a.params().iter().all(|(name, value)| match b.params().get(name) {
-        Some(other) => same_escaped(value, other, str::to_ascii_lowercase),
-        None => !WEIGHTY.iter().any(|weighty| weighty.eq_ignore_ascii_case(name)),
+    let in_b = |wanted: &str| {
+        b.params().iter().find(|(name, _)| normalize(name).eq_ignore_ascii_case(wanted))
+    };
+    a.params().iter().all(|(name, value)| {
+        let name = normalize(name);
+        match in_b(&name) {
+            Some((_, other)) => same_escaped(value, other, str::to_ascii_lowercase),
+            None => !WEIGHTY.iter().any(|weighty| weighty.eq_ignore_ascii_case(&name)),
+        }
     })
 }
 

@@ -23,7 +23,10 @@ impl Host {
     pub fn parse(text: &ByteString) -> Result<Self, UriError> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(UriError::Host)?;
-            return inner.parse().map(Self::V6).map_err(|_| UriError::Host);
+            // COMPAT(RFC 3261 §25.1): its grammar yields a third colon before an embedded IPv4
+            // address; RFC 5118 §4.10 wants it tolerated.
+            let ip = inner.parse().or_else(|_| inner.replacen(":::", "::", 1).parse());
+            return ip.map(Self::V6).map_err(|_| UriError::Host);
         }
         if let Ok(ip) = text.parse() {
             return Ok(Self::V4(ip));

@@ -13,7 +13,7 @@ impl Message {
     pub fn set(&mut self, id: HeaderId, value: &str) {
         match self.headers.iter().position(|header| header.id() == id) {
             Some(at) => {
-                self.replace_value(at, value.as_bytes());
+                self.replace_value(at, crate::headers::one_line(value).as_bytes());
                 let mut index = 0;
                 self.headers.retain(|header| {
                     index += 1;
@@ -136,6 +136,18 @@ impl Message {
         }
         self.set(HeaderId::ContentLength, &body.len().to_string());
         self.body = body;
+    }
+
+    /// Leaves one line of From, To, Call-ID and CSeq each, so that an answer to a request that
+    /// repeats them is sound itself.
+    pub(super) fn keep_first_of_each(&mut self) {
+        for id in [HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq] {
+            let mut count = 0;
+            self.retain(|header| {
+                count += usize::from(header.id() == id);
+                header.id() != id || count == 1
+            });
+        }
     }
 
     fn touch(&mut self) {

@@ -1,6 +1,6 @@
 //! Why a message is refused, what to answer, and whether it can be answered at all.
 
-use super::{Message, StartLine};
+use super::Message;
 use crate::headers::HeaderId;
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -83,13 +83,13 @@ pub struct Rejected {
 impl Rejected {
     /// The response for the sender, with `to_tag` as our tag and `source` marked in the top Via.
     ///
-    /// `None` if there is nothing to answer: a response, an ACK (RFC 3261 §17), or a request whose
-    /// Via, From, To, Call-ID or CSeq could not be read.
+    /// It goes to `source`, over what the message came by: the Via may be what is wrong. `None` if
+    /// there is nothing to answer: a response, an ACK (RFC 3261 §17), or a request without a Via,
+    /// From, To, Call-ID or CSeq.
     #[must_use]
     pub fn answer(&self, to_tag: &str, source: SocketAddr) -> Option<Message> {
         let mut request = self.partial.as_deref()?.clone();
-        let StartLine::Request { method, .. } = request.start() else { return None };
-        if &**method == "ACK" {
+        if request.method().is_none_or(|method| method == "ACK") {
             return None;
         }
         let needed =
@@ -97,7 +97,9 @@ impl Rejected {
         if !needed.iter().all(|id| request.header(*id).is_some()) {
             return None;
         }
-        request.mark_source(source).ok()?;
+        request.keep_first_of_each();
+        // A Via that cannot be read goes back as it came: the answer is sent to `source` itself.
+        let _ = request.mark_source(source);
         let (code, reason) = self.error.status();
         let mut response = Message::response_to(&request, code, &reason);
         response.set_to_tag(to_tag);

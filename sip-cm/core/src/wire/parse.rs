@@ -79,6 +79,8 @@ impl Message {
             return Err(WireError::MethodMismatch);
         }
         match self.uri() {
+            // RFC 3261 §19.1.1: escaped headers have no place in a Request-URI.
+            Some(Ok(uri)) if !uri.headers().is_empty() => Err(WireError::RequestUri),
             None | Some(Ok(_)) => Ok(()),
             Some(Err(UriError::TooLong)) => Err(WireError::UriTooLong),
             Some(Err(_)) => Err(WireError::RequestUri),
@@ -193,7 +195,8 @@ pub(super) fn lines(head: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
             let ended = at + from > start && head.get(line_feed - 1) == Some(&b'\r');
             // The next line begins with white space: this one goes on (RFC 3261 §7.3.1).
             let folded = matches!(head.get(line_feed + 1), Some(b' ' | b'\t')) && start > 0;
-            if ended && !folded {
+            // The empty line ends the head whatever the body begins with.
+            if ended && (!folded || line_feed == start + 1) {
                 break line_feed - 1;
             }
             from = line_feed + 1;

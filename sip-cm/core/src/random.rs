@@ -1,0 +1,83 @@
+//! Randomness handed in, and what is made of it.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher};
+
+use openfed_proto::packet::PacketId;
+
+/// Starts every branch of RFC 3261 (§8.1.1.7).
+pub(crate) const COOKIE: &str = "z9hG4bK";
+
+/// The source of tags, branches and ids. Must be unpredictable outside of tests: a guessed branch
+/// lets a stranger answer for a peer.
+pub struct Random(Box<dyn FnMut() -> u64 + Send>);
+
+impl Random {
+    /// Takes a generator of uniformly distributed numbers.
+    #[must_use]
+    pub fn new(next: impl FnMut() -> u64 + Send + 'static) -> Self {
+        Random(Box::new(next))
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        (self.0)()
+    }
+
+    /// 16 hexadecimal digits: a tag, a nonce, the unique part of a branch.
+    pub(crate) fn token(&mut self) -> String {
+        format!("{:016x}", self.next())
+    }
+
+    /// A number below `n`; 0 if `n` is 0.
+    pub(crate) fn below(&mut self, n: u32) -> u32 {
+        // The bias of the remainder of a 64-bit number is of no matter here.
+        u32::try_from(self.next() % u64::from(n.max(1))).unwrap_or(0)
+    }
+
+    pub(crate) fn packet_id(&mut self) -> PacketId {
+        let mut id = [0; 16];
+        let (high, low) = id.split_at_mut(8);
+        high.copy_from_slice(&self.next().to_be_bytes());
+        low.copy_from_slice(&self.next().to_be_bytes());
+        PacketId(id)
+    }
+
+    /// A key for hash tables over what peers send.
+    pub(crate) fn seed(&mut self) -> Seed {
+        Seed(self.next())
+    }
+}
+
+impl fmt::Debug for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Random")
+    }
+}
+
+/// Keys the hash of a table, so that peers cannot choose keys that collide.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seed(u64);
+
+impl BuildHasher for Seed {
+    type Hasher = std::hash::DefaultHasher;
+
+    fn build_hasher(&self) -> Self::Hasher {
+        let mut hasher = std::hash::DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}
+
+/// A hash table keyed by a [`Seed`].
+pub(crate) type Table<K, V> = std::collections::HashMap<K, V, Seed>;
+
+/// FNV-1a over texts with their borders: the same on every node and after every restart.
+pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for part in parts {
+        for byte in part.iter().chain(&[0xff]) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
