@@ -9,7 +9,7 @@
 mod tests;
 
 use crate::wire::{MAX_MESSAGE, Message, Rejected, WireError, body_length_of_head};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
 /// Who opened the connection: only the opener pings (RFC 5626 §4.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,8 +141,7 @@ impl Framer {
             return Ok(false);
         };
         let head_len = from + at + 4;
-        let head = Bytes::copy_from_slice(self.buffer.get(..head_len).unwrap_or_default());
-        match body_length_of_head(&head) {
+        match body_length_of_head(self.buffer.get(..head_len).unwrap_or_default()) {
             Ok(length) => {
                 self.state = State::Body { total: head_len + length };
                 Ok(true)

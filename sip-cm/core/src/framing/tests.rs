@@ -1,4 +1,5 @@
 use super::*;
+use bytes::Bytes;
 
 /// A request with a binary body, a response, and a request whose body looks like a head.
 fn stream() -> Vec<Vec<u8>> {

@@ -1,8 +1,7 @@
 //! What is refused before it is looked into.
 
 use super::WireError;
-use crate::headers::{Header, HeaderId};
-use bytes::Bytes;
+use crate::headers::HeaderId;
 
 /// Longest message, head and body, in bytes: what fits a UDP datagram.
 pub const MAX_MESSAGE: usize = 65_535;
@@ -13,7 +12,7 @@ pub const MAX_HEADER_LINE: usize = 8 * 1024;
 /// Most Via values: as many hops as Max-Forwards begins with (RFC 3261 §8.1.1.6).
 pub const MAX_VIA_VALUES: usize = 70;
 
-/// The Content-Length of a message's headers: none, one sound number, or an error.
+/// The one sound number among the values of a message's Content-Length lines, or none.
 ///
 /// Two of them, even if equal, are refused: readers that take different ones can be made to
 /// disagree on where the message ends.
@@ -21,11 +20,11 @@ pub const MAX_VIA_VALUES: usize = 70;
 /// # Errors
 /// [`WireError::ContentLength`].
 pub(super) fn content_length<'a>(
-    headers: impl Iterator<Item = &'a Header>,
+    values: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Option<usize>, WireError> {
     let mut found = None;
-    for header in headers.filter(|header| header.id() == HeaderId::ContentLength) {
-        let text = std::str::from_utf8(header.value()).unwrap_or_default();
+    for value in values {
+        let text = std::str::from_utf8(value).unwrap_or_default();
         let length = crate::headers::parse_u32(text).and_then(|n| usize::try_from(n).ok());
         let length = length.ok_or(WireError::ContentLength("bad"))?;
         if found.replace(length).is_some() {
@@ -41,11 +40,14 @@ pub(super) fn content_length<'a>(
 /// # Errors
 /// [`WireError::ContentLength`] if it is absent, repeated or no number;
 /// [`WireError::TooLarge`] if the message would be longer than [`MAX_MESSAGE`].
-pub fn body_length_of_head(head: &Bytes) -> Result<usize, WireError> {
-    let lines = super::parse::lines(head).skip(1);
-    let headers: Vec<Header> =
-        lines.filter_map(|line| Header::parse(head.slice(line)).ok()).collect();
-    let length = content_length(headers.iter())?.ok_or(WireError::ContentLength("missing"))?;
+pub fn body_length_of_head(head: &[u8]) -> Result<usize, WireError> {
+    let values = super::parse::lines(head).skip(1).filter_map(|range| {
+        let line = head.get(range)?;
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        let is_length = HeaderId::of(name.trim_ascii_end()) == HeaderId::ContentLength;
+        is_length.then(|| value.get(1..).unwrap_or_default().trim_ascii())
+    });
+    let length = content_length(values)?.ok_or(WireError::ContentLength("missing"))?;
     if length.saturating_add(head.len()) > MAX_MESSAGE {
         return Err(WireError::TooLarge);
     }

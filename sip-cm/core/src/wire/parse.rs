@@ -168,7 +168,9 @@ impl Reader {
     }
 
     fn read_body(&mut self) {
-        let length = match content_length(self.message.headers.iter()) {
+        let length = match content_length(
+            self.message.headers_of(HeaderId::ContentLength).map(Header::value),
+        ) {
             Ok(length) => length.unwrap_or(self.rest.len()),
             Err(error) => return self.fail(error),
         };
