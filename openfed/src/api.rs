@@ -1,0 +1,178 @@
+//! The client of the router's HTTP API (`/api/v1`), as small as the API allows: one plain
+//! HTTP/1.1 connection per request.
+
+mod events;
+pub mod model;
+mod problem;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use openfed_node::settings::HttpUrl;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+pub use events::Events;
+pub use problem::{FieldFault, Problem};
+
+const CONNECT: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(30);
+const MAX_ANSWER_OCTETS: usize = 64 << 20;
+
+/// One router's API.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: HttpUrl,
+}
+
+/// Why there is no answer to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Nobody answers there, or not in time.
+    #[error(
+        "no openfed API answers at {url}: {cause}\n\
+         Is xcp-router running? Its address is router.http in the settings; name another one \
+         with --api."
+    )]
+    Unreachable {
+        /// The base address that was tried.
+        url: HttpUrl,
+        /// What happened, in the system's words.
+        cause: String,
+    },
+    /// The API understood and said no.
+    #[error("{0}")]
+    Refused(Problem),
+    /// Something answers there, but not openfed.
+    #[error("what answers at {url} is not openfed's API: {cause}")]
+    NotOurs {
+        /// The base address that was asked.
+        url: HttpUrl,
+        /// What was unexpected.
+        cause: String,
+    },
+}
+
+impl Api {
+    /// The API at this address.
+    pub fn new(base: HttpUrl) -> Self {
+        Self { base }
+    }
+
+    /// `GET path`. `path` begins with `/api/v1/`; build its segments with [`segment`].
+    pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// A request with a JSON body; an empty answer is `null`.
+    pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.call(method, path, Some(body)).await
+    }
+
+    /// `DELETE path`.
+    pub async fn delete(&self, path: &str) -> Result<(), ApiError> {
+        self.call(Method::DELETE, path, None).await.map(|_| ())
+    }
+
+    /// Reads `answer` as `T`.
+    pub fn read<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, ApiError> {
+        T::deserialize(answer).map_err(|error| self.not_ours(error))
+    }
+
+    /// Opens a stream of server-sent events.
+    pub async fn follow(&self, path: &str) -> Result<Events, ApiError> {
+        let response = self.request(Method::GET, path, None, "text/event-stream").await?;
+        if !response.status().is_success() {
+            let answer = self.body(response).await;
+            return Err(answer.err().unwrap_or_else(|| self.not_ours("no stream of events")));
+        }
+        Ok(Events::new(response.into_body()))
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        let answer = async {
+            let response = self.request(method, path, body, "application/json").await?;
+            self.body(response).await
+        };
+        timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(self.unreachable("no answer in 30 s")))
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        accept: &str,
+    ) -> Result<Response<Incoming>, ApiError> {
+        let HttpUrl(at) = &self.base;
+        let socket = timeout(CONNECT, TcpStream::connect((at.host.as_str(), at.port)))
+            .await
+            .map_err(|_| self.unreachable("no connection in 5 s"))?
+            .map_err(|error| self.unreachable(error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        // The connection ends with its one answer; its error, if any, is that answer's error.
+        tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, at.to_string())
+            .header(header::ACCEPT, accept)
+            .header(header::USER_AGENT, concat!("openfed/", env!("CARGO_PKG_VERSION")));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let content = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
+        let request = request.body(Full::new(content)).map_err(|error| self.not_ours(error))?;
+        sender.send_request(request).await.map_err(|error| self.unreachable(error))
+    }
+
+    async fn body(&self, response: Response<Incoming>) -> Result<Value, ApiError> {
+        let status = response.status();
+        let content = Limited::new(response.into_body(), MAX_ANSWER_OCTETS)
+            .collect()
+            .await
+            .map_err(|error| self.unreachable(error))?
+            .to_bytes();
+        if !status.is_success() {
+            return Err(ApiError::Refused(Problem::read(status, &content)));
+        }
+        if content.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&content).map_err(|error| self.not_ours(error))
+    }
+
+    fn unreachable(&self, cause: impl ToString) -> ApiError {
+        ApiError::Unreachable { url: self.base.clone(), cause: cause.to_string() }
+    }
+
+    fn not_ours(&self, cause: impl ToString) -> ApiError {
+        ApiError::NotOurs { url: self.base.clone(), cause: cause.to_string() }
+    }
+}
+
+/// A text as one segment of a path or one value of a query (RFC 3986 §2.3).
+pub fn segment(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+            encoded.push(char::from(octet));
+        } else {
+            encoded.push_str(&format!("%{octet:02X}"));
+        }
+    }
+    encoded
+}

@@ -1,0 +1,427 @@
+//! Scenes: an operator types a command, the API is asked exactly this, the operator reads that.
+
+#![allow(clippy::unwrap_used, reason = "a scene that cannot be set fails")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use clap::{CommandFactory, Parser};
+use openfed::cli::{Cli, Failure};
+use serde_json::{Value, json};
+
+/// An API that expects given requests in order and gives the answers that go with them.
+#[derive(Clone, Default)]
+struct Script(Arc<Mutex<VecDeque<Exchange>>>);
+
+struct Exchange {
+    request: (Method, &'static str, Value),
+    answer: (u16, Value),
+}
+
+impl Script {
+    fn expect(self, method: Method, path: &'static str, body: Value, answer: (u16, Value)) -> Self {
+        let exchange = Exchange { request: (method, path, body), answer };
+        self.0.lock().unwrap().push_back(exchange);
+        self
+    }
+
+    fn get(self, path: &'static str, answer: Value) -> Self {
+        self.expect(Method::GET, path, Value::Null, (200, answer))
+    }
+
+    /// Runs the command against this API; every expected request must have been made.
+    async fn run(self, arguments: &[&str]) -> (Result<(), Failure>, String) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let routes = Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let ended = run(&[&["--api", &url], arguments].concat()).await;
+        assert!(self.0.lock().unwrap().is_empty(), "not everything was asked");
+        ended
+    }
+}
+
+async fn answer(State(script): State<Script>, method: Method, uri: Uri, body: Bytes) -> Response {
+    let exchange = script.0.lock().unwrap().pop_front().expect("a request too many");
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    let path = uri.path_and_query().unwrap().as_str();
+    let (expected_method, expected_path, expected_body) = exchange.request;
+    assert_eq!((method, path, body), (expected_method, expected_path, expected_body));
+    let (status, content) = exchange.answer;
+    let status = StatusCode::from_u16(status).unwrap();
+    match content {
+        Value::Null => status.into_response(),
+        Value::String(stream) => {
+            ([(header::CONTENT_TYPE, "text/event-stream")], stream).into_response()
+        }
+        content => (status, content.to_string()).into_response(),
+    }
+}
+
+async fn run(arguments: &[&str]) -> (Result<(), Failure>, String) {
+    let cli = Cli::try_parse_from([&["openfed"], arguments].concat()).unwrap();
+    let mut out = Vec::new();
+    let ended = cli.run(&mut out).await;
+    (ended, String::from_utf8(out).unwrap())
+}
+
+/// The command succeeds and prints exactly this.
+#[track_caller]
+fn prints((ended, printed): (Result<(), Failure>, String), expected: &str) {
+    ended.unwrap();
+    assert_eq!(printed, expected);
+}
+
+fn open_route(blocked: bool) -> Value {
+    json!({
+        "pattern": ".*", "description": "", "next_hop": "sbc.example.net", "port": 5060,
+        "type": "domain", "protocol": "udp", "priority": 1, "weight": 1,
+        "allow_less_specific": true, "in_service": true, "blocked": blocked, "predefined": true,
+        "version": 3
+    })
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[tokio::test]
+async fn the_operator_opens_the_federation() {
+    let change = json!({
+        "next_hop": "sbc.example.net", "port": 5060, "protocol": "udp", "blocked": false
+    });
+    let script = Script::default().expect(
+        Method::PATCH,
+        "/api/v1/static-routes/.%2A",
+        change,
+        (200, open_route(false)),
+    );
+    let command = "route set .* --next-hop sbc.example.net --port 5060 --protocol udp --unblock";
+    prints(
+        script.run(&command.split(' ').collect::<Vec<_>>()).await,
+        "\
+Destination Pattern        .*
+Description                -
+Next Hop                   sbc.example.net
+Next Hop Port              5060
+Route Type                 domain
+Protocol Type              udp
+Priority                   1
+Weight                     1
+Allow Less-Specific Route  on
+Service                    on
+Block Route                no
+",
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_names_each_field_and_ends_with_1() {
+    let problem = json!({
+        "type": "about:blank", "title": "The route cannot be unblocked", "status": 422,
+        "detail": "it does not know where to send",
+        "errors": [{ "pointer": "#/next_hop", "detail": "is missing" },
+                   { "field": "port", "message": "is missing" }]
+    });
+    let script = Script::default().expect(
+        Method::PATCH,
+        "/api/v1/static-routes/.%2A",
+        json!({ "blocked": false }),
+        (422, problem),
+    );
+    let (ended, printed) = script.run(&["route", "unblock", ".*"]).await;
+    assert_eq!(
+        ended.unwrap_err().to_string(),
+        "The route cannot be unblocked: it does not know where to send\n  \
+         next_hop: is missing\n  port: is missing"
+    );
+    assert_eq!(printed, "");
+}
+
+#[tokio::test]
+async fn blocking_and_unblocking_say_what_they_do() {
+    for (word, blocked, effect) in [
+        ("block", true, ".*: no new domains are discovered; known ones keep flowing.\n"),
+        ("unblock", false, ".*: unknown domains are discovered from now on.\n"),
+    ] {
+        let script = Script::default().expect(
+            Method::PATCH,
+            "/api/v1/static-routes/%2A",
+            json!({ "blocked": blocked }),
+            (200, open_route(blocked)),
+        );
+        prints(script.run(&["route", word, "*"]).await, effect);
+    }
+}
+
+#[tokio::test]
+async fn a_route_is_added_listed_and_removed() {
+    let body = json!({
+        "pattern": ".com.example.*", "type": "domain", "next_hop": "192.0.2.7", "port": 0,
+        "in_service": false, "allow_less_specific": true, "priority": 2, "weight": 5
+    });
+    let mut route = open_route(false);
+    route["pattern"] = json!(".com.example.*");
+    route["predefined"] = json!(false);
+    let script =
+        Script::default().expect(Method::POST, "/api/v1/static-routes", body, (201, route));
+    let command = "route add .com.example.* --next-hop 192.0.2.7 --port 0 --service off \
+                   --less-specific on --priority 2 --weight 5";
+    let (ended, _) = script.run(&command.split_whitespace().collect::<Vec<_>>()).await;
+    ended.unwrap();
+
+    let mut fresh = open_route(true);
+    fresh["next_hop"] = json!("");
+    fresh["port"] = json!(0);
+    let script = Script::default().get("/api/v1/static-routes", json!({ "items": [fresh] }));
+    prints(
+        script.run(&["route", "list"]).await,
+        "\
+PATTERN  NEXT HOP  PORT  PROTOCOL  PRIORITY  WEIGHT  SERVICE  BLOCKED
+.*       -         SRV   udp       1         1       on       blocked
+",
+    );
+
+    let script = Script::default().expect(
+        Method::DELETE,
+        "/api/v1/static-routes/.com.example.%2A",
+        Value::Null,
+        (204, Value::Null),
+    );
+    prints(
+        script.run(&["route", "remove", ".com.example.*"]).await,
+        ".com.example.* is removed, on every node.\n",
+    );
+}
+
+#[tokio::test]
+async fn the_domain_table_is_walked_page_by_page() {
+    let row = |domain: &str| {
+        json!({
+            "domain": domain, "description": "", "origin": "discovered",
+            "first_seen": "2026-11-20T10:00:00Z", "last_seen": "2026-11-21T10:00:00Z",
+            "direction": "outbound", "route": ".*", "hits": 7, "last_failure": null
+        })
+    };
+    let pages = || {
+        Script::default()
+            .get(
+                "/api/v1/sip-domains?limit=500&search=ex%20a",
+                json!({ "items": [row("a.example")], "next_cursor": "a/1", "total": 2 }),
+            )
+            .get(
+                "/api/v1/sip-domains?limit=500&search=ex%20a&cursor=a%2F1",
+                json!({ "items": [row("b.example")], "next_cursor": null, "total": 2 }),
+            )
+    };
+    let command = ["domain", "list", "--search", "ex a", "--limit", "0"];
+    prints(
+        pages().run(&command).await,
+        "\
+DOMAIN     ORIGIN      DIRECTION  ROUTE  FIRST SEEN            LAST SEEN             HITS  FAILURE
+a.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -
+b.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -
+",
+    );
+    let (ended, printed) = pages().run(&[&command[..], &["--json"]].concat()).await;
+    ended.unwrap();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["items"], json!([row("a.example"), row("b.example")]));
+}
+
+#[tokio::test]
+async fn removing_a_domain_says_whether_it_comes_back() {
+    for (blocked, effect) in [
+        (true, "a.example is removed; the open route is closed, so its traffic stops now.\n"),
+        (
+            false,
+            "a.example is removed; the open route is open, so its next message discovers it \
+             again. To keep it out: openfed domain block a.example\n",
+        ),
+    ] {
+        let script = Script::default()
+            .expect(
+                Method::DELETE,
+                "/api/v1/sip-domains/a.example",
+                Value::Null,
+                (204, Value::Null),
+            )
+            .get("/api/v1/static-routes/.%2A", open_route(blocked));
+        prints(script.run(&["domain", "remove", "a.example"]).await, effect);
+    }
+}
+
+#[tokio::test]
+async fn domains_are_blocked_and_pinned_with_a_note() {
+    let noted = |domain: &str| json!({ "domain": domain, "note": "spam" });
+    let script = Script::default().expect(
+        Method::POST,
+        "/api/v1/blocked-domains",
+        noted("*.example.com"),
+        (201, noted("*.example.com")),
+    );
+    prints(
+        script.run(&["domain", "block", "*.example.com", "--note", "spam"]).await,
+        "*.example.com is denied in both directions.\n",
+    );
+    let script =
+        Script::default().get("/api/v1/xmpp-domains", json!({ "items": [noted("x.example")] }));
+    prints(script.run(&["domain", "list", "--pinned"]).await, "DOMAIN     NOTE\nx.example  spam\n");
+    let script = Script::default().expect(
+        Method::DELETE,
+        "/api/v1/xmpp-domains/x.example",
+        Value::Null,
+        (204, Value::Null),
+    );
+    prints(
+        script.run(&["domain", "unpin", "x.example"]).await,
+        "x.example may be reached over SIP, too.\n",
+    );
+}
+
+#[tokio::test]
+async fn a_decision_is_explained_step_by_step() {
+    let answer = json!({
+        "domain": "new.example", "decision": "discover",
+        "steps": [{ "step": 1, "question": "Is it one of ours?", "answer": "no", "rule": "§3.1" },
+                  { "step": 2, "question": "Is it blocked?", "answer": "no", "rule": "§3.3" }]
+    });
+    let script = Script::default().get("/api/v1/explain/new.example", answer);
+    prints(
+        script.run(&["explain", "new.example"]).await,
+        "\
+new.example: discover (unknown: XMPP is tried first, then SIP over the open route)
+
+   QUESTION            ANSWER  RULE
+1  Is it one of ours?  no      §3.1
+2  Is it blocked?      no      §3.3
+",
+    );
+}
+
+fn flow() -> Value {
+    json!({
+        "packet_id": "00ff", "started": "2026-11-20T10:00:00.000Z", "domain": "new.example",
+        "direction": "outbound", "decision": "discover", "outcome": null, "trace_id": "abcd",
+        "hops": [
+            { "node": "a-sip-cm", "role": "sip-cm", "verdict": "unknown", "at_us": 1_000_000 },
+            { "node": "a-xcp-router", "role": "xcp-router", "verdict": "discover", "at_us": 1_001_250 }
+        ]
+    })
+}
+
+const FLOW: &str = "\
+2026-11-20T10:00:00.000Z  outbound  new.example  discover → under way
+    +0.000 ms  sip-cm      unknown  (a-sip-cm)
+    +1.250 ms  xcp-router  discover  (a-xcp-router)
+  packet 00ff  trace abcd
+";
+
+#[tokio::test]
+async fn flows_are_drawn_hop_by_hop() {
+    let script = Script::default().get("/api/v1/flows?limit=3", json!({ "items": [flow()] }));
+    prints(script.run(&["flows", "--limit", "3"]).await, FLOW);
+}
+
+#[tokio::test]
+async fn flows_are_followed_as_they_pass() {
+    let stream = format!(": keep-alive\n\ndata: {}\n\ndata: {}\n\n", flow(), flow());
+    let script = || Script::default().get("/api/v1/flows/stream", json!(stream));
+    let end = "The router has ended the stream.\n";
+    prints(script().run(&["flows", "--follow"]).await, &format!("{FLOW}{FLOW}{end}"));
+    let lines = format!("{}\n{}\n", flow(), flow());
+    prints(script().run(&["flows", "--follow", "--json"]).await, &lines);
+}
+
+#[tokio::test]
+async fn nodes_show_load_and_drain() {
+    let node = json!({
+        "node": "a-sip-cm", "role": "sip-cm", "version": "0.1.0", "address": "127.0.0.1:40000",
+        "up_since": "2026-11-20T10:00:00Z", "in_flight": 4, "draining": true
+    });
+    let script = Script::default().get("/api/v1/nodes", json!({ "items": [node] }));
+    prints(
+        script.run(&["nodes"]).await,
+        "\
+NODE      ROLE    VERSION  ADDRESS          UP SINCE              IN FLIGHT  STATE
+a-sip-cm  sip-cm  0.1.0    127.0.0.1:40000  2026-11-20T10:00:00Z  4          draining
+",
+    );
+}
+
+#[tokio::test]
+async fn an_api_that_is_not_there_or_not_ours_is_told_apart() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (ended, _) = run(&["--api", &format!("http://{free}"), "nodes"]).await;
+    let text = ended.unwrap_err().to_string();
+    assert!(text.contains("no openfed API answers") && text.contains("--api"), "{text}");
+
+    let script = Script::default().get("/api/v1/nodes", json!([1]));
+    let text = script.run(&["nodes"]).await.0.unwrap_err().to_string();
+    assert!(text.contains("is not openfed's API"), "{text}");
+}
+
+#[tokio::test]
+async fn the_settings_file_says_where_the_api_is() {
+    let directory = std::env::temp_dir().join(format!("openfed-command-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let file = directory.join("openfed.toml");
+    let text = format!(
+        "[domains]\nlocal = [\"corp.example\"]\n[router]\nhttp = \"0.0.0.0:{}\"\n",
+        free.port()
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = file.to_str().unwrap();
+    let (ended, _) = run(&["--config", config, "nodes"]).await;
+    let text = ended.unwrap_err().to_string();
+    assert!(text.contains(&free.to_string()), "{text}");
+
+    std::fs::write(&file, "[router]\nhttp = 7\n").unwrap();
+    let (ended, _) = run(&["--config", config, "nodes"]).await;
+    assert!(matches!(ended, Err(Failure::Settings(_))));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn wrong_command_lines_are_usage_errors() {
+    for arguments in [
+        "route set .*",
+        "route set .* --block --unblock",
+        "route set .* --port 70000",
+        "route set .* --priority 0",
+        "route set .* --protocol smtp",
+        "domain list --blocked --pinned",
+        "flows --follow --limit 3",
+        "--api https://router.example nodes",
+        "explain",
+    ] {
+        let words = std::iter::once("openfed").chain(arguments.split(' '));
+        let error = Cli::try_parse_from(words).expect_err(arguments);
+        assert_eq!(error.exit_code(), 2, "{arguments}");
+    }
+}
+
+#[test]
+fn the_process_ends_with_the_documented_code() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    for (arguments, code) in [
+        (vec!["--help"], 0),
+        (vec!["route"], 2),
+        (vec!["--config", "/nonexistent/openfed.toml", "nodes"], 64),
+        (vec!["--api", &nobody, "nodes"], 69),
+    ] {
+        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_openfed"))
+            .args(&arguments)
+            .output()
+            .unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}");
+    }
+}
