@@ -108,7 +108,8 @@ impl Http {
         self.address
     }
 
-    /// Takes no new connections; requests under way get half a second, endless ones are cut.
+    /// Takes no new connections and gives requests under way half a second. Endless answers go
+    /// on until their handler ends them (it should watch `Shutdown`) or the process ends.
     pub async fn close(mut self) {
         self.end.cancel();
         let grace = std::time::Duration::from_millis(500);

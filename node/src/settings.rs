@@ -205,8 +205,16 @@ impl Settings {
                 .map_err(|error| SettingsErrors::unreadable(path, &error))?,
             None => String::new(),
         };
-        let reader = Reader::new(path, &text, env);
-        let (document, syntax) = DeTable::parse_recoverable(&text);
+        Self::from_text(path, &text, env)
+    }
+
+    fn from_text(
+        path: Option<&Path>,
+        text: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsErrors> {
+        let reader = Reader::new(path, text, env);
+        let (document, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
             reader.fault(error.span(), "", error.message());
         }

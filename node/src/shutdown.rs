@@ -56,10 +56,10 @@ impl Shutdown {
             return;
         }
         self.drain.cancel();
-        let (stop, grace) = (self.stop.clone(), self.grace);
+        let (stop, deadline) = (self.stop.clone(), tokio::time::sleep(self.grace));
         tokio::spawn(async move {
             tokio::select! {
-                () = tokio::time::sleep(grace) => stop.cancel(),
+                () = deadline => stop.cancel(),
                 () = stop.cancelled() => {}
             }
         });

@@ -4,6 +4,7 @@
 //! OpenTelemetry SDK, so a packet that is not sampled costs one look at a flag, each role keeps
 //! its own `service.name` even when three share a process, and no library's spans can leak out.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use openfed_proto::packet::{Role, TraceContext};
@@ -25,7 +26,8 @@ use crate::settings::{LogFormat, Settings, Telemetry};
 
 /// Starts logging for the process. Later calls change nothing: the first caller decides.
 pub fn start_logs(settings: &Telemetry) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let lines = match settings.format {
         LogFormat::Human => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

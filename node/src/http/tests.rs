@@ -1,1 +1,85 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
+use super::*;
+
+async fn started(routes: Router) -> (Http, Health) {
+    let health = Health::default();
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let http = Http::start(any_port, routes, health.clone()).await.expect("a free port");
+    (http, health)
+}
+
+/// Status line and body of one GET.
+async fn get_page(http: &Http, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(http.address()).await.expect("connected");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("head and body");
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn readiness_is_what_the_service_says() {
+    let (http, health) = started(Router::new()).await;
+    assert!(get_page(&http, "/readyz").await.0.contains("503"));
+    health.set_ready(true);
+    assert!(get_page(&http, "/readyz").await.0.contains("200"));
+    assert!(health.is_ready());
+}
+
+#[tokio::test]
+async fn a_degraded_service_is_alive_and_says_why() {
+    let (http, health) = started(Router::new()).await;
+    assert_eq!(get_page(&http, "/healthz").await.1, r#"{"problems":{},"status":"ok"}"#);
+
+    health.degrade("store", "Redis does not answer");
+    let (status, body) = get_page(&http, "/healthz").await;
+    assert!(status.contains("200"), "{status}");
+    assert_eq!(body, r#"{"problems":{"store":"Redis does not answer"},"status":"degraded"}"#);
+
+    health.recover("store");
+    assert!(health.problems().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_counted_is_shown() {
+    metrics::start();
+    ::metrics::counter!("openfed_test_total", "kind" => "shown").increment(3);
+    let (http, _) = started(Router::new()).await;
+    let (status, body) = get_page(&http, "/metrics").await;
+    assert!(status.contains("200"), "{status}");
+    assert!(body.contains("openfed_test_total{kind=\"shown\"} 3"), "{body}");
+}
+
+#[tokio::test]
+async fn a_service_adds_its_own_routes() {
+    let (http, _) = started(Router::new().route("/api/v1/nodes", get(async || "[]"))).await;
+    assert_eq!(get_page(&http, "/api/v1/nodes").await.1, "[]");
+    assert!(get_page(&http, "/elsewhere").await.0.contains("404"));
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error_that_names_it() {
+    let (http, health) = started(Router::new()).await;
+    let taken = http.address();
+    let error = Http::start(taken, Router::new(), health).await.expect_err("taken");
+    assert!(error.to_string().contains(&taken.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_for_an_endless_answer() {
+    // Given an answer that never ends, and a client that waits for it
+    let routes = Router::new().route("/follow", get(async || std::future::pending::<()>().await));
+    let (http, _) = started(routes).await;
+    let address = http.address();
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    stream.write_all(b"GET /follow HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("written");
+    get_page(&http, "/healthz").await;
+    // When the server closes, then it does
+    let closed = tokio::time::timeout(std::time::Duration::from_secs(5), http.close());
+    closed.await.expect("closed");
+    assert!(TcpStream::connect(address).await.is_err(), "takes no new connections");
+}

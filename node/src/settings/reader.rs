@@ -40,12 +40,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn root(&'a self, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { reader: self, path: String::new(), table: Some(table), seen: BTreeSet::new() }
+        Section::new(self, String::new(), Some(table), None)
     }
 
     /// The faults; with `complete`, every environment override must have been somebody's key.
     pub(super) fn into_errors(self, complete: bool) -> Vec<SettingsError> {
         let mut errors = self.errors.take();
+        errors.sort_by_key(|error| error.line.unwrap_or(usize::MAX));
         if !complete {
             return errors;
         }
@@ -81,10 +82,21 @@ pub(super) struct Section<'a> {
     reader: &'a Reader<'a>,
     path: String,
     table: Option<&'a DeTable<'a>>,
+    /// Where the table stands, for what is missing in it.
+    span: Option<Range<usize>>,
     seen: BTreeSet<&'static str>,
 }
 
 impl<'a> Section<'a> {
+    fn new(
+        reader: &'a Reader<'a>,
+        path: String,
+        table: Option<&'a DeTable<'a>>,
+        span: Option<Range<usize>>,
+    ) -> Self {
+        Self { reader, path, table, span, seen: BTreeSet::new() }
+    }
+
     /// The value of `key`, or `default` when it is absent or wrong.
     pub(super) fn value<T: Value>(&mut self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
@@ -141,8 +153,9 @@ impl<'a> Section<'a> {
     /// The table `key`, empty if absent.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.key(key);
-        let table = self.take(key).and_then(|value| self.table(value, &path));
-        Section { reader: self.reader, path, table, seen: BTreeSet::new() }
+        let value = self.take(key);
+        let table = value.and_then(|value| self.table(value, &path));
+        Section::new(self.reader, path, table, value.map(Spanned::span))
     }
 
     /// The table `key` if the file or the environment says anything in it.
@@ -161,15 +174,11 @@ impl<'a> Section<'a> {
             self.reader.fault(Some(value.span()), &path, format!("write [[{path}]], two brackets"));
             return Vec::new();
         };
-        let tables = items.iter().filter_map(|item| self.table(item, &path));
-        tables
-            .map(|table| Section {
-                reader: self.reader,
-                path: path.clone(),
-                table: Some(table),
-                seen: BTreeSet::new(),
-            })
-            .collect()
+        let section = |item: &'a Spanned<DeValue<'a>>| {
+            let table = self.table(item, &path)?;
+            Some(Section::new(self.reader, path.clone(), Some(table), Some(item.span())))
+        };
+        items.iter().filter_map(section).collect()
     }
 
     /// Whether the file or the environment has `key`.
@@ -178,10 +187,10 @@ impl<'a> Section<'a> {
             || self.reader.env.contains_key(&self.key(key))
     }
 
-    /// Reports a fault of `key`, at its place in the file if it stands there.
+    /// Reports a fault of `key`, at its place in the file or, if it is missing, at its table's.
     pub(super) fn fault(&self, key: &str, message: impl Into<String>) {
         let span = self.table.and_then(|table| table.get(key)).map(Spanned::span);
-        self.reader.fault(span, &self.key(key), message);
+        self.reader.fault(span.or(self.span.clone()), &self.key(key), message);
     }
 
     fn key(&self, key: &str) -> String {
@@ -230,7 +239,7 @@ impl Drop for Section<'_> {
     fn drop(&mut self) {
         let Some(table) = self.table else { return };
         for (name, _) in
-            table.iter().filter(|(name, _)| !self.seen.contains(&*name.get_ref().as_ref()))
+            table.iter().filter(|(name, _)| !self.seen.contains(name.get_ref().as_ref()))
         {
             self.reader.fault(Some(name.span()), &self.key(name.get_ref()), "no such setting");
         }
