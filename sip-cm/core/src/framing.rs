@@ -78,10 +78,11 @@ impl Framer {
         &mut self.buffer
     }
 
-    /// Whether a message has begun and is not yet whole: the reader then sets a deadline.
+    /// Whether a message has begun and is not yet whole, once [`Framer::next_frame`] has given
+    /// `None`: the reader then sets a deadline. Half a ping is no message.
     #[must_use]
     pub fn is_in_message(&self) -> bool {
-        !matches!(self.state, State::Between) || !self.buffer.is_empty()
+        !matches!(self.state, State::Between)
     }
 
     /// The next frame, or `None` if more bytes are needed.

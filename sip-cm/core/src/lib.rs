@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock, a socket or a random source: they are arguments.
 
+pub mod command;
 pub mod digest;
 pub mod framing;
 pub mod headers;

@@ -1,4 +1,5 @@
 //! What we build reads in rsip too, an independent parser, and means the same there.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
 //! Hostile input: nothing panics, limits hold, and what is accepted is written as it was read.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 #[path = "torture/notation.rs"]
 mod notation;

@@ -1,4 +1,5 @@
 //! E-17: the torture messages of RFC 4475 and RFC 5118, with the result that the RFC documents.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 #[path = "torture/notation.rs"]
 mod notation;

@@ -124,5 +124,10 @@ fn a_begun_message_is_seen_as_such() {
     assert!(!framer.is_in_message());
     framer.feed(b"\r\n\r\nMESS");
     assert!(matches!(framer.next_frame(), Ok(Some(Frame::Ping))));
+    assert!(matches!(framer.next_frame(), Ok(None)));
     assert!(framer.is_in_message());
+    let mut framer = Framer::new(Opener::Peer);
+    framer.feed(b"\r\n");
+    assert!(matches!(framer.next_frame(), Ok(None)));
+    assert!(!framer.is_in_message(), "half a ping is no message");
 }
