@@ -2,6 +2,7 @@
 //! shutdown, the link driver and the store. It knows no service in particular.
 
 pub mod http;
+pub mod link;
 pub mod metrics;
 pub mod process;
 pub mod settings;
