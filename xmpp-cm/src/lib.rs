@@ -1,1 +1,6 @@
 //! See ARCHITECTURE.md.
+
+pub mod connection;
+pub mod dns;
+pub mod resolve;
+pub mod tls;

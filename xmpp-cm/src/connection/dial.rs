@@ -1,0 +1,154 @@
+//! From a domain to a connection: DNS, then the addresses, the next one beside a slow one
+//! (RFC 8305), then TLS where it comes first (XEP-0368).
+
+use std::io;
+use std::net::SocketAddr;
+
+use openfed_proto::domain::Domain;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use xmpp_cm_core::core::{ConnectFailure, Target};
+
+use super::pipe::Pipe;
+use super::{Means, task};
+use crate::resolve::{Endpoint, Resolution};
+
+/// Why one address was of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Miss {
+    Refused,
+    Silent,
+    Untrusted,
+    Busy,
+}
+
+/// The connection, and whether it is under TLS.
+pub(super) async fn dial(means: &Means, target: &Target) -> Result<(Pipe, bool), ConnectFailure> {
+    let deadline = Instant::now() + means.limits.connect;
+    let (domain, resolution) = match target {
+        Target::Home(domain) => (domain, home(means, domain, deadline).await),
+        Target::Foreign(domain) => (domain, means.resolver.resolve(domain, deadline).await),
+    };
+    let (endpoints, announced) = match resolution {
+        Resolution::NotFound => return Err(ConnectFailure::NotFound),
+        Resolution::Unanswered => return Err(ConnectFailure::Unreachable),
+        Resolution::Announced(endpoints) => (endpoints, true),
+        Resolution::Guessed(endpoints) => (endpoints, false),
+    };
+    let race = race(means, domain, &endpoints);
+    let misses = match timeout_at(deadline, race).await {
+        Ok(Ok(winner)) => return Ok(winner),
+        Ok(Err(misses)) => misses,
+        Err(_) => vec![Miss::Silent],
+    };
+    Err(verdict(&misses, announced))
+}
+
+/// The home server's address is configured; nothing is guessed and nothing looked up in its name.
+async fn home(means: &Means, domain: &Domain, deadline: Instant) -> Resolution {
+    let Some(home) = means.homes.get(domain) else { return Resolution::NotFound };
+    let addresses = match home.socket_addr() {
+        Some(address) => vec![address.ip()],
+        None => means.resolver.addresses(&home.host, deadline).await,
+    };
+    let endpoint = |ip| Endpoint { address: SocketAddr::new(ip, home.port), direct_tls: false };
+    match addresses.is_empty() {
+        true => Resolution::Unanswered,
+        false => Resolution::Announced(addresses.into_iter().map(endpoint).collect()),
+    }
+}
+
+/// The worst that happened decides: what may be downgraded to another way must not hide what must
+/// not be.
+fn verdict(misses: &[Miss], announced: bool) -> ConnectFailure {
+    let any = |miss| misses.contains(&miss);
+    match () {
+        () if any(Miss::Untrusted) => ConnectFailure::Untrusted,
+        () if any(Miss::Busy) => ConnectFailure::Busy,
+        // E-44: an address alone is no promise, and nobody listens.
+        () if !announced && misses.iter().all(|miss| *miss == Miss::Refused) => {
+            ConnectFailure::NotFound
+        }
+        () => ConnectFailure::Unreachable,
+    }
+}
+
+/// The first that answers wins, the others are dropped.
+async fn race(
+    means: &Means,
+    domain: &Domain,
+    endpoints: &[Endpoint],
+) -> Result<(Pipe, bool), Vec<Miss>> {
+    let mut attempts = JoinSet::new();
+    let mut misses = Vec::new();
+    let mut waiting = endpoints.iter();
+    loop {
+        if let Some(endpoint) = waiting.next() {
+            let attempt = Attempt::new(means, domain, *endpoint);
+            attempts.spawn(attempt.run());
+        }
+        if attempts.is_empty() {
+            return Err(misses);
+        }
+        // The next one starts when one fails, or when none has answered in time.
+        tokio::select! {
+            Some(result) = attempts.join_next() => match result {
+                Ok(Ok(pipe)) => return Ok(pipe),
+                Ok(Err(miss)) => misses.push(miss),
+                Err(_) => misses.push(Miss::Silent),
+            },
+            () = sleep(means.limits.stagger), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+/// One address.
+struct Attempt {
+    endpoint: Endpoint,
+    limits: super::Limits,
+    tls: Result<Secured, Miss>,
+}
+
+type Secured = Option<(TlsConnector, rustls::pki_types::ServerName<'static>)>;
+
+impl Attempt {
+    fn new(means: &Means, domain: &Domain, endpoint: Endpoint) -> Self {
+        let tls = match endpoint.direct_tls {
+            false => Ok(None),
+            true => match means.tls.client(domain, true) {
+                Ok((config, name, _)) => Ok(Some((TlsConnector::from(config), name))),
+                Err(_) => Err(Miss::Silent),
+            },
+        };
+        Self { endpoint, limits: means.limits, tls }
+    }
+
+    async fn run(self) -> Result<(Pipe, bool), Miss> {
+        let tls = self.tls?;
+        let connect = TcpStream::connect(self.endpoint.address);
+        let stream = timeout(self.limits.connect_address, connect)
+            .await
+            .map_err(|_| Miss::Silent)?
+            .map_err(|error| miss(&error))?;
+        task::prepare(&stream);
+        let Some((connector, name)) = tls else { return Ok((Pipe::Plain(stream), false)) };
+        let handshake = timeout(self.limits.handshake, connector.connect(name, stream)).await;
+        let stream = handshake.map_err(|_| Miss::Silent)?.map_err(|error| miss(&error))?;
+        Ok((Pipe::Tls(Box::new(stream.into())), true))
+    }
+}
+
+fn miss(error: &io::Error) -> Miss {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match (tls, error.kind()) {
+        (Some(rustls::Error::InvalidCertificate(_)), _) => Miss::Untrusted,
+        (Some(_), _) => Miss::Silent,
+        (None, io::ErrorKind::ConnectionRefused) => Miss::Refused,
+        (None, io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory) => Miss::Busy,
+        // EMFILE and ENFILE have no kind of their own.
+        (None, _) if matches!(error.raw_os_error(), Some(23 | 24)) => Miss::Busy,
+        (None, _) => Miss::Silent,
+    }
+}

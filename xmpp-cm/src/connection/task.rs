@@ -1,0 +1,223 @@
+//! The life of one connection.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+use xmpp_cm_core::core::{ConnId, TlsSide};
+
+use super::pipe::Pipe;
+use super::{Means, Report};
+use crate::tls::Audience;
+
+/// Bytes that are read at once; what is left of a buffer is used up to a quarter.
+const CHUNK: usize = 8_192;
+
+/// What the owner wants of a connection.
+#[derive(Debug)]
+pub(super) enum Order {
+    Write(Bytes),
+    StartTls { last_words: Bytes, side: TlsSide },
+    Close(Bytes),
+}
+
+/// How a stretch of reading and writing ended.
+enum Pause {
+    /// The TLS handshake comes now.
+    Upgrade { last_words: Bytes, side: TlsSide },
+    /// The owner has said its last words.
+    Said,
+    /// The peer ended or broke the connection, or takes nothing.
+    Lost,
+}
+
+pub(super) struct Task {
+    pub(super) conn: ConnId,
+    pub(super) inbox: mpsc::UnboundedReceiver<Order>,
+    pub(super) unwritten: Arc<AtomicUsize>,
+    pub(super) reporter: mpsc::Sender<Report>,
+    pub(super) means: Arc<Means>,
+}
+
+impl Task {
+    pub(super) async fn report(&self, report: Report) {
+        let _ = self.reporter.send(report).await;
+    }
+
+    /// Reads and writes until the end.
+    pub(super) async fn run(mut self, mut pipe: Pipe) {
+        loop {
+            let (mut reader, mut writer) = tokio::io::split(pipe);
+            let pause = self.exchange(&mut reader, &mut writer).await;
+            pipe = reader.unsplit(writer);
+            let (last_words, side) = match pause {
+                Pause::Upgrade { last_words, side } => (last_words, side),
+                Pause::Said => return self.linger(pipe).await,
+                Pause::Lost => break,
+            };
+            match self.upgrade(pipe, &last_words, &side).await {
+                Some(upgraded) => pipe = upgraded,
+                None => return,
+            }
+        }
+        self.report(Report::Closed { conn: self.conn }).await;
+        self.drain(pipe).await;
+    }
+
+    async fn exchange(
+        &mut self,
+        reader: &mut ReadHalf<Pipe>,
+        writer: &mut WriteHalf<Pipe>,
+    ) -> Pause {
+        let (conn, reporter) = (self.conn, self.reporter.clone());
+        let stalled = self.means.limits.stalled;
+        tokio::select! {
+            () = read(conn, reader, &reporter) => Pause::Lost,
+            pause = write(&mut self.inbox, writer, &self.unwritten, stalled) => pause,
+        }
+    }
+
+    /// The handshake; `None` if it failed and the connection is over.
+    async fn upgrade(&mut self, pipe: Pipe, last_words: &[u8], side: &TlsSide) -> Option<Pipe> {
+        let conn = self.conn;
+        let limit = self.means.limits.handshake;
+        let result = timeout(limit, handshake(&self.means, pipe, last_words, side)).await;
+        self.unwritten.fetch_sub(last_words.len(), Ordering::Relaxed);
+        match result.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            Ok((pipe, verified)) => {
+                self.report(Report::Tls { conn, established: true, verified }).await;
+                Some(pipe)
+            }
+            Err(error) => {
+                tracing::debug!(conn = conn.0, %error, "TLS handshake failed");
+                self.report(Report::Tls { conn, established: false, verified: false }).await;
+                self.report(Report::Closed { conn }).await;
+                None
+            }
+        }
+    }
+
+    /// After our last words the peer may say its own; a reset would take ours away from it.
+    async fn linger(self, mut pipe: Pipe) {
+        let _ = timeout(self.means.limits.linger, async {
+            pipe.shutdown().await?;
+            let mut ignored = [0; 1_024];
+            while pipe.read(&mut ignored).await? > 0 {}
+            io::Result::Ok(())
+        })
+        .await;
+    }
+
+    /// A peer that closed may still read what was on its way to it.
+    async fn drain(mut self, mut pipe: Pipe) {
+        self.inbox.close();
+        let _ = timeout(self.means.limits.linger, async {
+            while let Some(order) = self.inbox.recv().await {
+                let (Order::Write(bytes) | Order::Close(bytes)) = order else { break };
+                pipe.write_all(&bytes).await?;
+            }
+            pipe.shutdown().await
+        })
+        .await;
+    }
+}
+
+/// Until the connection ends. Waits for the owner before it reads more.
+async fn read(conn: ConnId, reader: &mut ReadHalf<Pipe>, reporter: &mpsc::Sender<Report>) {
+    let mut buffer = BytesMut::with_capacity(CHUNK);
+    loop {
+        match reader.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let bytes = buffer.split().freeze();
+        if reporter.send(Report::Bytes { conn, bytes }).await.is_err() {
+            return;
+        }
+        if buffer.capacity() < CHUNK / 4 {
+            buffer = BytesMut::with_capacity(CHUNK);
+        }
+    }
+}
+
+async fn write(
+    inbox: &mut mpsc::UnboundedReceiver<Order>,
+    writer: &mut WriteHalf<Pipe>,
+    unwritten: &AtomicUsize,
+    stalled: Duration,
+) -> Pause {
+    loop {
+        let (bytes, last) = match inbox.recv().await {
+            Some(Order::Write(bytes)) => (bytes, false),
+            Some(Order::Close(bytes)) => (bytes, true),
+            Some(Order::StartTls { last_words, side }) => {
+                return Pause::Upgrade { last_words, side };
+            }
+            None => return Pause::Said,
+        };
+        if !write_all(writer, &bytes, stalled).await {
+            return Pause::Lost;
+        }
+        unwritten.fetch_sub(bytes.len(), Ordering::Relaxed);
+        if last {
+            return Pause::Said;
+        }
+    }
+}
+
+/// False if the connection broke, or the peer took nothing for too long.
+async fn write_all(writer: &mut WriteHalf<Pipe>, mut bytes: &[u8], stalled: Duration) -> bool {
+    while !bytes.is_empty() {
+        match timeout(stalled, writer.write(bytes)).await {
+            Ok(Ok(written)) if written > 0 => bytes = bytes.get(written..).unwrap_or_default(),
+            _ => return false,
+        }
+    }
+    matches!(timeout(stalled, writer.flush()).await, Ok(Ok(())))
+}
+
+/// Writes the last words in the clear, then does our part; tells whether the peer's certificate
+/// proves its name.
+async fn handshake(
+    means: &Means,
+    pipe: Pipe,
+    last_words: &[u8],
+    side: &TlsSide,
+) -> io::Result<(Pipe, bool)> {
+    let Pipe::Plain(mut stream) = pipe else {
+        return Err(io::Error::other("the connection is under TLS already"));
+    };
+    stream.write_all(last_words).await?;
+    if let Some((audience, domain)) = Audience::of(side) {
+        let config = means.tls.server(domain, audience).map_err(io::Error::other)?;
+        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        return Ok((Pipe::Tls(Box::new(stream.into())), false));
+    }
+    let TlsSide::Client { domain } = side else {
+        return Err(io::Error::other("no side"));
+    };
+    let (config, name, check) = means.tls.client(domain, false).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(config).connect(name, stream).await?;
+    Ok((Pipe::Tls(Box::new(stream.into())), check.verified()))
+}
+
+/// Small writes go out at once, and a peer that vanished is noticed within minutes.
+pub(super) fn prepare(stream: &TcpStream) {
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(20))
+        .with_retries(3);
+    let set = stream
+        .set_nodelay(true)
+        .and_then(|()| socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive));
+    if let Err(error) = set {
+        tracing::debug!(%error, "cannot set socket options");
+    }
+}

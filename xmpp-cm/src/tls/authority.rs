@@ -1,0 +1,165 @@
+//! The operator's own authority and the certificates that it mints.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use openfed_proto::domain::Domain;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::{TlsError, content};
+
+const CERTIFICATE: &str = "authority.pem";
+const KEY: &str = "authority.key";
+const DAY: Duration = Duration::from_secs(86_400);
+/// A minted certificate is good for this long, and replaced after half of it.
+const VALID: Duration = Duration::from_secs(30 * 86_400);
+/// Minted certificates that are kept.
+const MAX_MINTED: usize = 4_096;
+
+/// A certificate authority that makes a certificate for any name.
+pub struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    /// One key serves all names: whoever holds it is this process anyway.
+    key: KeyPair,
+    minted: Mutex<Minted>,
+}
+
+#[derive(Default)]
+struct Minted {
+    configs: HashMap<Domain, (Arc<ServerConfig>, SystemTime)>,
+    /// In the order in which they were minted.
+    order: VecDeque<Domain>,
+}
+
+impl Authority {
+    /// An authority that ends with the process.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn ephemeral() -> Result<Self, TlsError> {
+        let (certificate, key) = create()?;
+        Self::from_pem(&certificate, &key, Path::new(CERTIFICATE))
+    }
+
+    /// The authority kept in `directory`; makes one if there is none.
+    ///
+    /// # Errors
+    /// The files cannot be read or written, or are not a certificate and its key.
+    pub fn load_or_create(directory: &Path) -> Result<Self, TlsError> {
+        let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
+        if !certificate.exists() {
+            let (new_certificate, new_key) = create()?;
+            fs::create_dir_all(directory).map_err(file(directory))?;
+            write_secret(&key, &new_key)?;
+            fs::write(&certificate, new_certificate).map_err(file(&certificate))?;
+            tracing::info!(path = %certificate.display(), "authority for the home link made");
+        }
+        let read = |path: &Path| fs::read_to_string(path).map_err(file(path));
+        Self::from_pem(&read(&certificate)?, &read(&key)?, &certificate)
+    }
+
+    fn from_pem(certificate: &str, key: &str, path: &Path) -> Result<Self, TlsError> {
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes())
+            .map_err(|error| content(path, &error))?;
+        let issuer = Issuer::from_ca_cert_der(&der, KeyPair::from_pem(key)?)?;
+        let key = KeyPair::generate()?;
+        Ok(Self { certificate: der, issuer, key, minted: Mutex::default() })
+    }
+
+    /// The authority's own certificate: what the home server has to trust.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// The server side for `domain`, made by `build` when it is not at hand.
+    pub(super) fn server(
+        &self,
+        domain: &Domain,
+        build: impl FnOnce(
+            Vec<CertificateDer<'static>>,
+            PrivateKeyDer<'static>,
+        ) -> Result<Arc<ServerConfig>, TlsError>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let now = SystemTime::now();
+        let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((config, renew)) = minted.configs.get(domain)
+            && now < *renew
+        {
+            return Ok(config.clone());
+        }
+        let chain = vec![self.mint(domain, now)?, self.certificate.clone()];
+        let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
+        let config = build(chain, key.into())?;
+        minted.keep(domain, config.clone(), now + VALID / 2);
+        Ok(config)
+    }
+
+    fn mint(&self, domain: &Domain, now: SystemTime) -> Result<CertificateDer<'static>, TlsError> {
+        let mut params = CertificateParams::new(vec![domain.as_str().to_owned()])?;
+        // A common name has room for 64 characters; the name that counts is the alternative one.
+        params.distinguished_name.push(DnType::CommonName, "openfed");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, now, VALID);
+        Ok(params.signed_by(&self.key, &self.issuer)?.der().clone())
+    }
+}
+
+impl Minted {
+    fn keep(&mut self, domain: &Domain, config: Arc<ServerConfig>, renew: SystemTime) {
+        if self.configs.insert(domain.clone(), (config, renew)).is_none() {
+            self.order.push_back(domain.clone());
+        }
+        while self.order.len() > MAX_MINTED {
+            if let Some(oldest) = self.order.pop_front() {
+                self.configs.remove(&oldest);
+            }
+        }
+    }
+}
+
+/// Certificate and key of a new authority, as PEM.
+fn create() -> Result<(String, String), TlsError> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name.remove(DnType::CommonName);
+    params.distinguished_name.push(DnType::CommonName, "openfed home link authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, SystemTime::now(), 3_650 * DAY);
+    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+}
+
+/// From yesterday, so that clocks may differ.
+fn set_validity(params: &mut CertificateParams, now: SystemTime, length: Duration) {
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    params.not_before = epoch + now.saturating_sub(DAY);
+    params.not_after = epoch + now + length;
+}
+
+fn write_secret(path: &Path, text: &str) -> Result<(), TlsError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(file(path))
+}
+
+fn file(path: &Path) -> impl FnOnce(std::io::Error) -> TlsError {
+    let path = path.to_owned();
+    move |cause| TlsError::File { path, cause }
+}
