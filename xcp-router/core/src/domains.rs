@@ -1,0 +1,181 @@
+//! What is known about domains: the table of SIP domains, static routes,
+//! blocked and pinned domains, as the store last told.
+
+mod blocked;
+mod table;
+
+use openfed_proto::domain::Domain;
+use openfed_proto::link::Tables;
+use openfed_proto::route::{DomainPattern, Origin, RouteTable, StaticRoute};
+
+use crate::Map;
+use crate::command::TableChange;
+use blocked::Blocked;
+use table::Table;
+
+/// Why a domain counts as a SIP domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// The operator entered it.
+    Configured,
+    /// A specific static route names it.
+    Routed,
+    /// It appeared by correspondence.
+    Discovered,
+}
+
+/// The applied state of the store, by version.
+#[derive(Debug)]
+pub(crate) struct Domains {
+    table: Table,
+    routes: RouteTable,
+    blocked: Blocked,
+    pinned: Map<Domain, ()>,
+    /// What the store says the state is as of.
+    version: u64,
+    tables: Tables,
+    loaded: bool,
+    seed: u64,
+}
+
+/// What a change means for others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Nothing,
+    Added(Domain),
+    Removed(Domain),
+    /// Routes, blocked or pinned domains changed: the connection managers need them.
+    Tables,
+}
+
+impl Domains {
+    pub(crate) fn new(seed: u64) -> Self {
+        Domains {
+            table: Table::new(seed),
+            routes: RouteTable::default(),
+            blocked: Blocked::new(seed),
+            pinned: Map::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            version: 0,
+            tables: Tables::default(),
+            loaded: false,
+            seed,
+        }
+    }
+
+    /// Whether the store has been read at least once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(crate) fn routes(&self) -> &RouteTable {
+        &self.routes
+    }
+
+    /// The tables as the connection managers get them.
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub(crate) fn is_blocked(&self, domain: &Domain) -> bool {
+        self.blocked.contains(domain)
+    }
+
+    pub(crate) fn is_pinned(&self, domain: &Domain) -> bool {
+        self.pinned.contains_key(domain)
+    }
+
+    /// Why `domain` counts as a SIP domain, if it does. A row that the operator
+    /// entered says more than a route, a route more than a discovered row.
+    pub(crate) fn known(&self, domain: &Domain) -> Option<Known> {
+        match self.table.get(domain.as_str()) {
+            Some(Origin::Configured) => Some(Known::Configured),
+            row => match (self.routes.configures(domain), row) {
+                (true, _) => Some(Known::Routed),
+                (false, Some(_)) => Some(Known::Discovered),
+                (false, None) => None,
+            },
+        }
+    }
+
+    pub(crate) fn replace(&mut self, version: u64, rows: Vec<(Domain, Origin)>, tables: Tables) {
+        self.table = Table::with_capacity(self.seed, rows.len());
+        for (domain, origin) in &rows {
+            self.table.insert(domain.as_str(), *origin);
+        }
+        self.set_routes(tables.routes);
+        self.set_blocked(tables.blocked);
+        self.set_pinned(tables.pinned);
+        self.version = version;
+        self.tables.version = version;
+        self.loaded = true;
+    }
+
+    pub(crate) fn apply(&mut self, change: TableChange) -> Effect {
+        match change {
+            TableChange::Row(domain, origin) => match self.table.insert(domain.as_str(), origin) {
+                None => Effect::Added(domain),
+                Some(_) => Effect::Nothing,
+            },
+            TableChange::RowRemoved(domain) => match self.table.remove(domain.as_str()) {
+                true => Effect::Removed(domain),
+                false => Effect::Nothing,
+            },
+            TableChange::Routes(routes) => {
+                self.set_routes(routes);
+                Effect::Tables
+            }
+            TableChange::Blocked(patterns) => {
+                self.set_blocked(patterns);
+                Effect::Tables
+            }
+            TableChange::Pinned(domains) => {
+                self.set_pinned(domains);
+                Effect::Tables
+            }
+        }
+    }
+
+    /// The changes up to `version` are applied.
+    pub(crate) fn reach(&mut self, version: u64, tables_changed: bool) {
+        self.version = version;
+        if tables_changed {
+            self.tables.version = version;
+        }
+    }
+
+    /// A row of our own making, as of `version`: the change stream may already
+    /// be further and have it removed again. Returns whether it is new.
+    pub(crate) fn insert_own(&mut self, domain: &Domain, version: u64) -> bool {
+        version > self.version && self.table.get(domain.as_str()).is_none() && {
+            self.table.insert(domain.as_str(), Origin::Discovered);
+            true
+        }
+    }
+
+    fn set_routes(&mut self, routes: Vec<StaticRoute>) {
+        self.tables.routes.clone_from(&routes);
+        self.routes = RouteTable::new(routes);
+    }
+
+    fn set_blocked(&mut self, patterns: Vec<DomainPattern>) {
+        self.blocked.replace(&patterns);
+        self.tables.blocked = patterns;
+    }
+
+    fn set_pinned(&mut self, domains: Vec<Domain>) {
+        self.pinned.clear();
+        self.pinned.extend(domains.iter().map(|domain| (domain.clone(), ())));
+        self.tables.pinned = domains;
+    }
+}
+
+#[cfg(test)]
+mod tests;

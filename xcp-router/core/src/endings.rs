@@ -1,0 +1,95 @@
+//! The endings of recent packets, for packets that are submitted again and for
+//! origins that come back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use openfed_proto::packet::{Outcome, PacketId};
+
+use crate::expiring::Expiring;
+
+/// Longer than a packet lives at its edge (32 s and a second).
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// 60 s at some 3,000 packets a second; beyond, the oldest go.
+const MOST: usize = 200_000;
+
+#[derive(Debug)]
+pub(crate) struct Endings {
+    ended: Expiring<PacketId, Ended>,
+    owed: usize,
+}
+
+#[derive(Debug)]
+struct Ended {
+    outcome: Outcome,
+    /// The instance that has not got it: node and epoch.
+    owed_to: Option<(Arc<str>, u64)>,
+}
+
+impl Endings {
+    pub(crate) fn new(seed: u64) -> Self {
+        Endings { ended: Expiring::new(REMEMBERED, MOST, seed), owed: 0 }
+    }
+
+    /// Remembers an outcome that was sent. Its hops went with it.
+    pub(crate) fn sent(&mut self, outcome: &Outcome, now: Instant) {
+        let outcome = Outcome { id: outcome.id, ending: outcome.ending.clone(), hops: Vec::new() };
+        self.ended.insert(&outcome.id.clone(), Ended { outcome, owed_to: None }, now);
+    }
+
+    /// Keeps an outcome whose origin is not linked now.
+    pub(crate) fn owe(&mut self, outcome: Outcome, node: Arc<str>, epoch: u64, now: Instant) {
+        let owed_to = Some((node, epoch));
+        self.owed += 1;
+        self.ended.insert(&outcome.id.clone(), Ended { outcome, owed_to }, now);
+    }
+
+    pub(crate) fn knows(&self, id: PacketId, now: Instant) -> bool {
+        self.ended.get(&id, now).is_some()
+    }
+
+    /// The outcome of a packet that is submitted again.
+    pub(crate) fn repeat(&mut self, id: PacketId, now: Instant) -> Option<Outcome> {
+        let outcome = self.ended.get(&id, now)?.outcome.clone();
+        if let Some(ended) = self.ended.get_mut(&id) {
+            self.owed = self.owed.saturating_sub(usize::from(ended.owed_to.take().is_some()));
+        }
+        Some(outcome)
+    }
+
+    /// What a node that came back has still to get. A restarted one has
+    /// forgotten its packets, so nothing is owed to it any more.
+    pub(crate) fn settle(&mut self, node: &str, epoch: u64) -> Vec<Outcome> {
+        if self.owed == 0 {
+            return Vec::new();
+        }
+        let mut due = Vec::new();
+        for (_, ended) in self.ended.iter_mut() {
+            let Some((_, their_epoch)) = ended.owed_to.take_if(|(name, _)| **name == *node) else {
+                continue;
+            };
+            self.owed = self.owed.saturating_sub(1);
+            if their_epoch == epoch {
+                due.push(ended.outcome.clone());
+            }
+        }
+        due.sort_by_key(|outcome| outcome.id);
+        due
+    }
+
+    /// Drops what is over.
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        self.ended.sweep(now);
+        if self.ended.is_empty() {
+            self.owed = 0;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ended.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ended.len()
+    }
+}

@@ -1,0 +1,131 @@
+//! Links come and go; packets stay.
+
+use openfed_proto::domain::Domain;
+use openfed_proto::link::{FromRouter, Hello};
+use openfed_proto::packet::{Ending, Role};
+
+use crate::answers;
+use crate::clock::Now;
+use crate::command::{Command, Event};
+use crate::core::Router;
+use crate::deliveries::State;
+use crate::nodes::{Link, LinkId};
+
+impl Router {
+    pub(crate) fn link_up(&mut self, id: LinkId, hello: Hello, address: String, now: Now) {
+        if hello.role == Role::Router {
+            let reason = "a router attaches to no router";
+            return self.commands.push_back(Command::Close { link: id, reason });
+        }
+        // A link that replaces one is news before the old one is known to be dead.
+        if let Some(old) = self.nodes.of(&hello.node).map(|link| link.id) {
+            self.commands.push_back(Command::Close { link: old, reason: "a newer link is up" });
+            self.link_down(old, now);
+        }
+        let (node, role, epoch) = (hello.node.clone(), hello.role, hello.epoch);
+        self.commands.push_back(Command::Event(Event::NodeUp {
+            node: node.clone(),
+            role,
+            address: address.clone(),
+        }));
+        let Self { config, nodes, .. } = self;
+        nodes.insert(Link::new(id, hello, address, now.unix_us, config.capacity, config.seed));
+        if self.domains.is_loaded() {
+            self.send(id, FromRouter::Tables(self.domains.tables().clone()));
+            // What changed while it was away was told to nobody.
+            self.send(id, FromRouter::Invalidate(None));
+        }
+        if self.draining {
+            self.send(id, FromRouter::Leaving(std::time::Duration::ZERO));
+        }
+        self.welcome_back(id, &node, epoch, now);
+    }
+
+    /// What a node left behind when its link was lost: outcomes it has not
+    /// got, packets it still waits for, attempts that only it can make.
+    fn welcome_back(&mut self, link: LinkId, node: &str, epoch: u64, now: Now) {
+        for outcome in self.endings.settle(node, epoch) {
+            self.send(link, FromRouter::Outcome(outcome));
+        }
+        let theirs = self.deliveries.pick(|delivery| *delivery.source.node == *node);
+        for id in theirs {
+            let Some(same) = self.deliveries.get(id).map(|d| d.source.epoch == epoch) else {
+                continue;
+            };
+            if same {
+                self.deliveries.change(id, |delivery| {
+                    delivery.source.link = Some(link);
+                    delivery.source.charged = false;
+                });
+                self.unpark(id, link, now);
+            } else if self.is_parked(id) {
+                // The restarted node knows nothing of the pending request.
+                self.finish(id, Ending::Failed(answers::leaving()), now);
+            }
+        }
+    }
+
+    pub(crate) fn is_parked(&self, id: openfed_proto::packet::PacketId) -> bool {
+        self.deliveries.get(id).is_some_and(|d| matches!(d.state, State::Parked(_)))
+    }
+
+    pub(crate) fn link_down(&mut self, id: LinkId, now: Now) {
+        let Some(link) = self.nodes.remove(id) else { return };
+        let node = link.node.to_string();
+        self.commands.push_back(Command::Event(Event::NodeDown { node, role: link.role }));
+        for source in self.deliveries.iter_mut_sources() {
+            source.link.take_if(|link| *link == id);
+        }
+        let lost = self.deliveries.pick(
+            |delivery| matches!(&delivery.state, State::Attempting { link, .. } if *link == id),
+        );
+        for packet in lost {
+            self.attempt_lost(packet, now);
+        }
+    }
+
+    pub(crate) fn link_leaving(&mut self, id: LinkId) {
+        let Some(link) = self.nodes.get_mut(id) else { return };
+        if !link.draining {
+            link.draining = true;
+            let event = Event::NodeLeaving { node: link.node.to_string(), role: link.role };
+            self.commands.push_back(Command::Event(event));
+        }
+    }
+
+    pub(crate) fn send(&mut self, link: LinkId, frame: FromRouter) {
+        self.commands.push_back(Command::Send { link, frame });
+    }
+
+    /// Sends the tables to everybody.
+    pub(crate) fn push_tables(&mut self) {
+        let tables = self.domains.tables();
+        for link in self.nodes.iter() {
+            let frame = FromRouter::Tables(tables.clone());
+            self.commands.push_back(Command::Send { link: link.id, frame });
+        }
+    }
+
+    /// Tells everybody that `domain` is a SIP domain now.
+    pub(crate) fn announce(&mut self, domain: &Domain, now: Now) {
+        let lease = self.config.lease;
+        for link in self.nodes.iter_mut() {
+            link.forgot(Some(domain));
+            link.should_tell(domain, now.instant, lease);
+            let frame = FromRouter::Verdict { domain: domain.clone(), sip: true, lease };
+            self.commands.push_back(Command::Send { link: link.id, frame });
+        }
+    }
+
+    /// Makes everybody forget these domains; all of them, if `None`.
+    pub(crate) fn invalidate(&mut self, domains: Option<Vec<Domain>>) {
+        for link in self.nodes.iter_mut() {
+            match &domains {
+                Some(domains) => domains.iter().for_each(|domain| link.forgot(Some(domain))),
+                None => link.forgot(None),
+            }
+            let frame = FromRouter::Invalidate(domains.clone());
+            self.commands.push_back(Command::Send { link: link.id, frame });
+        }
+    }
+}
