@@ -2,20 +2,44 @@
 //!
 //! The shell calls one `handle_*` for each fact of the world, then takes every
 //! [`Core::next_command`], and calls [`Core::handle_timeout`] at [`Core::poll_timeout`].
+//!
+//! ```text
+//!   home server ══stream══▶ ┌──────────────┐ ══Submit══▶ router ══Outcome══▶ error stanza or nothing
+//!   foreign server ═stream═▶│ stanzas      │
+//!                           │   way known? │ ══stream══▶ home server, foreign server
+//!   router ═════Attempt════▶│ attempts     │ ══stanza, fence══▶ … ══Ended══▶ router
+//!                           └──────────────┘
+//! ```
+//! Inputs change state and leave streams with something to say; `settle` then takes the events of
+//! those streams until there are none, and sends the pings of fences.
 
 mod command;
+mod conn;
+mod connections;
+mod dialback;
+mod dialing;
+mod packets;
 mod settings;
+mod stanzas;
+mod timers;
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
-use openfed_proto::link::{FromRouter, Hello};
+use openfed_proto::packet::{Hop, PacketId, Role};
 
 pub use command::{Command, ConnId, ConnectFailure, Fact, RouterId, Target, TlsSide};
 pub use settings::{Limits, Settings, Timing};
 
+use crate::attempts::Attempts;
 use crate::dialback::Secret;
+use crate::fence::Fences;
+use crate::home::Domains;
+use crate::knowledge::Knowledge;
+use crate::peers::{Pair, Peers};
+use crate::routers::Routers;
+use conn::{Conn, Deadlines, DialKey};
+use dialback::{Claim, Verification};
 
 /// Where the core's time and chance come from.
 pub struct Start {
@@ -29,62 +53,69 @@ pub struct Start {
     pub secret: Secret,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Serving,
+    /// Finishes what it has.
+    Leaving,
+    /// Only says goodbye.
+    Stopped,
+}
+
 /// See the head of this file.
 pub struct Core {
     settings: Settings,
     start: Start,
+    domains: Domains,
+    conns: BTreeMap<ConnId, Conn>,
     next_conn: u64,
+    /// Accepted connections on which nobody is authenticated.
+    strangers: usize,
+    /// Connections of ours that may take more pairs.
+    dialed: BTreeMap<DialKey, ConnId>,
+    /// Home servers that want a connection for each domain that we speak for.
+    alone: BTreeSet<openfed_proto::domain::Domain>,
+    verifications: BTreeMap<Claim, Verification>,
+    peers: Peers,
+    fences: Fences,
+    knowledge: Knowledge,
+    routers: Routers,
+    attempts: Attempts,
+    /// Streams that may have something to say.
+    dirty: BTreeSet<ConnId>,
+    stream_timers: BTreeSet<(Instant, ConnId)>,
+    pair_deadlines: Deadlines<Pair>,
+    claim_deadlines: Deadlines<Claim>,
     commands: VecDeque<Command>,
+    life: Life,
 }
 
 impl Core {
     /// A core that knows nobody yet.
     pub fn new(settings: Settings, start: Start) -> Self {
-        Self { settings, start, next_conn: 0, commands: VecDeque::new() }
-    }
-
-    /// A connection came in on the listening socket; `None`: there is no room, close it.
-    pub fn handle_accepted(&mut self, _peer: SocketAddr, _now: Instant) -> Option<ConnId> {
-        self.next_conn += 1;
-        Some(ConnId(self.next_conn))
-    }
-
-    /// [`Command::Connect`] succeeded; `encrypted` if by direct TLS (XEP-0368).
-    pub fn handle_connected(&mut self, _conn: ConnId, _encrypted: bool, _now: Instant) {}
-
-    /// [`Command::Connect`] failed.
-    pub fn handle_connect_failed(&mut self, _conn: ConnId, _why: ConnectFailure, _now: Instant) {}
-
-    /// Bytes came from a peer.
-    pub fn handle_bytes(&mut self, _conn: ConnId, _bytes: &[u8], _now: Instant) {}
-
-    /// [`Command::StartTls`] is done, and whether the handshake succeeded.
-    pub fn handle_tls(&mut self, _conn: ConnId, _established: bool, _now: Instant) {}
-
-    /// A connection ended or broke.
-    pub fn handle_closed(&mut self, _conn: ConnId, _now: Instant) {}
-
-    /// A link to a router is there, greeted with this.
-    pub fn handle_link_up(&mut self, _router: RouterId, _hello: &Hello, _now: Instant) {}
-
-    /// A link is gone.
-    pub fn handle_link_down(&mut self, _router: RouterId, _now: Instant) {}
-
-    /// A frame came over a link.
-    pub fn handle_frame(&mut self, _router: RouterId, _frame: FromRouter, _now: Instant) {}
-
-    /// The process is to end: nothing new is taken. [`Core::is_idle`] tells when all is answered.
-    pub fn handle_leaving(&mut self, _now: Instant) {}
-
-    /// Ends every stream; the last commands of a core.
-    pub fn handle_stop(&mut self, _now: Instant) {}
-
-    /// Time has passed; see [`Core::poll_timeout`].
-    pub fn handle_timeout(&mut self, _now: Instant) {}
-
-    /// When [`Core::handle_timeout`] has to be called, if nothing happens before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        let (timing, limits) = (settings.timing, settings.limits);
+        Self {
+            domains: Domains::new(&settings),
+            settings,
+            start,
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            strangers: 0,
+            dialed: BTreeMap::new(),
+            alone: BTreeSet::new(),
+            verifications: BTreeMap::new(),
+            peers: Peers::default(),
+            fences: Fences::default(),
+            knowledge: Knowledge::new(timing.memory, limits.domains),
+            routers: Routers::default(),
+            attempts: Attempts::new(timing.seen, limits.attempts),
+            dirty: BTreeSet::new(),
+            stream_timers: BTreeSet::new(),
+            pair_deadlines: Deadlines::default(),
+            claim_deadlines: Deadlines::default(),
+            commands: VecDeque::new(),
+            life: Life::Serving,
+        }
     }
 
     /// The next thing to do.
@@ -92,8 +123,38 @@ impl Core {
         self.commands.pop_front()
     }
 
-    /// Whether every packet that came in or was handed over has its ending.
+    /// Whether every packet that came in or was handed over has its ending, and nothing waits.
     pub fn is_idle(&self) -> bool {
-        true
+        self.routers.submitted() == 0 && self.attempts.is_idle() && self.peers.is_idle()
+    }
+
+    /// The process is to end: nothing new is taken, and [`Core::is_idle`] tells when all is
+    /// answered. The shell tells the routers.
+    pub fn handle_leaving(&mut self) {
+        self.life = Life::Leaving;
+    }
+
+    fn note(&mut self, fact: Fact) {
+        self.commands.push_back(Command::Note(fact));
+    }
+
+    fn random_id(&mut self) -> PacketId {
+        let (high, low) = ((self.start.random)(), (self.start.random)());
+        PacketId((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
+
+    /// Our own passage, to be added to a packet's hops.
+    fn hop(&self, verdict: &str, now: Instant) -> Hop {
+        let since = now.saturating_duration_since(self.start.instant);
+        let since_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Hop {
+            node: self.settings.node.clone(),
+            role: Role::XmppCm,
+            verdict: verdict.to_owned(),
+            at_us: self.start.unix_us.saturating_add(since_us),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,7 +136,7 @@ pub enum Fact {
         /// The domain that the peer claims, if it said one.
         claimed: Option<Domain>,
         /// The condition of the answer.
-        condition: &'static str,
+        condition: String,
     },
     /// A packet that came in here has its ending.
     Ended {

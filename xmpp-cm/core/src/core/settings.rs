@@ -94,7 +94,9 @@ pub struct Limits {
     pub pairs: usize,
     /// Packets that came in here and have no ending yet.
     pub submitted: usize,
-    /// Attempts in work or remembered.
+    /// Attempts that each router may have in work here, for the greeting of its link.
+    pub capacity: u32,
+    /// Attempts in work or remembered, of all routers.
     pub attempts: usize,
     /// Domains remembered, in each of the near caches.
     pub domains: usize,
@@ -109,7 +111,8 @@ impl Default for Limits {
             queue_bytes: 4 << 20,
             pairs: 50_000,
             submitted: 50_000,
-            attempts: 500_000,
+            capacity: 8_192,
+            attempts: 300_000,
             domains: 200_000,
         }
     }

@@ -1,0 +1,118 @@
+//! One connection, as the core sees it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+use openfed_proto::domain::Domain;
+
+use super::Target;
+use crate::peers::Pair;
+use crate::stream::{Phase, Stream};
+
+/// A connection that more pairs may share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum DialKey {
+    /// All foreign domains towards one home server.
+    Home(Domain),
+    /// One pair of domains.
+    Pair(Pair),
+}
+
+/// How the connection came about.
+#[derive(Debug)]
+pub(super) enum Side {
+    /// The peer connected.
+    Accepted,
+    /// We connected.
+    Dialed(Dialed),
+}
+
+#[derive(Debug)]
+pub(super) struct Dialed {
+    pub(super) target: Target,
+    pub(super) key: DialKey,
+    /// The pair of the stream's header.
+    pub(super) first: Pair,
+    /// Negotiated: dialback can begin.
+    pub(super) ready: bool,
+    /// How the dialing went has been noted.
+    pub(super) told: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Conn {
+    /// `None` as long as there is no connection.
+    pub(super) stream: Option<Stream>,
+    pub(super) side: Side,
+    /// Pairs that use it or wait for it.
+    pub(super) pairs: BTreeSet<Pair>,
+    /// Somebody is authenticated on it.
+    pub(super) authenticated: bool,
+    /// When the last stanza went over it.
+    pub(super) used: Instant,
+    /// When its timer is set to.
+    pub(super) armed: Option<Instant>,
+}
+
+impl Conn {
+    pub(super) fn new(stream: Option<Stream>, side: Side, now: Instant) -> Self {
+        Self {
+            stream,
+            side,
+            pairs: BTreeSet::new(),
+            authenticated: false,
+            used: now,
+            armed: None,
+        }
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self.side, Side::Accepted)
+    }
+
+    pub(super) fn dialed(&mut self) -> Option<&mut Dialed> {
+        match &mut self.side {
+            Side::Dialed(dialed) => Some(dialed),
+            Side::Accepted => None,
+        }
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(&self.side, Side::Dialed(dialed) if dialed.ready)
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.stream.as_ref().map_or(Phase::Header, Stream::phase)
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_encrypted)
+    }
+}
+
+/// Deadlines that are all equally far away, so that the first set is the first due.
+#[derive(Debug)]
+pub(super) struct Deadlines<T>(VecDeque<(Instant, T)>);
+
+impl<T> Default for Deadlines<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> Deadlines<T> {
+    pub(super) fn push(&mut self, at: Instant, what: T) {
+        self.0.push_back((at, what));
+    }
+
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.0.front().map(|(at, _)| *at)
+    }
+
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<T> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop_front().map(|(_, what)| what)
+    }
+}

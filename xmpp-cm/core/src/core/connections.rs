@@ -1,0 +1,250 @@
+//! Connections come and go, and what their streams say is taken up.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::Failure;
+
+use super::conn::{Conn, Side};
+use super::{Command, ConnId, ConnectFailure, Core, Fact, Life, TlsSide};
+use crate::error;
+use crate::peers::Pair;
+use crate::stream::{
+    CloseReason, Direction, Event, InitiatorConfig, ResponderConfig, Settings, Stream,
+    StreamCondition, StreamError, Verdict,
+};
+
+impl Core {
+    /// A connection came in on the listening socket; `None`: there is no room, close it.
+    pub fn handle_accepted(&mut self, _peer: SocketAddr, now: Instant) -> Option<ConnId> {
+        let limits = &self.settings.limits;
+        let full = self.conns.len() >= limits.connections || self.strangers >= limits.strangers;
+        if full || self.life != Life::Serving {
+            return None;
+        }
+        let config = ResponderConfig { settings: self.settings.stream.clone() };
+        let stream = Stream::responder(config, &mut self.start.random, now);
+        self.strangers += 1;
+        let id = self.add(Conn::new(Some(stream), Side::Accepted, now));
+        self.settle(now);
+        Some(id)
+    }
+
+    pub(super) fn add(&mut self, conn: Conn) -> ConnId {
+        self.next_conn += 1;
+        let id = ConnId(self.next_conn);
+        self.conns.insert(id, conn);
+        self.dirty.insert(id);
+        id
+    }
+
+    /// [`Command::Connect`] succeeded; `encrypted` if by direct TLS (XEP-0368).
+    pub fn handle_connected(&mut self, conn: ConnId, encrypted: bool, now: Instant) {
+        let settings = Settings { encrypted, ..self.settings.stream.clone() };
+        let Some(it) = self.conns.get_mut(&conn).filter(|conn| conn.stream.is_none()) else {
+            return;
+        };
+        let Some(dialed) = it.dialed() else { return };
+        let Pair { local, remote } = dialed.first.clone();
+        it.stream = Some(Stream::initiator(InitiatorConfig { local, remote, settings }, now));
+        self.dirty.insert(conn);
+        self.settle(now);
+    }
+
+    /// [`Command::Connect`] failed.
+    pub fn handle_connect_failed(&mut self, conn: ConnId, why: ConnectFailure, now: Instant) {
+        if self.conns.get(&conn).is_some_and(|conn| conn.stream.is_none()) {
+            self.lost(conn, error::of_connecting(why), None, now);
+        }
+        self.settle(now);
+    }
+
+    /// Bytes came from a peer.
+    pub fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
+        self.on_stream(conn, now, |stream| stream.handle_bytes(bytes, now));
+    }
+
+    /// [`Command::StartTls`] is done, and whether the handshake succeeded.
+    pub fn handle_tls(&mut self, conn: ConnId, established: bool, now: Instant) {
+        self.on_stream(conn, now, |stream| match established {
+            true => stream.handle_tls_established(now),
+            false => stream.handle_tls_failed(),
+        });
+    }
+
+    /// A connection ended or broke.
+    pub fn handle_closed(&mut self, conn: ConnId, now: Instant) {
+        self.on_stream(conn, now, Stream::handle_closed);
+    }
+
+    fn on_stream(&mut self, conn: ConnId, now: Instant, input: impl FnOnce(&mut Stream)) {
+        if let Some(stream) = self.stream(conn) {
+            input(stream);
+            self.dirty.insert(conn);
+        }
+        self.settle(now);
+    }
+
+    pub(super) fn stream(&mut self, conn: ConnId) -> Option<&mut Stream> {
+        self.conns.get_mut(&conn)?.stream.as_mut()
+    }
+
+    /// Ends every stream, after everything that has no ending got one. The last input of a core.
+    pub fn handle_stop(&mut self, now: Instant) {
+        self.life = Life::Stopped;
+        self.give_up(now);
+        self.settle(now);
+        let all: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in all {
+            match self.stream(conn) {
+                Some(stream) => {
+                    let error = StreamError::new(StreamCondition::SystemShutdown);
+                    stream.close_with_error(error);
+                    self.dirty.insert(conn);
+                }
+                None => self.lost(conn, error::leaving(), None, now),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Takes the events of all streams that have any, until nothing happens any more.
+    pub(super) fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(conn) = self.dirty.pop_first() {
+                while let Some(event) = self.stream(conn).and_then(Stream::next_event) {
+                    self.on_event(conn, event, now);
+                }
+                self.arm(conn);
+            }
+            if !self.send_fences(now) {
+                break;
+            }
+        }
+    }
+
+    fn on_event(&mut self, conn: ConnId, event: Event, now: Instant) {
+        match event {
+            Event::Transmit(bytes) => self.commands.push_back(Command::Transmit { conn, bytes }),
+            Event::StartTls { domain } => self.on_start_tls(conn, domain),
+            Event::Opened { from, to, .. } => self.on_opened(conn, from, to, now),
+            Event::Ready(_) => self.on_ready(conn, now),
+            Event::DialbackRequested { from, to, id, key } => {
+                self.on_claim(conn, (from, to), (id, key), now);
+            }
+            Event::DialbackVerifyRequested { from, to, id, key } => {
+                self.on_question(conn, (&from, &to), (&id, &key));
+            }
+            Event::DialbackVerified { local, remote, id, verdict } => {
+                self.on_verified(conn, &Pair { local, remote }, &id, &verdict);
+            }
+            Event::DialbackResult { verdict: Verdict::Valid, .. } | Event::BidiEnabled => {}
+            Event::DialbackResult { local, remote, verdict } => {
+                self.on_denied(conn, Pair { local, remote }, &verdict, now);
+            }
+            Event::Authenticated { local, remote, direction } => {
+                self.on_authenticated(conn, Pair { local, remote }, direction, now);
+            }
+            Event::Stanza(stanza) => self.on_stanza(conn, stanza, now),
+            Event::Closed(reason) => {
+                let phase = self.conns.get(&conn).map(Conn::phase);
+                if let Some(phase) = phase {
+                    self.lost(conn, error::of_stream(&reason, phase), Some(&reason), now);
+                }
+            }
+        }
+    }
+
+    fn on_start_tls(&mut self, conn: ConnId, domain: Domain) {
+        let accepted = self.conns.get(&conn).is_some_and(Conn::is_accepted);
+        let side = match (accepted, self.domains.is_local(&domain)) {
+            (false, _) => TlsSide::Client { domain },
+            (true, true) => TlsSide::Public { domain },
+            (true, false) => TlsSide::Home { domain },
+        };
+        self.commands.push_back(Command::StartTls { conn, side });
+    }
+
+    fn on_opened(&mut self, conn: ConnId, from: Option<Domain>, to: Domain, now: Instant) {
+        let blocked = from.as_ref().is_some_and(|from| self.knowledge.is_blocked(from));
+        let verdict = match self.domains.judge_header(from.as_ref(), &to) {
+            Ok(()) if blocked => Err(StreamCondition::PolicyViolation),
+            verdict => verdict,
+        };
+        let Some(stream) = self.stream(conn) else { return };
+        match verdict {
+            Ok(()) => stream.accept_header(now),
+            Err(condition) => {
+                let shown = error::name_of(condition.clone());
+                stream.refuse_header(StreamError::new(condition));
+                self.note(Fact::Refused { claimed: from, condition: shown });
+            }
+        }
+    }
+
+    fn on_authenticated(&mut self, id: ConnId, pair: Pair, direction: Direction, now: Instant) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if !std::mem::replace(&mut conn.authenticated, true) && conn.is_accepted() {
+            self.strangers -= 1;
+        }
+        conn.used = now;
+        let encrypted = conn.is_encrypted();
+        if !self.domains.is_local(&pair.remote) {
+            self.knowledge.learn_xmpp(&pair.remote, now);
+        }
+        if direction == Direction::Inbound {
+            return;
+        }
+        conn.pairs.insert(pair.clone());
+        let untold = conn.dialed().is_some_and(|dialed| !std::mem::replace(&mut dialed.told, true));
+        if untold {
+            self.note(Fact::Dialed { conn: id, failure: None });
+        }
+        let (first, waiting) = self.peers.up(&pair, id);
+        if first {
+            let Pair { local, remote } = pair.clone();
+            self.note(Fact::Up { local, remote, encrypted });
+        }
+        for item in waiting.into_iter().flat_map(|waiting| waiting.queue.into_items()) {
+            self.send(pair.clone(), item, now);
+        }
+    }
+
+    /// The connection is gone: everything that hung on it is answered or goes another way.
+    pub(super) fn lost(
+        &mut self,
+        id: ConnId,
+        failure: Failure,
+        reason: Option<&CloseReason>,
+        now: Instant,
+    ) {
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        self.commands.push_back(Command::Close { conn: id });
+        if let Some(armed) = conn.armed {
+            self.stream_timers.remove(&(armed, id));
+        }
+        if conn.is_accepted() && !conn.authenticated {
+            self.strangers -= 1;
+        }
+        if let Some(dialed) = conn.dialed() {
+            self.dialed.retain(|_, other| *other != id);
+            if !std::mem::replace(&mut dialed.told, true) {
+                let failure = Some(failure.clone());
+                self.commands.push_back(Command::Note(Fact::Dialed { conn: id, failure }));
+            }
+        }
+        for key in self.fences.lost(id) {
+            self.end_attempt(key, Err(error::unconfirmed()), now);
+        }
+        self.note_preference(&conn, reason);
+        for pair in conn.pairs {
+            if self.peers.down(&pair, id) {
+                self.note(Fact::Down { local: pair.local, remote: pair.remote });
+            } else if self.peers.waiting(&pair).is_some_and(|waiting| waiting.conn == id) {
+                self.redial_or_fail(pair, failure.clone(), now);
+            }
+        }
+        self.lost_verifications(id, &failure, now);
+    }
+}

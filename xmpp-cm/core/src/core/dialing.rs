@@ -1,0 +1,327 @@
+//! Sending: over a stream that is there, over one that is made for it, or not at all and said so.
+
+use std::time::Instant;
+
+use minidom::Element;
+use openfed_proto::condition::Condition;
+use openfed_proto::packet::{Failure, TraceContext};
+
+use super::conn::{Conn, DialKey, Dialed, Side};
+use super::{Command, ConnId, Core, Fact, Life, Target};
+use crate::error;
+use crate::fence::{Line, Written};
+use crate::iq;
+use crate::peers::{Outgoing, Pair, Queue, State, Waiting};
+use crate::stanza::{Head, Reply, set};
+use crate::stream::{CloseReason, SendError, StreamCondition, Verdict};
+use crate::xml::ns;
+
+impl Core {
+    /// Sends it, queues it, or fails it: whoever waits for it is told.
+    pub(super) fn send(&mut self, pair: Pair, item: Outgoing, now: Instant) {
+        if let Some(conn) = self.peers.route(&pair) {
+            return self.write(conn, pair, item, now);
+        }
+        let limits = self.settings.limits;
+        if let Some(waiting) = self.peers.waiting(&pair) {
+            if let Err(item) = waiting.queue.push(item, limits.queue, limits.queue_bytes) {
+                self.fail(item, error::busy(), now);
+            }
+            return;
+        }
+        match self.peers.failure(&pair, now) {
+            Some(failure) => self.fail(item, failure, now),
+            None => self.dial(pair, item, now),
+        }
+    }
+
+    fn write(&mut self, id: ConnId, pair: Pair, item: Outgoing, now: Instant) {
+        let sent = match (item.stanza(), self.stream(id)) {
+            (None, Some(_)) => Ok(()),
+            (Some(stanza), Some(stream)) => stream.send(stanza),
+            (_, None) => Err(SendError::NotOpen),
+        };
+        match sent {
+            Ok(()) => self.written(id, pair, item, now),
+            Err(SendError::ImproperAddressing) => {
+                let condition = Condition::JidMalformed;
+                self.fail(item, error::refused(condition), now);
+            }
+            Err(SendError::NotOpen | SendError::NotAuthenticated) => {
+                if self.peers.down(&pair, id) {
+                    let Pair { local, remote } = pair.clone();
+                    self.note(Fact::Down { local, remote });
+                }
+                self.send(pair, item, now);
+            }
+        }
+    }
+
+    fn written(&mut self, id: ConnId, pair: Pair, item: Outgoing, now: Instant) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.used = now;
+        }
+        self.dirty.insert(id);
+        match item {
+            Outgoing::Answer(_) => {}
+            Outgoing::Through(_) => {
+                let foreign = self.foreign(&pair).clone();
+                self.note(Fact::Passed { domain: foreign });
+            }
+            Outgoing::Plain(key, _) | Outgoing::Probe(key) => self.end_attempt(key, Ok(()), now),
+            Outgoing::Fenced(key, stanza) => match Head::read(&stanza) {
+                Ok(Head { id: Some(stanza_id), from, to, .. }) => {
+                    let line = Line { pair, conn: id };
+                    self.fences.wrote(line, Written { key, id: stanza_id, from, to });
+                }
+                _ => self.end_attempt(key, Ok(()), now),
+            },
+        }
+    }
+
+    /// Pings whoever took messages. True if something was written.
+    pub(super) fn send_fences(&mut self, now: Instant) -> bool {
+        let mut wrote = false;
+        while let Some(line) = self.fences.next_due() {
+            let id = self.random_id().to_string();
+            let mut ping = Element::bare("iq", ns::CLIENT);
+            set(&mut ping, "type", "get");
+            set(&mut ping, "id", &id);
+            set(&mut ping, "from", &line.pair.local.to_unicode());
+            set(&mut ping, "to", &line.pair.remote.to_unicode());
+            ping.append_child(iq::ping());
+            // If the stream takes no more, its end is near and ends the messages, too.
+            if self.stream(line.conn).is_some_and(|stream| stream.send(&ping).is_ok()) {
+                self.dirty.insert(line.conn);
+                self.fences.sent(line, id, now + self.settings.timing.fence);
+                wrote = true;
+            }
+        }
+        wrote
+    }
+
+    /// It did not arrive: its sender is told.
+    pub(super) fn fail(&mut self, item: Outgoing, failure: Failure, now: Instant) {
+        match item {
+            Outgoing::Through(stanza) => self.answer(&stanza, &failure, now),
+            Outgoing::Answer(_) => {}
+            Outgoing::Plain(key, _) | Outgoing::Fenced(key, _) | Outgoing::Probe(key) => {
+                self.end_attempt(key, Err(failure), now);
+            }
+        }
+    }
+
+    /// Answers a stanza with an error, unless it is one itself.
+    pub(super) fn answer(&mut self, stanza: &Element, failure: &Failure, now: Instant) {
+        if let Some(reply) = Reply::to(stanza) {
+            self.note(Fact::Answered { condition: failure.condition.as_str() });
+            self.send_answer(reply.error(failure), now);
+        }
+    }
+
+    /// Sends an answer of ours to where its `to` says.
+    pub(super) fn send_answer(&mut self, answer: Element, now: Instant) {
+        if let Some(pair) = super::stanzas::pair_of(&answer) {
+            self.send(pair, Outgoing::Answer(answer), now);
+        }
+    }
+
+    fn dial(&mut self, pair: Pair, item: Outgoing, now: Instant) {
+        if self.life == Life::Stopped {
+            return self.fail(item, error::leaving(), now);
+        }
+        let target = match self.domains.target(&pair) {
+            Ok(target) => target,
+            Err(failure) => return self.fail(item, failure, now),
+        };
+        let limits = self.settings.limits;
+        if self.peers.len() >= limits.pairs {
+            self.peers.prune(now);
+        }
+        let trace = item.key().and_then(|key| self.attempts.trace(&key));
+        let mut queue = Queue::default();
+        if self.peers.len() >= limits.pairs {
+            return self.fail(item, error::busy(), now);
+        }
+        if let Err(item) = queue.push(item, limits.queue, limits.queue_bytes) {
+            return self.fail(item, error::busy(), now);
+        }
+        let deadline = now + self.settings.timing.connect;
+        self.pair_deadlines.push(deadline, pair.clone());
+        self.wait(pair, &target, (queue, deadline, trace), now);
+    }
+
+    /// Lets a queue wait for a connection, which is made if it is not there.
+    fn wait(
+        &mut self,
+        pair: Pair,
+        target: &Target,
+        (queue, deadline, trace): (Queue, Instant, Option<TraceContext>),
+        now: Instant,
+    ) {
+        let Some((conn, shared)) = self.connection(&pair, target, trace, now) else {
+            for item in queue.into_items() {
+                self.fail(item, error::busy(), now);
+            }
+            return;
+        };
+        let waiting = Waiting { conn, asked: false, shared, deadline, trace, queue };
+        self.peers.insert(pair.clone(), State::Waiting(waiting));
+        if let Some(it) = self.conns.get_mut(&conn) {
+            it.pairs.insert(pair.clone());
+        }
+        self.ask(conn, pair, now);
+    }
+
+    /// A connection that leads there, and whether it was in use before; `None` without room.
+    pub(super) fn connection(
+        &mut self,
+        pair: &Pair,
+        target: &Target,
+        trace: Option<TraceContext>,
+        now: Instant,
+    ) -> Option<(ConnId, bool)> {
+        let key = match target {
+            Target::Home(home) if !self.alone.contains(home) => DialKey::Home(home.clone()),
+            _ => DialKey::Pair(pair.clone()),
+        };
+        if let Some(conn) = self.dialed.get(&key) {
+            return Some((*conn, self.conns.get(conn).is_some_and(Conn::is_ready)));
+        }
+        if self.conns.len() >= self.settings.limits.connections {
+            return None;
+        }
+        let dialed = Dialed {
+            target: target.clone(),
+            key: key.clone(),
+            first: pair.clone(),
+            ready: false,
+            told: false,
+        };
+        let conn = self.add(Conn::new(None, Side::Dialed(dialed), now));
+        self.dialed.insert(key, conn);
+        self.note(Fact::Dialing { conn, domain: pair.remote.clone(), trace });
+        self.commands.push_back(Command::Connect { conn, target: target.clone() });
+        Some((conn, false))
+    }
+
+    /// The stream is negotiated: dialback can begin.
+    pub(super) fn on_ready(&mut self, conn: ConnId, now: Instant) {
+        let Some(it) = self.conns.get_mut(&conn) else { return };
+        if let Some(dialed) = it.dialed() {
+            dialed.ready = true;
+        }
+        for pair in it.pairs.clone() {
+            self.ask(conn, pair, now);
+        }
+        self.ask_verifications(conn);
+    }
+
+    /// Sends our key for a pair, if that is what it waits for.
+    fn ask(&mut self, conn: ConnId, pair: Pair, now: Instant) {
+        let Some(it) = self.conns.get_mut(&conn).filter(|it| it.is_ready()) else { return };
+        let Some(stream) = it.stream.as_mut() else { return };
+        let Some(waiting) = self.peers.waiting(&pair) else { return };
+        if waiting.conn != conn || std::mem::replace(&mut waiting.asked, true) {
+            return;
+        }
+        let asked = stream.request_dialback(&pair.local, &pair.remote, &self.start.secret);
+        self.dirty.insert(conn);
+        if asked.is_err() {
+            // Full, or about to end: whoever comes next gets a fresh one.
+            self.dialed.retain(|_, other| *other != conn);
+            self.leave(conn, &pair);
+            self.redial_or_fail(pair, error::busy(), now);
+        }
+    }
+
+    /// The peer does not let us speak for the pair's domain.
+    pub(super) fn on_denied(&mut self, conn: ConnId, pair: Pair, verdict: &Verdict, now: Instant) {
+        if self.peers.waiting(&pair).is_none_or(|waiting| waiting.conn != conn) {
+            return;
+        }
+        self.leave(conn, &pair);
+        let guest = self.conns.get_mut(&conn).and_then(Conn::dialed).and_then(|dialed| {
+            let guest = dialed.first != pair && matches!(dialed.key, DialKey::Home(_));
+            guest.then(|| dialed.target.clone())
+        });
+        if let Some(Target::Home(home)) = guest {
+            self.alone.insert(home);
+            if let Some(waiting) = self.peers.waiting(&pair) {
+                waiting.shared = true;
+            }
+        } else if let Some(waiting) = self.peers.waiting(&pair) {
+            waiting.shared = false;
+        }
+        self.redial_or_fail(pair, error::of_verdict(verdict), now);
+        self.abandon(conn, now);
+    }
+
+    fn leave(&mut self, conn: ConnId, pair: &Pair) {
+        if let Some(it) = self.conns.get_mut(&conn) {
+            it.pairs.remove(pair);
+        }
+    }
+
+    /// What waited for a stream that was there before gets a fresh one, once; else it fails.
+    pub(super) fn redial_or_fail(&mut self, pair: Pair, failure: Failure, now: Instant) {
+        let Some(State::Waiting(waiting)) = self.peers.remove(&pair) else { return };
+        let Waiting { shared, deadline, trace, queue, .. } = waiting;
+        match self.domains.target(&pair) {
+            Ok(target) if shared && self.life != Life::Stopped => {
+                self.wait(pair.clone(), &target, (queue, deadline, trace), now);
+                if let Some(waiting) = self.peers.waiting(&pair) {
+                    waiting.shared = false;
+                }
+            }
+            _ => self.fail_queue(pair, queue, failure, now),
+        }
+    }
+
+    fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
+        let failure = self.knowledge.judge(&pair.remote, failure, now);
+        let until = now + self.settings.timing.failed;
+        self.peers.insert(pair, State::Failed { until, failure: failure.clone() });
+        for item in queue.into_items() {
+            self.fail(item, failure.clone(), now);
+        }
+    }
+
+    /// Pairs that took too long.
+    pub(super) fn expire_pairs(&mut self, now: Instant) {
+        while let Some(pair) = self.pair_deadlines.pop_due(now) {
+            let Some(waiting) = self.peers.waiting(&pair).filter(|it| it.deadline <= now) else {
+                continue;
+            };
+            waiting.shared = false;
+            let conn = waiting.conn;
+            let phase = self.conns.get(&conn).map(Conn::phase);
+            let failure = phase.map_or_else(error::unconfirmed, error::of_phase);
+            self.leave(conn, &pair);
+            self.redial_or_fail(pair, failure, now);
+            self.abandon(conn, now);
+        }
+    }
+
+    /// A home server that ends the stream when a second domain speaks on it wants one for each.
+    pub(super) fn note_preference(&mut self, conn: &Conn, reason: Option<&CloseReason>) {
+        let Side::Dialed(Dialed { target: Target::Home(home), first, .. }) = &conn.side else {
+            return;
+        };
+        let Some(CloseReason::Remote(error)) = reason else { return };
+        let complaint = !matches!(
+            error.condition,
+            StreamCondition::ConnectionTimeout
+                | StreamCondition::Reset
+                | StreamCondition::ResourceConstraint
+                | StreamCondition::SystemShutdown
+        );
+        let guest = conn.pairs.iter().any(|pair| {
+            pair != first
+                && matches!(self.peers.get(pair), Some(State::Waiting(waiting)) if waiting.asked)
+        });
+        if complaint && guest {
+            self.alone.insert(home.clone());
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What comes over the links: endings of packets from here, and attempts for us to make.
+
+use std::time::Instant;
+
+use minidom::Element;
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction};
+use openfed_proto::packet::{
+    Body, Ending, Failure, Outcome, Packet, PacketId, Protocol,
+};
+
+use super::{Command, Core, Fact, RouterId};
+use crate::attempts::{Asker, Begin, Key};
+use crate::error;
+use crate::message;
+use crate::peers::{Outgoing, Pair};
+use crate::stanza::domain_of;
+use crate::xml::from_bytes;
+
+impl Core {
+    /// A link to a router is there, greeted with this. Packets that lost theirs go over it.
+    pub fn handle_link_up(&mut self, router: RouterId, hello: &Hello, now: Instant) {
+        self.routers.up(router, hello, self.settings.limits.capacity);
+        self.resubmit(now);
+        self.settle(now);
+    }
+
+    /// A link is gone. What it had goes over another one, or waits for one until its time is up.
+    pub fn handle_link_down(&mut self, router: RouterId, now: Instant) {
+        self.routers.down(router);
+        self.resubmit(now);
+        self.settle(now);
+    }
+
+    /// A frame came over a link.
+    pub fn handle_frame(&mut self, router: RouterId, frame: FromRouter, now: Instant) {
+        match frame {
+            FromRouter::Hello(hello) => self.routers.up(router, &hello, self.settings.limits.capacity),
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
+            FromRouter::Outcome(outcome) => self.finish(outcome.id, outcome.ending, now),
+            FromRouter::Credit(packets) => {
+                self.routers.refill(router, packets);
+                self.resubmit(now);
+            }
+            FromRouter::Tables(tables) => self.knowledge.learn_tables(tables),
+            FromRouter::Verdict { domain, sip, lease } => {
+                self.knowledge.learn_verdict(domain, sip, now + lease, now);
+            }
+            FromRouter::Invalidate(domains) => self.knowledge.forget(domains.as_deref()),
+            FromRouter::Leaving(_) => self.routers.leaving(router),
+        }
+        self.settle(now);
+    }
+
+    fn resubmit(&mut self, now: Instant) {
+        for (router, packet) in self.routers.resubmit(now) {
+            let frame = FromCm::Submit { packet, accepted_in: None };
+            self.commands.push_back(Command::ToRouter { router, frame });
+        }
+    }
+
+    /// A packet from here has its ending: the sender of a failed one is told.
+    pub(super) fn finish(&mut self, id: PacketId, ending: Ending, now: Instant) {
+        let Some(submitted) = self.routers.finish(id) else { return };
+        match &ending {
+            Ending::Delivered { by: Protocol::Xmpp, .. } => {
+                self.knowledge.confirm_xmpp(submitted.packet.foreign(), now);
+            }
+            Ending::Delivered { .. } => {}
+            Ending::Failed(failure) => {
+                if let Some(reply) = submitted.reply {
+                    self.note(Fact::Answered { condition: failure.condition.as_str() });
+                    self.send_answer(reply.error(failure), now);
+                }
+            }
+        }
+        self.note(Fact::Ended { id, ending });
+    }
+
+    /// Packets whose router kept silent for too long.
+    pub(super) fn expire_packets(&mut self, now: Instant) {
+        while let Some(id) = self.routers.overdue(now) {
+            self.finish(id, Ending::Failed(error::unconfirmed()), now);
+        }
+    }
+
+    fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
+        let Attempt { packet, number, instruction } = attempt;
+        let key = (packet.id, instruction);
+        let asker = Asker { router, number };
+        match self.attempts.begin(key, asker, packet.trace, &packet.hops, now) {
+            Begin::New => {
+                if let Err(failure) = self.work(key, &packet, now) {
+                    self.end_attempt(key, Err(failure), now);
+                }
+            }
+            Begin::Running => {}
+            Begin::Ended(ending) => self.tell(asker, outcome(&packet, ending)),
+            Begin::Full => self.tell(asker, outcome(&packet, Ending::Failed(error::busy()))),
+        }
+    }
+
+    fn work(&mut self, key: Key, packet: &Packet, now: Instant) -> Result<(), Failure> {
+        if packet.hops_left == 0 {
+            return Err(error::refused(Condition::NotAcceptable));
+        }
+        if self.knowledge.is_blocked(packet.foreign()) {
+            return Err(error::refused(Condition::PolicyViolation));
+        }
+        let pair = Pair::new(packet.from.domain(), packet.to.domain());
+        match key.1 {
+            Instruction::Probe => {
+                let pair = if self.domains.is_local(&pair.local) { pair } else { pair.reversed() };
+                if self.knowledge.spoke_xmpp(&pair.remote, now) {
+                    self.end_attempt(key, Ok(()), now);
+                } else {
+                    self.send(pair, Outgoing::Probe(key), now);
+                }
+            }
+            Instruction::Reach | Instruction::Home => {
+                let item = self.outgoing(key, packet)?;
+                self.send(pair, item, now);
+            }
+            Instruction::Send | Instruction::Discover | Instruction::Accept => {
+                return Err(error::unmappable(Condition::FeatureNotImplemented));
+            }
+        }
+        Ok(())
+    }
+
+    /// The stanza for a packet: its original if that is one, else built from the meaning. An
+    /// original answers for itself; what was built is fenced, for someone waits for its ending.
+    fn outgoing(&self, key: Key, packet: &Packet) -> Result<Outgoing, Failure> {
+        match (&packet.original.protocol, &packet.body) {
+            (Protocol::Xmpp, _) => {
+                let limits = self.settings.stream.limits;
+                let stanza = from_bytes(&packet.original.bytes, limits).ok();
+                let stanza = stanza.filter(|stanza| is_of(stanza, packet));
+                let stanza = stanza.ok_or_else(|| error::refused(Condition::BadRequest))?;
+                Ok(Outgoing::Plain(key, stanza))
+            }
+            (Protocol::Sip, Body::Message(message)) => {
+                let stanza = message::write(packet, message, self.settings.chat);
+                Ok(Outgoing::Fenced(key, stanza))
+            }
+            (Protocol::Sip, Body::Opaque { .. }) => {
+                Err(error::unmappable(Condition::FeatureNotImplemented))
+            }
+        }
+    }
+
+    /// An attempt has ended; those that ended before stay as they were.
+    pub(super) fn end_attempt(&mut self, key: Key, how: Result<(), Failure>, now: Instant) {
+        let ending = match how {
+            Ok(()) => Ending::Delivered { by: Protocol::Xmpp, status: 200 },
+            Err(failure) => Ending::Failed(failure),
+        };
+        let hop = self.hop(verdict(&ending), now);
+        if let Some((asker, hops)) = self.attempts.end(key, &ending, hop, now) {
+            self.tell(asker, Outcome { id: key.0, ending, hops });
+        }
+    }
+
+    fn tell(&mut self, asker: Asker, outcome: Outcome) {
+        let Asker { router, number } = asker;
+        // Gone: another router asks again and gets the remembered ending.
+        if !self.routers.is_up(router) {
+            return;
+        }
+        let frame = FromCm::Ended(AttemptEnded { outcome, number, route: None });
+        self.commands.push_back(Command::ToRouter { router, frame });
+        if let Some(credit) = self.routers.finished(router) {
+            let frame = FromCm::Credit(credit);
+            self.commands.push_back(Command::ToRouter { router, frame });
+        }
+    }
+
+    /// Everything that has no ending gets one.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        for id in self.routers.unfinished() {
+            self.finish(id, Ending::Failed(error::leaving()), now);
+        }
+        for key in self.attempts.running() {
+            self.end_attempt(key, Err(error::leaving()), now);
+        }
+    }
+}
+
+fn outcome(packet: &Packet, ending: Ending) -> Outcome {
+    Outcome { id: packet.id, ending, hops: packet.hops.clone() }
+}
+
+fn verdict(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Delivered { .. } => "delivered",
+        Ending::Failed(failure) => failure.condition.as_str(),
+    }
+}
+
+/// Whether the stanza goes from and to where the packet says.
+fn is_of(stanza: &Element, packet: &Packet) -> bool {
+    domain_of(stanza, "from").as_ref() == Some(packet.from.domain())
+        && domain_of(stanza, "to").as_ref() == Some(packet.to.domain())
+}

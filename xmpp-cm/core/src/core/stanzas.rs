@@ -1,0 +1,209 @@
+//! Stanzas from peers: which way each goes.
+
+use std::time::Instant;
+
+use minidom::Element;
+use openfed_proto::condition::Condition;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::FromCm;
+use openfed_proto::packet::{
+    Body, Conversation, Direction, MAX_HOPS, Original, Packet, Protocol, TraceContext,
+};
+
+use super::{Command, ConnId, Core, Fact, Life};
+use crate::error;
+use crate::iq;
+use crate::knowledge::Way;
+use crate::message;
+use crate::peers::{Outgoing, Pair};
+use crate::routers::{NoRouter, PACKET_TIME};
+use crate::stanza::{Head, Kind, Reply, domain_of};
+use crate::xml::to_bytes;
+
+/// Multi-user chat: presence that asks for something (XEP-0045).
+const MUC: &str = "http://jabber.org/protocol/muc";
+
+impl Core {
+    pub(super) fn on_stanza(&mut self, conn: ConnId, stanza: Element, now: Instant) {
+        // The stream let it through, so both domains are what they say (E-45).
+        let Some(pair) = pair_of(&stanza) else { return };
+        if let Some(it) = self.conns.get_mut(&conn) {
+            it.used = now;
+        }
+        if self.settles_fence(&pair, &stanza, now) {
+            return;
+        }
+        if self.domains.is_local(&pair.local) {
+            self.from_home(pair, stanza, now);
+        } else {
+            self.from_foreign(pair, stanza, now);
+        }
+    }
+
+    /// Whether the stanza answers a fence, or a message before one.
+    fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
+        let (Some(id), Some(subtype)) = (stanza.attr("id"), stanza.attr("type")) else {
+            return false;
+        };
+        if self.fences.is_empty() {
+            return false;
+        }
+        let asked = pair.reversed();
+        match (stanza.name(), subtype) {
+            ("iq", "result" | "error") => match self.fences.answered(&asked, id) {
+                Some(keys) => {
+                    for key in keys {
+                        self.end_attempt(key, Ok(()), now);
+                    }
+                    true
+                }
+                None => false,
+            },
+            ("message", "error") => {
+                let Ok(head) = Head::read(stanza) else { return false };
+                match self.fences.refused(&asked, id, &head.from, &head.to) {
+                    Some(key) => {
+                        self.end_attempt(key, Err(error::from_stanza(stanza)), now);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// From a foreign domain to a local user: passed on untouched.
+    fn from_foreign(&mut self, pair: Pair, stanza: Element, now: Instant) {
+        self.knowledge.learn_xmpp(&pair.local, now);
+        if self.knowledge.is_blocked(&pair.local) {
+            return self.answer(&stanza, &error::refused(Condition::PolicyViolation), now);
+        }
+        if let Err(failure) = self.domains.check(&pair.local) {
+            return self.answer(&stanza, &failure, now);
+        }
+        if let Err(malformed) = Head::read(&stanza) {
+            return self.answer(&stanza, &error::refused(malformed.condition()), now);
+        }
+        self.send(pair, Outgoing::Through(stanza), now);
+    }
+
+    /// From a local user to a foreign domain.
+    fn from_home(&mut self, pair: Pair, stanza: Element, now: Instant) {
+        let head = match Head::read(&stanza) {
+            Ok(head) => head,
+            Err(malformed) => {
+                return self.answer(&stanza, &error::refused(malformed.condition()), now);
+            }
+        };
+        if head.kind == Kind::Iq
+            && let Err(condition) = iq::check(&head, &stanza)
+        {
+            return self.answer(&stanza, &error::refused(condition), now);
+        }
+        let conversation = Conversation::between(&head.from, &head.to);
+        let busy = self.routers.is_busy(conversation);
+        match self.knowledge.way(&pair.remote, now) {
+            Way::Blocked => {
+                self.answer(&stanza, &error::refused(Condition::PolicyViolation), now);
+            }
+            Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
+            Way::Sip => self.to_sip(&head, &stanza, now),
+            Way::Xmpp | Way::Unknown if head.is_answer() => self.drop_answer(&head),
+            Way::Xmpp | Way::Unknown => self.submit(&head, &stanza, now),
+        }
+    }
+
+    /// An answer to something that is not known (any more).
+    fn drop_answer(&mut self, head: &Head) {
+        if head.is(Kind::Message, "error") {
+            self.note(Fact::LateError);
+        }
+    }
+
+    /// To a domain that speaks SIP: messages go on, requests are answered for it, and what has no
+    /// meaning there ends here (S-113).
+    fn to_sip(&mut self, head: &Head, stanza: &Element, now: Instant) {
+        if head.is_answer() {
+            return self.drop_answer(head);
+        }
+        match head.kind {
+            Kind::Iq => match iq::answer(head, stanza) {
+                Ok(payload) => {
+                    if let Some(reply) = Reply::to(stanza) {
+                        self.send_answer(reply.result(payload), now);
+                    }
+                }
+                Err(condition) => self.answer(stanza, &error::unmappable(condition), now),
+            },
+            Kind::Presence => {
+                let asks = head.is(Kind::Presence, "subscribe") || stanza.has_child("x", MUC);
+                if asks {
+                    let condition = Condition::ServiceUnavailable;
+                    self.answer(stanza, &error::unmappable(condition), now);
+                }
+            }
+            Kind::Message if head.is(Kind::Message, "groupchat") => {
+                let condition = Condition::FeatureNotImplemented;
+                self.answer(stanza, &error::unmappable(condition), now);
+            }
+            Kind::Message => {
+                if message::read(stanza).is_some() {
+                    self.submit(head, stanza, now);
+                }
+            }
+        }
+    }
+
+    /// Hands a stanza to a router, as a packet.
+    fn submit(&mut self, head: &Head, stanza: &Element, now: Instant) {
+        if self.life != Life::Serving {
+            return self.answer(stanza, &error::leaving(), now);
+        }
+        if self.routers.submitted() >= self.settings.limits.submitted {
+            return self.answer(stanza, &error::busy(), now);
+        }
+        let packet = self.packet(head, stanza, now);
+        let again = packet.clone();
+        match self.routers.submit(packet, Reply::to(stanza), now) {
+            Ok(router) => {
+                let frame = FromCm::Submit { packet: again, accepted_in: None };
+                self.commands.push_back(Command::ToRouter { router, frame });
+            }
+            Err(NoRouter) => self.answer(stanza, &error::busy(), now),
+        }
+    }
+
+    fn packet(&mut self, head: &Head, stanza: &Element, now: Instant) -> Packet {
+        let meaning = match head.kind {
+            Kind::Message => message::read(stanza),
+            Kind::Presence | Kind::Iq => None,
+        };
+        Packet {
+            id: self.random_id(),
+            conversation: Conversation::between(&head.from, &head.to),
+            direction: Direction::Outbound,
+            from: head.from.clone(),
+            to: head.to.clone(),
+            body: match meaning {
+                Some(message) => Body::Message(message),
+                None => Body::Opaque { kind: head.describe() },
+            },
+            original: Original { protocol: Protocol::Xmpp, bytes: to_bytes(stanza) },
+            trace: TraceContext::default(),
+            hops: vec![self.hop("received", now)],
+            remaining: PACKET_TIME,
+            hops_left: MAX_HOPS,
+        }
+    }
+
+    /// The foreign one of a pair's domains.
+    pub(super) fn foreign<'a>(&self, pair: &'a Pair) -> &'a Domain {
+        if self.domains.is_local(&pair.remote) { &pair.local } else { &pair.remote }
+    }
+}
+
+/// The domains that a stanza goes from and to.
+pub(super) fn pair_of(stanza: &Element) -> Option<Pair> {
+    Some(Pair { local: domain_of(stanza, "from")?, remote: domain_of(stanza, "to")? })
+}

@@ -1,0 +1,73 @@
+//! Everything that happens because time passes.
+
+use std::time::Instant;
+
+use super::{ConnId, Core, Fact};
+use crate::error;
+use crate::stream::Stream;
+
+impl Core {
+    /// Time has passed; see [`Core::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, conn)) = self.stream_timers.first().copied().filter(|it| it.0 <= now) {
+            self.stream_timers.remove(&(at, conn));
+            self.on_stream_timer(conn, now);
+        }
+        self.expire_pairs(now);
+        self.expire_claims(now);
+        for (pair, keys) in self.fences.expire(now) {
+            self.note(Fact::FenceExpired { domain: pair.remote });
+            for key in keys {
+                self.end_attempt(key, Err(error::unconfirmed()), now);
+            }
+        }
+        self.expire_packets(now);
+        self.settle(now);
+    }
+
+    /// When [`Core::handle_timeout`] has to be called, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.stream_timers.first().map(|(at, _)| *at),
+            self.pair_deadlines.next(),
+            self.claim_deadlines.next(),
+            self.fences.next_expiry(),
+            self.routers.next_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn on_stream_timer(&mut self, id: ConnId, now: Instant) {
+        let idle = self.settings.timing.idle;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.armed = None;
+        let unused = conn.authenticated && now >= conn.used + idle;
+        let Some(stream) = conn.stream.as_mut() else { return };
+        if unused {
+            // What the peer still sends is still taken; it opens another when it needs one.
+            stream.close(now);
+            conn.used = now;
+            self.dialed.retain(|_, other| *other != id);
+        }
+        stream.handle_timeout(now);
+        self.dirty.insert(id);
+    }
+
+    /// Sets the timer of a connection, if it is not set to an earlier time already.
+    pub(super) fn arm(&mut self, id: ConnId) {
+        let idle = self.settings.timing.idle;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let unused = conn.authenticated.then(|| conn.used + idle);
+        let next = conn.stream.as_ref().and_then(Stream::poll_timeout);
+        let Some(next) = next.into_iter().chain(unused).min() else { return };
+        if conn.armed.is_some_and(|armed| armed <= next) {
+            return;
+        }
+        if let Some(armed) = conn.armed.replace(next) {
+            self.stream_timers.remove(&(armed, id));
+        }
+        self.stream_timers.insert((next, id));
+    }
+}

@@ -1,0 +1,160 @@
+//! The one table between failures and what streams say: stanza errors out and in, and what the
+//! end of a connection, of a stream or of a dialback means for those who wait (RFC 6120 §8.3,
+//! §10.4; E-43; rules §3, fallback set).
+
+use minidom::Element;
+use openfed_proto::condition::Condition;
+use openfed_proto::packet::{Cause, Failure};
+
+use crate::core::ConnectFailure;
+use crate::stanza::set;
+use crate::stream::{CloseReason, Phase, StanzaCondition, StreamCondition, Verdict};
+use crate::xml::ns;
+
+/// Bytes of a peer's descriptive text that are handed on.
+const MAX_TEXT: usize = 256;
+
+/// The `<error/>` child for a failure.
+pub(crate) fn to_element(failure: &Failure) -> Element {
+    let mut condition = Element::bare(failure.condition.as_str(), ns::STANZA_ERRORS);
+    if let Some(address) = failure.condition.new_address() {
+        condition.append_text(address);
+    }
+    let mut error = Element::bare("error", ns::CLIENT);
+    set(&mut error, "type", failure.condition.error_type().as_str());
+    error.append_child(condition);
+    if let Some(text) = &failure.text {
+        let mut element = Element::bare("text", ns::STANZA_ERRORS);
+        element.append_text(text.as_str());
+        error.append_child(element);
+    }
+    error
+}
+
+/// What an error stanza says. An error without a known condition is still one.
+pub(crate) fn from_stanza(stanza: &Element) -> Failure {
+    let mut failure = Failure::new(Condition::UndefinedCondition, Cause::Remote);
+    let error = stanza.children().find(|child| child.name() == "error");
+    for child in error.into_iter().flat_map(Element::children) {
+        if !child.has_ns(ns::STANZA_ERRORS) {
+            continue;
+        }
+        if child.name() == "text" {
+            failure.text = clean(&child.text());
+        } else if let Some(condition) = Condition::parse(child.name()) {
+            failure.condition = with_address(condition, &child.text());
+        }
+    }
+    failure
+}
+
+fn with_address(condition: Condition, text: &str) -> Condition {
+    let address = clean(text);
+    match condition {
+        Condition::Gone(_) => Condition::Gone(address),
+        Condition::Redirect(_) => Condition::Redirect(address),
+        other => other,
+    }
+}
+
+/// A peer's text as one short line (S-041).
+fn clean(text: &str) -> Option<String> {
+    let line: String =
+        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let end = line.floor_char_boundary(MAX_TEXT);
+    line.get(..end).filter(|line| !line.is_empty()).map(str::to_owned)
+}
+
+/// No connection came about.
+pub(crate) fn of_connecting(why: ConnectFailure) -> Failure {
+    match why {
+        ConnectFailure::NotFound => {
+            Failure::new(Condition::RemoteServerNotFound, Cause::NotFound)
+        }
+        ConnectFailure::Unreachable => timeout(Cause::Unreachable),
+        ConnectFailure::Untrusted => timeout(Cause::Untrusted),
+        ConnectFailure::Busy => busy(),
+    }
+}
+
+/// A stream ended before stanzas could flow on it.
+pub(crate) fn of_stream(reason: &CloseReason, phase: Phase) -> Failure {
+    match reason {
+        CloseReason::Remote(error) => match error.condition {
+            StreamCondition::HostUnknown | StreamCondition::HostGone => {
+                timeout(Cause::HostUnknown)
+            }
+            _ => timeout(Cause::Remote),
+        },
+        CloseReason::TlsFailed => timeout(Cause::Untrusted),
+        CloseReason::Local(_)
+        | CloseReason::Eof(_)
+        | CloseReason::Deadline(_)
+        | CloseReason::ClosedByPeer(_)
+        | CloseReason::Done => of_phase(phase),
+    }
+}
+
+/// A stream that came this far and not further. Whoever sent a valid header speaks XMPP: from
+/// there on another protocol would be a downgrade.
+pub(crate) fn of_phase(phase: Phase) -> Failure {
+    match phase {
+        Phase::Header => timeout(Cause::Unreachable),
+        Phase::Negotiation | Phase::Ready => timeout(Cause::Untrusted),
+        Phase::Authenticated => timeout(Cause::Remote),
+    }
+}
+
+/// The peer did not let us speak for a domain (XEP-0220 §2.4).
+pub(crate) fn of_verdict(verdict: &Verdict) -> Failure {
+    match verdict {
+        Verdict::Error(StanzaCondition::ItemNotFound) => timeout(Cause::HostUnknown),
+        _ => timeout(Cause::Untrusted),
+    }
+}
+
+/// The dialback error for a key that could not be verified, for want of a connection.
+pub(crate) fn to_verdict(failure: &Failure) -> Verdict {
+    Verdict::Error(match failure.condition {
+        Condition::RemoteServerNotFound => StanzaCondition::RemoteServerNotFound,
+        Condition::ResourceConstraint => StanzaCondition::ResourceConstraint,
+        _ => StanzaCondition::RemoteServerTimeout,
+    })
+}
+
+fn timeout(cause: Cause) -> Failure {
+    Failure::new(Condition::RemoteServerTimeout, cause)
+}
+
+/// The element name of a defined condition, for logs.
+pub(crate) fn name_of(condition: impl Into<Element>) -> String {
+    condition.into().name().to_owned()
+}
+
+/// A limit of this node is reached.
+pub(crate) fn busy() -> Failure {
+    Failure::new(Condition::ResourceConstraint, Cause::Busy)
+}
+
+/// This node is shutting down.
+pub(crate) fn leaving() -> Failure {
+    Failure::new(Condition::ResourceConstraint, Cause::Leaving)
+}
+
+/// It was written, but whether it was taken is not known.
+pub(crate) fn unconfirmed() -> Failure {
+    timeout(Cause::Unreachable)
+}
+
+/// Our rules refuse it.
+pub(crate) fn refused(condition: Condition) -> Failure {
+    Failure::new(condition, Cause::Policy)
+}
+
+/// It means nothing in the other protocol.
+pub(crate) fn unmappable(condition: Condition) -> Failure {
+    Failure::new(condition, Cause::Unmappable)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! How we learn that a message was taken, in a protocol that never says so.
+//!
+//! ```text
+//!   write message ──▶ Unfenced ──ping (one in flight per line)──▶ Fenced ──answer──▶ Delivered
+//!                        └────────── error stanza for it ──────────┴──▶ Failed(Remote)
+//!                        └────── stream lost, no answer in time ────┴──▶ Failed(unconfirmed)
+//! ```
+//!
+//! After the messages, one ping (XEP-0199) goes to the server that took them, on the same stream.
+//! Streams are in order, so the ping's answer, result or error, proves that everything before it
+//! was processed; an error stanza that came before the answer is the message's own ending. All
+//! messages written while a ping is in flight share the next one.
+//!
+//! A line is one pair of domains on one stream, not the stream: without XEP-0288 the answers of
+//! each pair come back on a stream of their own, and only within one of these there is an order.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
+
+use openfed_proto::address::Address;
+
+use crate::attempts::Key;
+use crate::core::ConnId;
+use crate::peers::Pair;
+
+/// A message that was written and whose ending is not known yet.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) key: Key,
+    /// The stanza's id, as an error for it repeats it.
+    pub(crate) id: String,
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+}
+
+/// Where a ping goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    pub(crate) pair: Pair,
+    pub(crate) conn: ConnId,
+}
+
+#[derive(Debug, Default)]
+struct Messages {
+    unfenced: Vec<Written>,
+    /// Behind the ping that is in flight.
+    fenced: Vec<Written>,
+    ping: Option<String>,
+}
+
+/// All lines with messages on them.
+#[derive(Debug, Default)]
+pub(crate) struct Fences {
+    lines: BTreeMap<Line, Messages>,
+    /// Lines that need a ping.
+    due: BTreeSet<Line>,
+    pings: HashMap<String, Line>,
+    /// In the order in which the pings went out; answered ones stay until their time.
+    expiries: VecDeque<(Instant, String)>,
+}
+
+impl Fences {
+    /// A message was written on this line.
+    pub(crate) fn wrote(&mut self, line: Line, message: Written) {
+        let messages = self.lines.entry(line.clone()).or_default();
+        messages.unfenced.push(message);
+        if messages.ping.is_none() {
+            self.due.insert(line);
+        }
+    }
+
+    /// A line that needs a ping now.
+    pub(crate) fn next_due(&mut self) -> Option<Line> {
+        self.due.pop_first()
+    }
+
+    /// The ping with this id was written on the line.
+    pub(crate) fn sent(&mut self, line: Line, ping: String, expires: Instant) {
+        let Some(messages) = self.lines.get_mut(&line) else { return };
+        messages.fenced = std::mem::take(&mut messages.unfenced);
+        messages.ping = Some(ping.clone());
+        self.pings.insert(ping.clone(), line);
+        self.expiries.push_back((expires, ping));
+    }
+
+    /// An answer to an iq came from `pair.remote`. If it is a ping's, the messages that it proves
+    /// to be taken.
+    pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<Vec<Key>> {
+        if self.pings.get(id)?.pair != *pair {
+            return None;
+        }
+        let line = self.pings.remove(id)?;
+        Some(self.finish(&line).into_iter().map(|message| message.key).collect())
+    }
+
+    /// An error stanza came for a message with this id from `to` to `from`, both without
+    /// resource. If it is for one of these, that one has ended.
+    pub(crate) fn refused(
+        &mut self,
+        pair: &Pair,
+        id: &str,
+        from: &Address,
+        to: &Address,
+    ) -> Option<Key> {
+        let first = Line { pair: pair.clone(), conn: ConnId(0) };
+        let lines = self.lines.range_mut(first..).take_while(|(line, _)| line.pair == *pair);
+        let is_it = |message: &Written| {
+            message.id == id && message.from.bare() == to.bare() && message.to.bare() == from.bare()
+        };
+        for (_, messages) in lines {
+            for list in [&mut messages.fenced, &mut messages.unfenced] {
+                if let Some(index) = list.iter().position(is_it) {
+                    return Some(list.remove(index).key);
+                }
+            }
+        }
+        None
+    }
+
+    /// Pings that were not answered in time, each with its domain and messages.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<(Pair, Vec<Key>)> {
+        let mut expired = Vec::new();
+        while let Some((at, ping)) = self.expiries.front() {
+            let line = self.pings.get(ping).cloned();
+            if *at > now && line.is_some() {
+                break;
+            }
+            if let Some(line) = line {
+                self.pings.remove(ping);
+                let keys = self.finish(&line).into_iter().map(|message| message.key).collect();
+                expired.push((line.pair, keys));
+            }
+            self.expiries.pop_front();
+        }
+        expired
+    }
+
+    /// When the next ping expires, at the latest.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.front().map(|(at, _)| *at)
+    }
+
+    /// The stream is gone: what was written on it may have been taken or not.
+    pub(crate) fn lost(&mut self, conn: ConnId) -> Vec<Key> {
+        let mut keys = Vec::new();
+        let lines: Vec<Line> =
+            self.lines.keys().filter(|line| line.conn == conn).cloned().collect();
+        for line in lines {
+            self.due.remove(&line);
+            let Some(messages) = self.lines.remove(&line) else { continue };
+            if let Some(ping) = &messages.ping {
+                self.pings.remove(ping);
+            }
+            let all = messages.fenced.into_iter().chain(messages.unfenced);
+            keys.extend(all.map(|message| message.key));
+        }
+        keys
+    }
+
+    /// Whether no message waits for its ending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Ends the flight of a line's ping; what came after it is due for the next.
+    fn finish(&mut self, line: &Line) -> Vec<Written> {
+        let Some(messages) = self.lines.get_mut(line) else { return Vec::new() };
+        messages.ping = None;
+        let fenced = std::mem::take(&mut messages.fenced);
+        if messages.unfenced.is_empty() {
+            self.lines.remove(line);
+        } else {
+            self.due.insert(line.clone());
+        }
+        fenced
+    }
+}
+
+#[cfg(test)]
+mod tests;

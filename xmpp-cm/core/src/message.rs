@@ -1,0 +1,87 @@
+//! Message stanza ⇄ [`Message`] (RFC 7572, S-098…S-113).
+
+use minidom::Element;
+use openfed_proto::packet::{Message, Packet, Text};
+
+use crate::stanza::{lang, set, set_lang};
+use crate::xml::ns;
+
+/// The meaning of a message stanza, if it is one that another protocol can carry: a normal or
+/// chat message with a text (S-113). XHTML is left behind; its sender gave the same as text.
+pub(crate) fn read(stanza: &Element) -> Option<Message> {
+    let chat = match stanza.attr("type") {
+        Some("groupchat" | "headline" | "error") => return None,
+        // A type that nobody knows counts as normal (RFC 6121 §5.2.2).
+        other => other == Some("chat"),
+    };
+    let own = lang(stanza);
+    let mut bodies = texts(stanza, "body", own);
+    bodies.retain(|body| !body.text.is_empty());
+    // S-109: where only one fits, it is the one in the stanza's own language.
+    if let Some(best) = bodies.iter().position(|body| body.lang.as_deref() == own) {
+        bodies[..=best].rotate_right(1);
+    }
+    if bodies.is_empty() {
+        return None;
+    }
+    let thread = stanza.children().find(|child| child.is("thread", ns::CLIENT));
+    Some(Message {
+        id: stanza.attr("id").map(str::to_owned),
+        thread: thread.map(Element::text).filter(|thread| !thread.is_empty()),
+        chat,
+        subjects: texts(stanza, "subject", own),
+        bodies,
+    })
+}
+
+fn texts(stanza: &Element, name: &str, own: Option<&str>) -> Vec<Text> {
+    stanza
+        .children()
+        .filter(|child| child.is(name, ns::CLIENT))
+        .map(|child| Text { lang: lang(child).or(own).map(str::to_owned), text: child.text() })
+        .collect()
+}
+
+/// The stanza for a message. `chat` gives it `type='chat'` even if its sender's protocol knows
+/// no such thing (S-103). It always has an id: errors and receipts refer to it.
+pub(crate) fn write(packet: &Packet, message: &Message, chat: bool) -> Element {
+    let mut stanza = Element::bare("message", ns::CLIENT);
+    set(&mut stanza, "from", &packet.from.to_jid());
+    set(&mut stanza, "to", &packet.to.to_jid());
+    set(&mut stanza, "id", &stanza_id(packet, message));
+    if chat || message.chat {
+        set(&mut stanza, "type", "chat");
+    }
+    let own = message.bodies.first().and_then(|body| body.lang.as_deref());
+    if let Some(own) = own {
+        set_lang(&mut stanza, own);
+    }
+    append(&mut stanza, "subject", &message.subjects, own);
+    append(&mut stanza, "body", &message.bodies, own);
+    if let Some(thread) = &message.thread {
+        let mut element = Element::bare("thread", ns::CLIENT);
+        element.append_text(thread.as_str());
+        stanza.append_child(element);
+    }
+    stanza
+}
+
+/// The id that the stanza of this packet has.
+fn stanza_id(packet: &Packet, message: &Message) -> String {
+    message.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(|| packet.id.to_string())
+}
+
+fn append(stanza: &mut Element, name: &str, texts: &[Text], own: Option<&str>) {
+    for text in texts {
+        let mut element = Element::bare(name, ns::CLIENT);
+        match text.lang.as_deref() {
+            Some(other) if Some(other) != own => set_lang(&mut element, other),
+            _ => {}
+        }
+        element.append_text(text.text.as_str());
+        stanza.append_child(element);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Which way stanzas go to each peer, and who waits for it.
+//!
+//! ```text
+//!   (nothing) ──dial──▶ Waiting ──authenticated──▶ Up ──last stream gone──▶ (nothing)
+//!                          └──failed──▶ Failed(until) ──time──▶ (nothing)
+//! ```
+//!
+//! A peer is a pair of domains: one that we speak for and one that we speak to. Towards a foreign
+//! domain we speak for a local one, towards a home server for a foreign one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use minidom::Element;
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::{Failure, TraceContext};
+
+use crate::attempts::Key;
+use crate::core::ConnId;
+use crate::xml::to_bytes;
+
+/// The domain that we speak for and the one that we speak to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Pair {
+    pub(crate) local: Domain,
+    pub(crate) remote: Domain,
+}
+
+impl Pair {
+    pub(crate) fn new(local: &Domain, remote: &Domain) -> Self {
+        Self { local: local.clone(), remote: remote.clone() }
+    }
+
+    /// The pair of the answers.
+    pub(crate) fn reversed(&self) -> Self {
+        Self::new(&self.remote, &self.local)
+    }
+}
+
+/// Something on its way to a peer, and who is told how it went.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// A stanza passing through: its sender gets an error stanza if it fails.
+    Through(Element),
+    /// An answer of ours: nobody is told.
+    Answer(Element),
+    /// An attempt with a stanza that answers for itself: it has ended when it is written.
+    Plain(Key, Element),
+    /// An attempt that ends when the peer has taken the message.
+    Fenced(Key, Element),
+    /// An attempt to find out whether the peer can be reached.
+    Probe(Key),
+}
+
+impl Outgoing {
+    pub(crate) fn stanza(&self) -> Option<&Element> {
+        match self {
+            Self::Through(stanza) | Self::Answer(stanza) => Some(stanza),
+            Self::Plain(_, stanza) | Self::Fenced(_, stanza) => Some(stanza),
+            Self::Probe(_) => None,
+        }
+    }
+
+    /// The attempt that it belongs to.
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self {
+            Self::Through(_) | Self::Answer(_) => None,
+            Self::Plain(key, _) | Self::Fenced(key, _) | Self::Probe(key) => Some(*key),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.stanza().map_or(0, |stanza| to_bytes(stanza).len())
+    }
+}
+
+/// What waits for a stream, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    items: VecDeque<(usize, Outgoing)>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Gives the item back if there is no room.
+    pub(crate) fn push(
+        &mut self,
+        item: Outgoing,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<(), Outgoing> {
+        let bytes = item.bytes();
+        if self.items.len() >= max || self.bytes + bytes > max_bytes {
+            return Err(item);
+        }
+        self.bytes += bytes;
+        self.items.push_back((bytes, item));
+        Ok(())
+    }
+
+    pub(crate) fn into_items(self) -> impl Iterator<Item = Outgoing> {
+        self.items.into_iter().map(|(_, item)| item)
+    }
+}
+
+/// A pair that is to come up.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// The connection that is to carry it.
+    pub(crate) conn: ConnId,
+    /// Our dialback key was sent.
+    pub(crate) asked: bool,
+    /// The connection carried other pairs before this one; if it fails us, a fresh one may not.
+    pub(crate) shared: bool,
+    /// Fails then, whatever happens.
+    pub(crate) deadline: Instant,
+    /// Trace of the packet that began it.
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) queue: Queue,
+}
+
+/// See the diagram at the head of this file.
+#[derive(Debug)]
+pub(crate) enum State {
+    Waiting(Waiting),
+    /// The streams that can be used; the last is the best.
+    Up(Vec<ConnId>),
+    Failed { until: Instant, failure: Failure },
+}
+
+/// All pairs that have a state.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    pairs: BTreeMap<Pair, State>,
+}
+
+impl Peers {
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    pub(crate) fn get(&self, pair: &Pair) -> Option<&State> {
+        self.pairs.get(pair)
+    }
+
+    pub(crate) fn insert(&mut self, pair: Pair, state: State) -> Option<State> {
+        self.pairs.insert(pair, state)
+    }
+
+    pub(crate) fn remove(&mut self, pair: &Pair) -> Option<State> {
+        self.pairs.remove(pair)
+    }
+
+    pub(crate) fn waiting(&mut self, pair: &Pair) -> Option<&mut Waiting> {
+        match self.pairs.get_mut(pair) {
+            Some(State::Waiting(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+
+    /// The stream to use for the pair.
+    pub(crate) fn route(&self, pair: &Pair) -> Option<ConnId> {
+        match self.pairs.get(pair) {
+            Some(State::Up(conns)) => conns.last().copied(),
+            _ => None,
+        }
+    }
+
+    /// A stream can be used for the pair; gives back what waited for it. True if it is the first.
+    pub(crate) fn up(&mut self, pair: &Pair, conn: ConnId) -> (bool, Option<Waiting>) {
+        if let Some(State::Up(conns)) = self.pairs.get_mut(pair) {
+            if !conns.contains(&conn) {
+                conns.push(conn);
+            }
+            return (false, None);
+        }
+        match self.pairs.insert(pair.clone(), State::Up(vec![conn])) {
+            Some(State::Waiting(waiting)) => (true, Some(waiting)),
+            _ => (true, None),
+        }
+    }
+
+    /// A stream can no longer be used for the pair. True if it was the last.
+    pub(crate) fn down(&mut self, pair: &Pair, conn: ConnId) -> bool {
+        let Some(State::Up(conns)) = self.pairs.get_mut(pair) else { return false };
+        conns.retain(|other| *other != conn);
+        let last = conns.is_empty();
+        if last {
+            self.pairs.remove(pair);
+        }
+        last
+    }
+
+    /// Why the pair is not tried again yet.
+    pub(crate) fn failure(&mut self, pair: &Pair, now: Instant) -> Option<Failure> {
+        match self.pairs.get(pair) {
+            Some(State::Failed { until, failure }) if *until > now => Some(failure.clone()),
+            Some(State::Failed { .. }) => {
+                self.pairs.remove(pair);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Forgets failures that are over.
+    pub(crate) fn prune(&mut self, now: Instant) {
+        self.pairs.retain(|_, state| !matches!(state, State::Failed { until, .. } if *until <= now));
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.pairs.values().any(|state| matches!(state, State::Waiting(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! What every stanza has: a kind, addresses, an id, and the right to one answer (RFC 6120 §8).
+
+use minidom::Element;
+use openfed_proto::address::{Address, AddressError};
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::Failure;
+
+use crate::error;
+use crate::xml::ns;
+
+/// The three kinds of stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Message,
+    Presence,
+    Iq,
+}
+
+impl Kind {
+    fn of(stanza: &Element) -> Self {
+        match stanza.name() {
+            "iq" => Self::Iq,
+            "presence" => Self::Presence,
+            _ => Self::Message,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Message => "message",
+            Self::Presence => "presence",
+            Self::Iq => "iq",
+        }
+    }
+}
+
+/// The attributes that decide where a stanza goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    /// The `type` as written.
+    pub(crate) subtype: Option<String>,
+    pub(crate) id: Option<String>,
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+}
+
+impl Head {
+    pub(crate) fn read(stanza: &Element) -> Result<Self, AddressError> {
+        let address = |name: &str| Address::from_jid(stanza.attr(name).unwrap_or_default());
+        Ok(Self {
+            kind: Kind::of(stanza),
+            subtype: stanza.attr("type").map(str::to_owned),
+            id: stanza.attr("id").map(str::to_owned),
+            from: address("from")?,
+            to: address("to")?,
+        })
+    }
+
+    pub(crate) fn is(&self, kind: Kind, subtype: &str) -> bool {
+        self.kind == kind && self.subtype.as_deref() == Some(subtype)
+    }
+
+    /// Whether it is itself an answer: an error, or the result of an iq.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.subtype.as_deref() == Some("error") || self.is(Kind::Iq, "result")
+    }
+
+    /// For people: `iq/get`, `presence`, `message/groupchat`.
+    pub(crate) fn describe(&self) -> String {
+        match &self.subtype {
+            Some(subtype) if is_known(self.kind, subtype) => {
+                format!("{}/{subtype}", self.kind.as_str())
+            }
+            _ => self.kind.as_str().to_owned(),
+        }
+    }
+}
+
+/// A type that the RFC names; anything else is foreign text and stays out of what people see.
+fn is_known(kind: Kind, subtype: &str) -> bool {
+    let known: &[&str] = match kind {
+        Kind::Message => &["chat", "error", "groupchat", "headline", "normal"],
+        Kind::Iq => &["error", "get", "result", "set"],
+        Kind::Presence => &[
+            "error",
+            "probe",
+            "subscribe",
+            "subscribed",
+            "unavailable",
+            "unsubscribe",
+            "unsubscribed",
+        ],
+    };
+    known.contains(&subtype)
+}
+
+/// The right to answer one stanza, once: it is used up by answering.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Reply {
+    kind: Kind,
+    id: Option<String>,
+    /// As the stanza wrote them, so that its sender recognises the answer.
+    from: String,
+    to: String,
+}
+
+impl Reply {
+    /// `None` for what must not be answered: errors and results (RFC 6120 §8.3.1, §8.2.3).
+    pub(crate) fn to(stanza: &Element) -> Option<Self> {
+        let kind = Kind::of(stanza);
+        match (kind, stanza.attr("type")) {
+            (_, Some("error")) | (Kind::Iq, Some("result")) => return None,
+            _ => {}
+        }
+        Some(Self {
+            kind,
+            id: stanza.attr("id").map(str::to_owned),
+            from: stanza.attr("from")?.to_owned(),
+            to: stanza.attr("to")?.to_owned(),
+        })
+    }
+
+    /// The error stanza that tells the sender what became of it.
+    pub(crate) fn error(self, failure: &Failure) -> Element {
+        let mut answer = self.answer("error");
+        answer.append_child(error::to_element(failure));
+        answer
+    }
+
+    /// The result of an iq.
+    pub(crate) fn result(self, payload: Option<Element>) -> Element {
+        let mut answer = self.answer("result");
+        if let Some(payload) = payload {
+            answer.append_child(payload);
+        }
+        answer
+    }
+
+    fn answer(self, subtype: &str) -> Element {
+        let mut answer = Element::bare(self.kind.as_str(), ns::CLIENT);
+        set(&mut answer, "type", subtype);
+        if let Some(id) = &self.id {
+            set(&mut answer, "id", id);
+        }
+        set(&mut answer, "from", &self.to);
+        set(&mut answer, "to", &self.from);
+        answer
+    }
+}
+
+/// Sets an attribute without namespace.
+pub(crate) fn set(element: &mut Element, name: &'static str, value: &str) {
+    if let Ok(name) = rxml::NcName::try_from(name) {
+        element.attrs_mut().insert(rxml::Namespace::NONE, name, value.to_owned());
+    }
+}
+
+/// `xml:lang` of an element itself.
+pub(crate) fn lang(element: &Element) -> Option<&str> {
+    element.attr_ns(rxml::XMLNS_XML, "lang").filter(|lang| !lang.is_empty())
+}
+
+/// Sets `xml:lang`.
+pub(crate) fn set_lang(element: &mut Element, lang: &str) {
+    if let Ok(name) = rxml::NcName::try_from("lang") {
+        element.attrs_mut().insert(rxml::Namespace::XML, name, lang.to_owned());
+    }
+}
+
+/// The domain of an address attribute, without judging its other parts.
+pub(crate) fn domain_of(stanza: &Element, attribute: &str) -> Option<Domain> {
+    let jid = stanza.attr(attribute)?;
+    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+    Domain::parse(bare.split_once('@').map_or(bare, |(_, domain)| domain)).ok()
+}
+
+#[cfg(test)]
+mod tests;
