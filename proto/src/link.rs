@@ -85,6 +85,10 @@ pub struct Tables {
 }
 
 /// From a connection manager to a router.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "packets are the common frame; a box would cost each"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromCm {
     Hello(Hello),
@@ -104,6 +108,10 @@ pub enum FromCm {
 }
 
 /// From a router to a connection manager.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "packets are the common frame; a box would cost each"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromRouter {
     Hello(Hello),
