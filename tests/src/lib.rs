@@ -20,6 +20,7 @@ pub mod seen;
 pub mod sip;
 pub mod sip_peer;
 pub mod sipp;
+pub mod world;
 pub mod xmpp_client;
 
 pub use scene::{Failure, Result};

@@ -1,15 +1,14 @@
 //! openfed itself: the program as an operator runs it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::place::{Host, Place};
-use crate::process::Process;
+use crate::process::{Process, until};
 use crate::scene::SOON;
 use crate::{Failure, Result, http};
 
@@ -25,55 +24,112 @@ pub struct Setup {
     pub collector: String,
     /// The DNS server for foreign domains.
     pub dns: Option<SocketAddr>,
-    /// The home server of [`LOCAL`].
-    pub home: Option<SocketAddr>,
-    /// More settings: TOML tables that the rest does not have, or `[section]` lines of their own.
+    /// More settings: TOML tables that the rest does not have.
     pub more: String,
-    /// Lines for sections that the rest has: section name, line.
-    pub lines: Vec<(&'static str, String)>,
+    /// The three services run as programs of their own instead of `openfed up`.
+    pub apart: bool,
 }
 
-/// The running program: all three services in one process.
+/// Its three services; each is a program of its own and one third of `openfed up`.
+pub const SERVICES: [&str; 3] = ["xcp-router", "sip-cm", "xmpp-cm"];
+
+/// The running program, or its three services as programs of their own.
 pub struct Openfed {
-    place_ip: std::net::IpAddr,
+    ip: IpAddr,
     settings: PathBuf,
-    process: Process,
+    processes: Vec<(&'static str, Process)>,
 }
 
 impl Openfed {
-    /// Starts `openfed up` and waits until it can route.
+    /// Starts it and waits until it can route.
     ///
     /// # Errors
     /// When it does not come up.
     pub async fn start(place: &Place, setup: &Setup) -> Result<Self> {
-        let directory = place.directory("openfed")?;
-        let settings = directory.join("openfed.toml");
-        std::fs::write(&settings, toml(place, &directory, setup))?;
-        let arguments = ["up", "--config", &settings.to_string_lossy()];
+        let mut openfed = Self::settled(place, setup)?;
+        if setup.apart {
+            for service in SERVICES {
+                openfed.start_service(place, service)?;
+            }
+            openfed.is_ready().await?;
+            return Ok(openfed);
+        }
+        let settings = openfed.settings.to_string_lossy().into_owned();
+        let arguments = ["up", "--config", &settings];
         let process = Process::start(place, "openfed", &program("openfed")?, &arguments)?;
-        let openfed = Self { place_ip: place.ip(Host::Openfed), settings, process };
+        openfed.processes.push(("openfed", process));
         openfed.is_ready().await?;
         Ok(openfed)
     }
 
+    /// Starts one of the services (again).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_service(&mut self, place: &Place, service: &'static str) -> Result<()> {
+        let settings = self.settings.to_string_lossy().into_owned();
+        let arguments = ["--config", &settings];
+        let process = Process::start(place, service, &program(service)?, &arguments)?;
+        self.processes.push((service, process));
+        Ok(())
+    }
+
+    /// Kills one of the services (SIGKILL).
+    ///
+    /// # Errors
+    /// When it does not run or does not go.
+    pub async fn kill(&mut self, service: &str) -> Result<()> {
+        let at = self.processes.iter().position(|(name, _)| *name == service);
+        let at = at.ok_or_else(|| Failure::new(format!("{service} does not run")))?;
+        let (_, mut process) = self.processes.remove(at);
+        process.kill().await
+    }
+
+    /// Asks all to end (SIGTERM), as a service manager does, and waits for it.
+    ///
+    /// # Errors
+    /// When one does not end in time, or not with exit status 0.
+    pub async fn stop(mut self) -> Result<()> {
+        for (name, process) in &mut self.processes {
+            let status = process.terminate(SOON).await?;
+            if !status.success() {
+                return Err(Failure::new(format!("{name} ended with {status}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until every service says that it is ready.
+    ///
+    /// # Errors
+    /// When that takes longer than 15 seconds.
+    pub async fn is_ready(&self) -> Result<()> {
+        for port in [7480, 7481, 7482] {
+            let server = SocketAddr::new(self.ip, port);
+            let asked = until(async || {
+                http::get(server, "/readyz").await.is_ok_and(|answer| answer.status == 200)
+            });
+            let outcome = asked.await;
+            outcome.map_err(|_| Failure::new(format!("{server}/readyz never answered 200")))?;
+        }
+        Ok(())
+    }
+
+    fn settled(place: &Place, setup: &Setup) -> Result<Self> {
+        let directory = place.directory("openfed")?;
+        let settings = directory.join("openfed.toml");
+        std::fs::write(&settings, toml(place, &directory, setup))?;
+        Ok(Self { ip: place.ip(Host::Openfed), settings, processes: Vec::new() })
+    }
+
     /// Where it listens for SIP.
     pub fn sip(&self) -> SocketAddr {
-        SocketAddr::new(self.place_ip, 5060)
+        SocketAddr::new(self.ip, 5060)
     }
 
     /// The router's API.
     pub fn api(&self) -> SocketAddr {
-        SocketAddr::new(self.place_ip, 7480)
-    }
-
-    /// Where the services `sip-cm` and `xmpp-cm` show metrics and health.
-    pub fn metrics(&self, service: &str) -> SocketAddr {
-        SocketAddr::new(self.place_ip, if service == "sip-cm" { 7481 } else { 7482 })
-    }
-
-    /// The running process.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
+        SocketAddr::new(self.ip, 7480)
     }
 
     /// The settings file.
@@ -122,31 +178,27 @@ impl Openfed {
         }
     }
 
-    /// A metric's value of a service, added up over its labels; 0 if it does not exist yet.
+    /// Waits for the row of a domain.
     ///
     /// # Errors
-    /// When the service does not answer.
-    pub async fn metric(&self, server: SocketAddr, name: &str) -> Result<f64> {
-        let answer = http::get(server, "/metrics").await?;
-        let own = answer.text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-        });
-        Ok(own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+    /// When there is none within 15 seconds.
+    pub async fn row_appears(&self, domain: &str) -> Result<Value> {
+        let appeared = until(async || self.row(domain).await.is_ok_and(|row| row.is_some())).await;
+        let failure = || Failure::new(format!("no row of {domain} appeared"));
+        appeared.map_err(|_| failure())?;
+        self.row(domain).await?.ok_or_else(failure)
     }
 
-    async fn is_ready(&self) -> Result<()> {
-        let asked = async {
-            let mut turn = tokio::time::interval(Duration::from_millis(20));
-            loop {
-                turn.tick().await;
-                let answer = http::get(self.api(), "/readyz").await;
-                if answer.is_ok_and(|answer| answer.status == 200) {
-                    return;
-                }
-            }
-        };
-        let outcome = timeout(SOON, asked).await;
-        outcome.map_err(|_| Failure::new("openfed did not become ready"))
+    /// The recent packets for a domain, oldest first.
+    ///
+    /// # Errors
+    /// When the API does not answer.
+    pub async fn flows(&self, domain: &str) -> Result<Vec<Value>> {
+        let all = http::get(self.api(), "/api/v1/flows").await?.json()?;
+        let items = all["items"].as_array().cloned().unwrap_or_default().into_iter();
+        let mut flows: Vec<_> = items.filter(|flow| flow["domain"] == domain).collect();
+        flows.sort_by_key(|flow| flow["started"].as_str().map(str::to_owned));
+        Ok(flows)
     }
 }
 
@@ -175,57 +227,53 @@ pub fn fill_in(shipped: &str, example: &str, value: &str) -> Result<String> {
     Err(Failure::new(format!("the shipped file has no {example}")))
 }
 
-/// The settings file (ARCHITECTURE.md, settings).
+/// The settings file, as `deploy/openfed.toml` explains it.
 fn toml(place: &Place, directory: &Path, setup: &Setup) -> String {
     let ip = place.ip(Host::Openfed);
+    let home = place.at(Host::Home, 5269);
+    let directory = directory.display();
     let store = match setup.store.as_str() {
-        "" => format!("embedded:{}/data", directory.display()),
+        "" => format!("embedded:{directory}/data"),
         url => url.to_owned(),
     };
     let dns = setup.dns.map(|dns| format!("\"{dns}\"")).unwrap_or_default();
-    let home = setup.home.map_or_else(String::new, |home| {
-        format!("[[xmpp.home]]\ndomain = \"{LOCAL}\"\naddress = \"{home}\"\n")
-    });
-    let lines = |section: &str| {
-        let own = setup.lines.iter().filter(|(name, _)| *name == section);
-        own.map(|(_, line)| format!("{line}\n")).collect::<String>()
-    };
     format!(
         r#"[domains]
 local = ["{LOCAL}"]
-{}[store]
+[store]
 url = "{store}"
 [router]
 link = "{ip}:7400"
 http = "{ip}:7480"
-{}[cm]
+[cm]
 routers = ["http://{ip}:7400"]
-{}[sip]
+[sip]
 listen = ["udp:{ip}:5060", "tcp:{ip}:5060"]
 trusted = ["{trusted}/32"]
 http = "{ip}:7481"
-{}[xmpp]
+[sip.resolver]
+servers = [{dns}]
+[xmpp]
 listen = "{ip}:5269"
 federation = true
 http = "{ip}:7482"
-{}{home}[xmpp.dns]
-listen = "{ip}:5353"
+[[xmpp.home]]
+domain = "{LOCAL}"
+address = "{home}"
+[xmpp.dns]
+listen = "{ip}:53"
 answer = "{ip}"
 [xmpp.resolver]
 servers = [{dns}]
+[xmpp.tls]
+directory = "{directory}/tls"
 [telemetry]
-otlp = "{}"
+otlp = "{collector}"
 sample = 1.0
 log = "debug"
-{}{}"#,
-        lines("domains"),
-        lines("router"),
-        lines("cm"),
-        lines("sip"),
-        lines("xmpp"),
-        setup.collector,
-        lines("telemetry"),
-        setup.more,
+{more}"#,
         trusted = place.ip(Host::SipPeer),
+        collector = setup.collector,
+        more = setup.more,
     )
 }

@@ -195,7 +195,10 @@ pub async fn bound_udp(address: SocketAddr) -> Result<()> {
 }
 
 /// Asks again and again, 50 times a second, until the answer is yes.
-async fn until(question: impl AsyncFn() -> bool) -> Result<()> {
+///
+/// # Errors
+/// When it is not within [`SOON`].
+pub async fn until(question: impl AsyncFn() -> bool) -> Result<()> {
     let asked = async {
         let mut turn = interval(Duration::from_millis(20));
         turn.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -147,7 +147,7 @@ data_path = "{directory}"
 pidfile = "{directory}/prosody.pid"
 modules_enabled = {{
     "disco"; "roster"; "saslauth"; "tls"; "dialback"; "ping"; "version"; "smacks"; "carbons";
-    "s2s_bidi"; "posix";
+    "s2s_bidi"; "limits"; "posix";
 }}
 interfaces = {{ "{ip}" }}
 local_interfaces = {{ "{ip}" }}

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::connect::{DnsConfig, TcpServerConnector};
 use tokio_xmpp::jid::Jid;
-use tokio_xmpp::minidom::Element;
+pub use tokio_xmpp::minidom::Element;
 use tokio_xmpp::parsers::iq::Iq;
 use tokio_xmpp::parsers::message::{Id, Lang, Message};
 use tokio_xmpp::parsers::presence::Presence;
@@ -80,9 +80,15 @@ impl XmppClient {
     /// # Errors
     /// When `to` is no address or the stream is gone.
     pub fn say(&self, to: &str, body: &str) -> Result<String> {
+        self.say_message(Message::chat(Jid::new(to)?).with_body(Lang::new(), body.to_owned()))
+    }
+
+    /// Sends a message as it is, but with an id of its own, and gives that.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn say_message(&self, mut message: Message) -> Result<String> {
         let id = unique();
-        let mut message = Message::chat(Jid::new(to)?);
-        message = message.with_body(Lang::new(), body.to_owned());
         message.id = Some(Id(id.clone()));
         self.send(message)?;
         Ok(id)
