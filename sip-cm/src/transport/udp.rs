@@ -1,0 +1,123 @@
+//! UDP: several sockets for one address, so that more than one core reads.
+
+use super::flows::Flows;
+use super::{Event, SendError, answer, arrived, parse};
+use bytes::Bytes;
+use openfed_proto::route::Transport;
+use sip_cm_core::command::FlowId;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Sockets per address: the kernel keeps one sender on one socket, and so its order.
+const MAX_SOCKETS: usize = 2;
+/// Longest datagram.
+const DATAGRAM: usize = 65_535;
+/// Shorter ones are keep-alives of peers behind NAT, not messages (RFC 5626 §3.5 and habit).
+const SHORTEST_MESSAGE: usize = 16;
+
+/// One listening UDP address.
+pub(super) struct UdpListener {
+    pub(super) flow: FlowId,
+    pub(super) local: SocketAddr,
+    socket: Arc<UdpSocket>,
+}
+
+impl UdpListener {
+    /// Hands a datagram to the kernel. A full kernel buffer is a loss like any other on UDP.
+    pub(super) fn send(&self, bytes: &Bytes, to: SocketAddr) -> Result<(), SendError> {
+        match self.socket.try_send_to(bytes, to) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Busy),
+            Err(error) => Err(SendError::Udp(error.to_string())),
+        }
+    }
+}
+
+/// Binds the sockets of one address and begins to read.
+pub(super) fn bind(
+    address: SocketAddr,
+    flow: FlowId,
+    flows: &Arc<Flows>,
+) -> io::Result<UdpListener> {
+    // Sockets that share a port would share it with another process, too: ask without, first.
+    drop(std::net::UdpSocket::bind(address)?);
+    let first = socket(address, flows.limits.udp_buffer)?;
+    let local = first.local_addr()?;
+    let count = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SOCKETS);
+    let first = Arc::new(first);
+    let mut sockets = vec![Arc::clone(&first)];
+    for _ in 1..count {
+        sockets.push(Arc::new(socket(local, flows.limits.udp_buffer)?));
+    }
+    for socket in sockets {
+        let flows = Arc::clone(flows);
+        tokio::spawn(async move {
+            let stop = flows.stop.clone();
+            stop.run_until_cancelled(read(&socket, flow, &flows)).await
+        });
+    }
+    Ok(UdpListener { flow, local, socket: first })
+}
+
+fn socket(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(true)?;
+    // The system may give less (net.core.rmem_max); less only means earlier loss.
+    let _ = SockRef::from(&socket).set_recv_buffer_size(buffer);
+    let _ = SockRef::from(&socket).set_send_buffer_size(buffer);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
+async fn read(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let (length, source) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                // ICMP errors of earlier datagrams come up here; the socket stays sound.
+                tracing::debug!(%error, "UDP receive");
+                continue;
+            }
+        };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        if length < SHORTEST_MESSAGE {
+            continue;
+        }
+        // Copied, so that a message keeps its own bytes alive and not a buffer of 64 KiB.
+        match parse(Bytes::copy_from_slice(datagram)) {
+            Some(Ok(message)) => {
+                let event = arrived(message, source, Transport::Udp, flow);
+                if !event.is_none_or(|event| offer(flows, event)) {
+                    return;
+                }
+            }
+            Some(Err(rejected)) => {
+                if let Some(bytes) = answer(&rejected, source) {
+                    let _ = socket.try_send_to(&bytes, source);
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+/// Hands an event to the engine if it can take one; `false` if there is no engine any more.
+fn offer(flows: &Flows, event: Event) -> bool {
+    match flows.events.try_send(event) {
+        Ok(()) => true,
+        Err(TrySendError::Full(_)) => {
+            metrics::counter!("openfed_sip_datagrams_dropped_total").increment(1);
+            true
+        }
+        Err(TrySendError::Closed(_)) => false,
+    }
+}
