@@ -5,6 +5,7 @@ mod events;
 pub mod model;
 mod problem;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -80,6 +81,12 @@ impl Api {
         self.call(Method::DELETE, path, None).await.map(|_| ())
     }
 
+    /// The address by which this machine and the router's see each other.
+    pub async fn own_address(&self) -> Result<IpAddr, ApiError> {
+        let own = self.connect().await?.local_addr();
+        own.map(|address| address.ip()).map_err(|error| self.unreachable(error))
+    }
+
     /// Reads `answer` as `T`.
     pub fn read<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, ApiError> {
         T::deserialize(answer).map_err(|error| self.not_ours(error))
@@ -115,11 +122,7 @@ impl Api {
         body: Option<&Value>,
         accept: &str,
     ) -> Result<Response<Incoming>, ApiError> {
-        let HttpUrl(at) = &self.base;
-        let socket = timeout(CONNECT, TcpStream::connect((at.host.as_str(), at.port)))
-            .await
-            .map_err(|_| self.unreachable("no connection in 5 s"))?
-            .map_err(|error| self.unreachable(error))?;
+        let socket = self.connect().await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
             .await
             .map_err(|error| self.unreachable(error))?;
@@ -128,7 +131,7 @@ impl Api {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, at.to_string())
+            .header(header::HOST, self.base.0.to_string())
             .header(header::ACCEPT, accept)
             .header(header::USER_AGENT, concat!("openfed/", env!("CARGO_PKG_VERSION")));
         if body.is_some() {
@@ -137,6 +140,14 @@ impl Api {
         let content = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
         let request = request.body(Full::new(content)).map_err(|error| self.not_ours(error))?;
         sender.send_request(request).await.map_err(|error| self.unreachable(error))
+    }
+
+    async fn connect(&self) -> Result<TcpStream, ApiError> {
+        let HttpUrl(at) = &self.base;
+        timeout(CONNECT, TcpStream::connect((at.host.as_str(), at.port)))
+            .await
+            .map_err(|_| self.unreachable("no connection in 5 s"))?
+            .map_err(|error| self.unreachable(error))
     }
 
     async fn body(&self, response: Response<Incoming>) -> Result<Value, ApiError> {

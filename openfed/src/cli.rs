@@ -10,7 +10,8 @@ use openfed_node::settings::{HostPort, HttpUrl};
 use serde_json::Value;
 
 use crate::api::{Api, ApiError};
-use crate::{domain, explain, flows, nodes, route};
+use crate::check::reachable;
+use crate::{check, domain, explain, flows, nodes, route};
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -19,6 +20,7 @@ First steps:
   openfed explain example.org                 what would happen to a message for example.org, and why
   openfed flows --follow                      messages as they pass, hop by hop
   openfed domain list                         the SIP domains known by now
+  openfed check                               whether everything is in place
 
 Quote patterns: the shell has its own idea of *.
 
@@ -65,6 +67,8 @@ enum Command {
     Flows(flows::Arguments),
     /// The processes linked to the router: load, version, drain
     Nodes,
+    /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
+    Check(check::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -76,6 +80,9 @@ pub enum Failure {
     /// The settings are wrong; the faults are printed already.
     #[error("the settings are wrong")]
     Settings(ExitCode),
+    /// So many checks failed; they are printed already.
+    #[error("{0} of the checks failed")]
+    Checks(usize),
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -85,7 +92,7 @@ impl Failure {
     /// The process's exit code, as `--help` documents them.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Api(ApiError::Refused(_)) => ExitCode::from(1),
+            Self::Api(ApiError::Refused(_)) | Self::Checks(_) => ExitCode::from(1),
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
             Self::Api(ApiError::NotOurs { .. }) => ExitCode::from(70),
@@ -99,38 +106,40 @@ impl Failure {
 impl Cli {
     /// Does what the command line says; results go to `out`.
     pub async fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
-        let api = Api::new(self.api_address()?);
-        let mut session = Session { api, json: self.json, out };
+        let nearby = || Some(PathBuf::from("openfed.toml")).filter(|file| file.exists());
+        let settings_file = self.config.or_else(nearby);
+        let api = Api::new(match self.api {
+            Some(url) => url,
+            None => api_address(settings_file.as_deref())?,
+        });
+        let mut session = Session { api, json: self.json, settings_file, out };
         match self.command {
             Command::Route(command) => command.run(&mut session).await,
             Command::Domain(command) => command.run(&mut session).await,
             Command::Explain(arguments) => arguments.run(&mut session).await,
             Command::Flows(arguments) => arguments.run(&mut session).await,
             Command::Nodes => nodes::run(&mut session).await,
+            Command::Check(arguments) => arguments.run(&mut session).await,
         }
     }
+}
 
-    fn api_address(&self) -> Result<HttpUrl, Failure> {
-        if let Some(api) = &self.api {
-            return Ok(api.clone());
-        }
-        let nearby = Path::new("openfed.toml");
-        let file = self.config.as_deref().or_else(|| nearby.exists().then_some(nearby));
-        let Some(file) = file else {
-            return Ok(HttpUrl(HostPort { host: "127.0.0.1".to_owned(), port: 7480 }));
-        };
-        let mut at = process::load(Some(file)).map_err(Failure::Settings)?.router.http;
-        if at.ip().is_unspecified() {
-            at.set_ip(if at.is_ipv4() { [127, 0, 0, 1].into() } else { [0u16; 8].into() });
-        }
-        Ok(HttpUrl(HostPort { host: at.ip().to_string(), port: at.port() }))
-    }
+/// The API's address as the settings have it.
+fn api_address(settings_file: Option<&Path>) -> Result<HttpUrl, Failure> {
+    let Some(file) = settings_file else {
+        return Ok(HttpUrl(HostPort { host: "127.0.0.1".to_owned(), port: 7480 }));
+    };
+    let settings = process::load(Some(file)).map_err(Failure::Settings)?;
+    let at = reachable(settings.router.http);
+    Ok(HttpUrl(HostPort { host: at.ip().to_string(), port: at.port() }))
 }
 
 /// What every command works with.
 pub(crate) struct Session<'a> {
     pub(crate) api: Api,
     pub(crate) json: bool,
+    /// The settings file named on the command line, or the one in the working directory.
+    pub(crate) settings_file: Option<PathBuf>,
     pub(crate) out: &'a mut dyn Write,
 }
 

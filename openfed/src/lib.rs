@@ -1,13 +1,16 @@
 //! `openfed`, the operator's command. See `openfed --help`.
 
 pub mod api;
+mod check;
 pub mod cli;
+mod dns;
 mod domain;
 mod explain;
 mod flows;
 mod nodes;
 mod route;
 mod table;
+mod ua;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,0 +1,148 @@
+//! The processes and their listening addresses: answering if they run, free if they do not.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
+
+use openfed_node::settings::{HostPort, HttpUrl, Settings};
+use openfed_proto::packet::Role;
+use openfed_proto::route::Transport;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::Report;
+use crate::api::Api;
+use crate::cli::Failure;
+
+/// A process, as its settings describe it.
+struct Service {
+    role: Role,
+    http: SocketAddr,
+    /// Key, transport, address.
+    listens: Vec<(&'static str, Transport, SocketAddr)>,
+}
+
+/// What `/healthz` says.
+#[derive(Deserialize)]
+struct Health {
+    problems: BTreeMap<String, String>,
+}
+
+pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Result<(), Failure> {
+    for service in services(settings) {
+        let role = service.role.as_str();
+        let api = Api::new(url(service.http));
+        let health = match api.get("/healthz").await {
+            Ok(health) => api.read::<Health>(&health).ok(),
+            Err(_) => None,
+        };
+        match health {
+            Some(health) => {
+                running(report, role, health)?;
+                answering(report, &service).await?;
+            }
+            None => {
+                report.doubt(
+                    "process",
+                    &format!("{role} does not run (nothing answers at {})", service.http),
+                    &format!("start it: {role} --config FILE"),
+                )?;
+                free(report, &service)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Connects to `host` and hangs up.
+pub(super) async fn connect(host: &str, port: u16) -> io::Result<()> {
+    timeout(Duration::from_secs(5), TcpStream::connect((host, port)))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map(|_| ())
+}
+
+fn services(settings: &Settings) -> [Service; 3] {
+    let sip = settings.sip.listen.iter().map(|at| ("sip.listen", at.transport, at.address));
+    let mut xmpp = vec![("xmpp.listen", Transport::Tcp, settings.xmpp.listen)];
+    if let Some(dns) = &settings.xmpp.dns {
+        xmpp.push(("xmpp.dns.listen", Transport::Udp, dns.listen));
+    }
+    let link = ("router.link", Transport::Tcp, settings.router.link);
+    [
+        Service { role: Role::Router, http: settings.router.http, listens: vec![link] },
+        Service { role: Role::SipCm, http: settings.sip.http, listens: sip.collect() },
+        Service { role: Role::XmppCm, http: settings.xmpp.http, listens: xmpp },
+    ]
+}
+
+fn running(report: &mut Report<'_>, role: &str, health: Health) -> Result<(), Failure> {
+    if health.problems.is_empty() {
+        return report.good("process", &format!("{role} runs and is well"));
+    }
+    for (part, problem) in health.problems {
+        let finding = format!("{role} runs, but {part} works badly: {problem}");
+        report.doubt("process", &finding, "its log says since when")?;
+    }
+    Ok(())
+}
+
+async fn answering(report: &mut Report<'_>, service: &Service) -> Result<(), Failure> {
+    for (key, transport, address) in &service.listens {
+        // Over UDP nothing shows whether somebody listens; the next hops' OPTIONS will.
+        if *transport == Transport::Udp {
+            continue;
+        }
+        let at = reachable(*address);
+        if let Err(error) = connect(&at.ip().to_string(), at.port()).await {
+            let role = service.role.as_str();
+            report.bad(
+                "ports",
+                &format!("{key} {address} takes no connection: {error}"),
+                &format!("{role} runs with other settings: restart it with this file"),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn free(report: &mut Report<'_>, service: &Service) -> Result<(), Failure> {
+    for (key, transport, address) in &service.listens {
+        let bound = match transport {
+            Transport::Udp => UdpSocket::bind(address).map(|_| ()),
+            Transport::Tcp | Transport::Tls => TcpListener::bind(address).map(|_| ()),
+        };
+        let Err(error) = bound else { continue };
+        let transport = transport.as_str();
+        let (finding, advice) = match error.kind() {
+            io::ErrorKind::AddrInUse => ("is in use by another program", "stop it, or change"),
+            io::ErrorKind::AddrNotAvailable => ("is no address of this machine", "correct"),
+            io::ErrorKind::PermissionDenied => {
+                ("needs a privilege", "grant CAP_NET_BIND_SERVICE, or use a port above 1023 in")
+            }
+            _ => ("cannot be listened at", "correct"),
+        };
+        let finding = format!("{transport} {address} {finding} ({error})");
+        report.bad("ports", &finding, &format!("{advice} {key}"))?;
+    }
+    Ok(())
+}
+
+/// How this machine reaches one of its own listening addresses.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address
+}
+
+fn url(address: SocketAddr) -> HttpUrl {
+    let address = reachable(address);
+    HttpUrl(HostPort { host: address.ip().to_string(), port: address.port() })
+}
