@@ -7,4 +7,5 @@ pub mod metrics;
 pub mod process;
 pub mod settings;
 pub mod shutdown;
+pub mod store;
 pub mod telemetry;

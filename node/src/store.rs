@@ -1,0 +1,205 @@
+//! What all routers share: static routes, the domain table, blocked and pinned domains.
+//!
+//! Each change raises one version and is kept in a log of the last 100,000 changes, so that a
+//! reader catches up from any version it still remembers, or learns that it cannot ([`News::Gap`]).
+//! Two stores hold to this contract: Redis, shared by many routers, and an embedded one.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::DomainUse;
+use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
+use thiserror::Error;
+
+use crate::settings::StoreUrl;
+
+mod embedded;
+mod follow;
+mod gather;
+mod record;
+mod redis;
+
+pub use embedded::EmbeddedStore;
+pub use follow::{StoreEvent, follow};
+pub use redis::RedisStore;
+
+/// The layout that this program writes and understands.
+const SCHEMA: u64 = 1;
+
+/// Changes that are kept for readers that were away.
+const LOG: u64 = 100_000;
+
+/// Shared state with versions. No call but [`Store::snapshot`] and a waiting
+/// [`Store::changes_after`] takes Redis more than 250 ms: then it is [`StoreError::Unavailable`].
+#[async_trait]
+pub trait Store: Send + Sync + Debug {
+    /// All there is. Prepares a store that is new or of an older layout: `.*` is there, blocked
+    /// if it was not there before; nothing else is touched.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+
+    /// What changed after `version`; with nothing new, waits for it up to `wait`.
+    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError>;
+
+    /// The full rows of those `domains` that have one.
+    async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError>;
+
+    /// Adds a discovered row if the store, at this moment, still allows it: `.*` open, domain
+    /// neither blocked nor pinned, fewer than `cap` rows. Atomic.
+    async fn insert_discovered(&self, row: &DomainRow, cap: u64) -> Result<Inserted, StoreError>;
+
+    /// Adds a configured row, or makes a discovered one configured; what was counted stays.
+    /// `now` is in seconds since the Unix epoch. Returns the version.
+    async fn put_configured(
+        &self,
+        domain: &Domain,
+        description: &str,
+        now: u64,
+    ) -> Result<u64, StoreError>;
+
+    /// Removes a row. Returns the version, or `None` if there was no such row.
+    async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError>;
+
+    /// Adds uses to the rows of these domains; domains without a row are left out.
+    async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError>;
+
+    /// Adds a static route; returns it with its id and version 1.
+    async fn create_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError>;
+
+    /// Replaces the route of this id if its version is still `route.version`; returns it with
+    /// its new version.
+    async fn update_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError>;
+
+    /// Removes the route of this id if its version is still `version`.
+    async fn delete_route(&self, id: u32, version: u64) -> Result<(), StoreError>;
+
+    /// Blocks or unblocks a domain; doing it twice changes nothing.
+    async fn set_blocked(&self, pattern: &DomainPattern, blocked: bool) -> Result<(), StoreError>;
+
+    /// Pins a domain to XMPP or frees it; doing it twice changes nothing.
+    async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError>;
+}
+
+/// Opens the store of `url`. Redis is not spoken to yet: it may be down.
+///
+/// # Errors
+/// If an embedded store is open in another process or cannot be read, or the URL is unusable.
+pub async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match url {
+        StoreUrl::Embedded(directory) => Arc::new(EmbeddedStore::open(directory.clone()).await?),
+        StoreUrl::Redis(url) => Arc::new(RedisStore::new(url)?),
+    })
+}
+
+/// The tables as of `version`; later changes may be in them already, and come again as changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Of the last change.
+    pub version: u64,
+    /// The domain table, as far as routing needs it, in no order.
+    pub rows: Vec<(Domain, Origin)>,
+    /// All static routes, by id.
+    pub routes: Vec<StaticRoute>,
+    /// All blocked domains.
+    pub blocked: Vec<DomainPattern>,
+    /// All domains pinned to XMPP.
+    pub pinned: Vec<Domain>,
+}
+
+/// What [`Store::changes_after`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// The changes up to and including `version`, in order; none if nothing is new.
+    Changes {
+        /// Of the last of them.
+        version: u64,
+        /// Small tables come whole, as they are now.
+        changes: Vec<Change>,
+    },
+    /// Not known any more what happened since: take a snapshot.
+    Gap,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// A row was added, or its origin changed.
+    Row(Domain, Origin),
+    /// A row was removed.
+    RowRemoved(Domain),
+    /// All static routes, as they are now.
+    Routes(Vec<StaticRoute>),
+    /// All blocked domains, as they are now.
+    Blocked(Vec<DomainPattern>),
+    /// All pinned domains, as they are now.
+    Pinned(Vec<Domain>),
+}
+
+/// What became of an [`insert_discovered`](Store::insert_discovered).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// The row is new, as of this version.
+    New(u64),
+    /// There was a row already, as of this version at the latest.
+    Exists(u64),
+    /// `.*` is not open.
+    NotOpen,
+    /// The domain is blocked.
+    Blocked,
+    /// The domain is pinned to XMPP.
+    Pinned,
+    /// The table is full.
+    TableFull,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// It does not answer (in time); later it may.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// Somebody else changed the route in the meantime, to this version.
+    #[error("the route was changed in the meantime (it is at version {0} now)")]
+    Conflict(u64),
+    /// There is no such route.
+    #[error("there is no route {0}")]
+    NoSuchRoute(u32),
+    /// `.*` cannot be removed, doubled or given another pattern.
+    #[error(
+        "the route .* always exists once: it cannot be added, removed or given another pattern"
+    )]
+    OpenRoute,
+    /// A newer program has changed the layout.
+    #[error("the store has layout {found}; this program knows layouts up to {SCHEMA}: update it")]
+    NewerLayout {
+        /// The layout found.
+        found: u64,
+    },
+    /// The embedded store is in use.
+    #[error("the store {0} is in use by another process (several routers need Redis)")]
+    Locked(String),
+    /// Something in the store cannot be understood.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// Whether trying again later may help without anybody doing anything.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+/// `.*` is neither added nor doubled, and its pattern never changes.
+fn check_pattern(route: &StaticRoute) -> Result<(), StoreError> {
+    if (route.id == record::OPEN_ROUTE_ID) == route.is_open_route() {
+        Ok(())
+    } else {
+        Err(StoreError::OpenRoute)
+    }
+}
+
+#[cfg(test)]
+mod tests;

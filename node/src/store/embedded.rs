@@ -1,0 +1,176 @@
+//! The store in a file of this machine, for one process.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::DomainUse;
+use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
+use redb::{Database, DatabaseError, ReadableDatabase};
+use tokio::sync::watch;
+
+use super::{Inserted, News, Snapshot, Store, StoreError, check_pattern, record};
+
+mod reading;
+mod writing;
+
+use reading::Reading;
+use writing::Writing;
+
+/// See [`Store`].
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    database: Arc<Database>,
+    /// The version of the last change, for those who wait for the next.
+    version: watch::Sender<u64>,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `directory`, which is created if it is not there.
+    ///
+    /// # Errors
+    /// If another process has it open, it cannot be read, or it has a newer layout.
+    pub async fn open(directory: PathBuf) -> Result<Self, StoreError> {
+        let opened = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(&directory).map_err(|error| {
+                StoreError::Damaged(format!("cannot create {}: {error}", directory.display()))
+            })?;
+            let file = directory.join("openfed.redb");
+            let database = Database::create(&file).map_err(|error| match error {
+                DatabaseError::DatabaseAlreadyOpen => {
+                    StoreError::Locked(file.display().to_string())
+                }
+                other => StoreError::Damaged(format!("{}: {other}", file.display())),
+            })?;
+            let version = Writing::run(&database, |store| store.prepare())?;
+            Ok((Arc::new(database), version))
+        });
+        let (database, version) = opened.await.map_err(|error| failed(&error))??;
+        Ok(Self { database, version: watch::Sender::new(version) })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reading) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = self.database.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let transaction = database.begin_read().map_err(|error| failed(&error))?;
+            read(&Reading::new(transaction)?)
+        });
+        done.await.map_err(|error| failed(&error))?
+    }
+
+    /// Runs one transaction, and wakes those who wait if it changed anything.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = self.database.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            Writing::run(&database, |store| {
+                let done = write(store)?;
+                Ok((done, store.version()?))
+            })
+        });
+        let (done, version) = done.await.map_err(|error| failed(&error))??;
+        self.version.send_if_modified(|known| {
+            let newer = version > *known;
+            *known = version.max(*known);
+            newer
+        });
+        Ok(done)
+    }
+}
+
+#[async_trait]
+impl Store for EmbeddedStore {
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.read(Reading::snapshot).await
+    }
+
+    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError> {
+        let mut watched = self.version.subscribe();
+        // Too long is no fault: then there is nothing new.
+        let _ = tokio::time::timeout(wait, watched.wait_for(|now| *now != version)).await;
+        self.read(move |store| store.changes_after(version)).await
+    }
+
+    async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {
+        let domains = domains.to_vec();
+        self.read(move |store| store.rows(&domains)).await
+    }
+
+    async fn insert_discovered(&self, row: &DomainRow, cap: u64) -> Result<Inserted, StoreError> {
+        let row = DomainRow { origin: Origin::Discovered, ..row.clone() };
+        self.write(move |store| store.insert_discovered(&row, cap)).await
+    }
+
+    async fn put_configured(
+        &self,
+        domain: &Domain,
+        description: &str,
+        now: u64,
+    ) -> Result<u64, StoreError> {
+        let row = record::configured(domain, &record::clean(description), now);
+        self.write(move |store| store.put_configured(row)).await
+    }
+
+    async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
+        let domain = domain.clone();
+        self.write(move |store| store.remove_row(&domain)).await
+    }
+
+    async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError> {
+        let uses = uses.to_vec();
+        self.write(move |store| store.touch(&uses)).await
+    }
+
+    async fn create_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError> {
+        if route.is_open_route() {
+            return Err(StoreError::OpenRoute);
+        }
+        let route = route.clone();
+        self.write(move |store| {
+            let created = StaticRoute { id: store.next_route_id()?, version: 1, ..route };
+            store.write_route(created.id, 0, Some(&created))?;
+            Ok(created)
+        })
+        .await
+    }
+
+    async fn update_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError> {
+        check_pattern(route)?;
+        let updated = StaticRoute { version: route.version + 1, ..route.clone() };
+        self.write(move |store| {
+            store.write_route(updated.id, updated.version - 1, Some(&updated))?;
+            Ok(updated)
+        })
+        .await
+    }
+
+    async fn delete_route(&self, id: u32, version: u64) -> Result<(), StoreError> {
+        if id == record::OPEN_ROUTE_ID {
+            return Err(StoreError::OpenRoute);
+        }
+        self.write(move |store| store.write_route(id, version, None)).await
+    }
+
+    async fn set_blocked(&self, pattern: &DomainPattern, blocked: bool) -> Result<(), StoreError> {
+        let name = pattern.to_string();
+        self.write(move |store| store.set_member(writing::BLOCKED, "blocked", &name, blocked)).await
+    }
+
+    async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError> {
+        let name = domain.to_string();
+        self.write(move |store| store.set_member(writing::PINNED, "pinned", &name, pinned)).await
+    }
+}
+
+/// What the file or its reader does not do at all.
+fn failed(error: &dyn std::error::Error) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}

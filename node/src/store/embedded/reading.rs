@@ -1,0 +1,90 @@
+//! Questions to the embedded store: each sees one state of it.
+
+use std::str::FromStr;
+
+use openfed_proto::domain::Domain;
+use openfed_proto::route::{DomainRow, StaticRoute};
+use redb::{ReadTransaction, ReadableTable, TableDefinition};
+
+use super::writing::{BLOCKED, CHANGES, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
+use crate::store::gather::{Gather, SmallTables};
+use crate::store::{News, Snapshot, StoreError, record};
+
+pub(super) struct Reading {
+    transaction: ReadTransaction,
+    version: u64,
+}
+
+impl Reading {
+    pub(super) fn new(transaction: ReadTransaction) -> Result<Self, StoreError> {
+        let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
+        let version = numbers.get(VERSION).map_err(failed)?.map_or(0, |number| number.value());
+        Ok(Self { transaction, version })
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let table = self.transaction.open_table(ROWS).map_err(failed)?;
+        let mut rows = Vec::new();
+        for entry in table.iter().map_err(failed)? {
+            let (name, row) = entry.map_err(failed)?;
+            let domain = record::parsed::<Domain>(name.value());
+            rows.extend(domain.zip(record::decode_origin(row.value())));
+        }
+        let SmallTables { routes, blocked, pinned } = self.small_tables()?;
+        Ok(Snapshot { version: self.version, rows, routes, blocked, pinned })
+    }
+
+    pub(super) fn changes_after(&self, known: u64) -> Result<News, StoreError> {
+        let table = self.transaction.open_table(CHANGES).map_err(failed)?;
+        let mut gather = Gather::after(known);
+        for entry in table.range(known.saturating_add(1)..).map_err(failed)? {
+            let (version, change) = entry.map_err(failed)?;
+            let (kind, subject, detail) = change.value();
+            if gather.entry(version.value(), kind, subject, detail).is_err() {
+                return Ok(News::Gap);
+            }
+        }
+        if gather.version != self.version {
+            return Ok(News::Gap);
+        }
+        let tables = gather.needs_tables().then(|| self.small_tables()).transpose()?;
+        Ok(gather.news(tables))
+    }
+
+    pub(super) fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {
+        let table = self.transaction.open_table(ROWS).map_err(failed)?;
+        let mut rows = Vec::with_capacity(domains.len());
+        for domain in domains {
+            let row = table.get(domain.as_str()).map_err(failed)?;
+            rows.extend(row.and_then(|row| record::decode_row(domain, row.value())));
+        }
+        Ok(rows)
+    }
+
+    fn small_tables(&self) -> Result<SmallTables, StoreError> {
+        let table = self.transaction.open_table(ROUTES).map_err(failed)?;
+        let routes = table.iter().map_err(failed)?;
+        let routes = routes.map(|entry| record::decode_route(entry.map_err(failed)?.1.value()));
+        Ok(SmallTables {
+            routes: routes.collect::<Result<Vec<StaticRoute>, _>>()?,
+            blocked: self.names(BLOCKED)?,
+            pinned: self.names(PINNED)?,
+        })
+    }
+
+    fn names<T: FromStr>(
+        &self,
+        table: TableDefinition<'_, &'static str, ()>,
+    ) -> Result<Vec<T>, StoreError> {
+        let table = self.transaction.open_table(table).map_err(failed)?;
+        let mut names = Vec::new();
+        for entry in table.iter().map_err(failed)? {
+            names.extend(record::parsed(entry.map_err(failed)?.0.value()));
+        }
+        Ok(names)
+    }
+}
+
+fn failed(error: impl std::error::Error) -> StoreError {
+    super::failed(&error)
+}

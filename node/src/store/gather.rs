@@ -1,0 +1,72 @@
+//! Makes news of the entries of the log of changes, the same for both stores.
+
+use openfed_proto::domain::Domain;
+use openfed_proto::route::{DomainPattern, StaticRoute};
+
+use super::{Change, News, record};
+
+/// The tables that are small enough to be told whole.
+pub(super) struct SmallTables {
+    pub(super) routes: Vec<StaticRoute>,
+    pub(super) blocked: Vec<DomainPattern>,
+    pub(super) pinned: Vec<Domain>,
+}
+
+/// Entries that follow a known version without a gap.
+pub(super) struct Gather {
+    pub(super) version: u64,
+    changes: Vec<Change>,
+    routes: bool,
+    blocked: bool,
+    pinned: bool,
+}
+
+/// A change is missing, or of a kind that only a newer program knows.
+pub(super) struct Lost;
+
+impl Gather {
+    pub(super) fn after(known: u64) -> Self {
+        Self { version: known, changes: Vec::new(), routes: false, blocked: false, pinned: false }
+    }
+
+    /// Takes the next entry.
+    pub(super) fn entry(
+        &mut self,
+        version: u64,
+        kind: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), Lost> {
+        if version != self.version + 1 {
+            return Err(Lost);
+        }
+        self.version = version;
+        match kind {
+            "row" => {
+                let row = record::parsed(subject).zip(record::decode_origin(detail));
+                self.changes.extend(row.map(|(domain, origin)| Change::Row(domain, origin)));
+            }
+            "gone" => self.changes.extend(record::parsed(subject).map(Change::RowRemoved)),
+            "routes" => self.routes = true,
+            "blocked" => self.blocked = true,
+            "pinned" => self.pinned = true,
+            _ => return Err(Lost),
+        }
+        Ok(())
+    }
+
+    /// Whether [`Gather::news`] needs the small tables.
+    pub(super) fn needs_tables(&self) -> bool {
+        self.routes || self.blocked || self.pinned
+    }
+
+    /// The news, with small tables as they are now: possibly newer than the entries, never older.
+    pub(super) fn news(mut self, tables: Option<SmallTables>) -> News {
+        if let Some(tables) = tables {
+            self.changes.extend(self.routes.then_some(Change::Routes(tables.routes)));
+            self.changes.extend(self.blocked.then_some(Change::Blocked(tables.blocked)));
+            self.changes.extend(self.pinned.then_some(Change::Pinned(tables.pinned)));
+        }
+        News::Changes { version: self.version, changes: self.changes }
+    }
+}

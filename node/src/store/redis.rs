@@ -1,0 +1,331 @@
+//! The store in Redis, shared by all routers.
+//!
+//! Rows lie in 4,096 hashes (`openfed:d:<bucket>`): a million of them take 96 MB, against 150 MB
+//! as one key each. Each change is one script, so that it is atomic, and one entry of the stream
+//! `openfed:changes`, whose id `0-<version>` makes catching up one range query.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::DomainUse;
+use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script,
+    ScriptInvocation, pipe,
+};
+
+use super::gather::SmallTables;
+use super::record::{self, OPEN_ROUTE_ID};
+use super::{Inserted, News, SCHEMA, Snapshot, Store, StoreError, check_pattern};
+
+mod changes;
+mod tables;
+
+/// No call blocks longer. With its default settings, the library would wait 9 s for a dead Redis.
+const LIMIT: Duration = Duration::from_millis(250);
+
+const BUCKETS: u32 = 4_096;
+
+const VERSION: &str = "openfed:version";
+const CHANGES: &str = "openfed:changes";
+const SETTINGS: &str = "openfed:settings";
+const LAYOUT: &str = "openfed:schema";
+const ROUTES: &str = "openfed:routes";
+const BLOCKED: &str = "openfed:blocked";
+const PINNED: &str = "openfed:pinned";
+
+/// What scripts answer: a word, and a number with it.
+type Answer = (String, u64);
+
+/// See [`Store`].
+pub struct RedisStore {
+    client: Client,
+    commands: ConnectionManager,
+    /// A connection for waiting, which would hold up commands.
+    waiting: Mutex<Option<MultiplexedConnection>>,
+    /// Which run of the server the last snapshot came from: a restarted server may have lost
+    /// changes, and would then give their versions to others.
+    run: Mutex<Option<String>>,
+    prepared: AtomicBool,
+    scripts: Scripts,
+}
+
+struct Scripts {
+    prepare: Script,
+    insert: Script,
+    configure: Script,
+    remove: Script,
+    touch: Script,
+    route: Script,
+    member: Script,
+}
+
+impl RedisStore {
+    /// A store at `url`, which is not connected to before the first call. To be called within
+    /// the runtime.
+    ///
+    /// # Errors
+    /// If the URL cannot be used.
+    pub fn new(url: &str) -> Result<Self, StoreError> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(500))
+            .set_connection_timeout(Some(LIMIT))
+            .set_response_timeout(Some(LIMIT));
+        let client = Client::open(url).map_err(failed)?;
+        let commands =
+            ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(failed)?;
+        Ok(Self {
+            client,
+            commands,
+            waiting: Mutex::default(),
+            run: Mutex::default(),
+            prepared: AtomicBool::new(false),
+            scripts: Scripts::new(),
+        })
+    }
+
+    async fn prepare(&self) -> Result<u64, StoreError> {
+        let predefined = record::encode_route(&StaticRoute::predefined())?;
+        let mut call = self.scripts.prepare.prepare_invoke();
+        let call = common(&mut call).key(LAYOUT).key(ROUTES).arg(SCHEMA).arg(predefined);
+        let mut commands = self.commands.clone();
+        let (word, number): Answer = within(LIMIT, call.invoke_async(&mut commands)).await?;
+        if word == "newer" {
+            return Err(StoreError::NewerLayout { found: number });
+        }
+        self.prepared.store(true, Ordering::Relaxed);
+        Ok(number)
+    }
+
+    /// Runs a script that changes something.
+    async fn change<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        add: impl FnOnce(&mut ScriptInvocation<'_>) + Send,
+    ) -> Result<T, StoreError> {
+        if !self.prepared.load(Ordering::Relaxed) {
+            self.prepare().await?;
+        }
+        let mut call = script.prepare_invoke();
+        common(&mut call);
+        add(&mut call);
+        within(LIMIT, call.invoke_async(&mut self.commands.clone())).await
+    }
+
+    async fn write_route(
+        &self,
+        id: u32,
+        expected: u64,
+        route: Option<&StaticRoute>,
+    ) -> Result<(), StoreError> {
+        let json = route.map(record::encode_route).transpose()?.unwrap_or_default();
+        let open = u8::from(route.is_some_and(StaticRoute::is_open));
+        let answer: Answer = self
+            .change(&self.scripts.route, |call| {
+                call.key(ROUTES).arg(id).arg(expected).arg(json).arg(open);
+            })
+            .await?;
+        match answer.0.as_str() {
+            "ok" => Ok(()),
+            "none" => Err(StoreError::NoSuchRoute(id)),
+            _ => Err(StoreError::Conflict(answer.1)),
+        }
+    }
+
+    async fn set_member(
+        &self,
+        key: &str,
+        kind: &str,
+        name: &str,
+        is_member: bool,
+    ) -> Result<(), StoreError> {
+        let _: Answer = self
+            .change(&self.scripts.member, |call| {
+                call.key(key).arg(kind).arg(name).arg(u8::from(is_member));
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let run = self.server_run().await?;
+        *self.run() = run;
+        let version = self.prepare().await?;
+        let rows = self.all_rows().await?;
+        let SmallTables { routes, blocked, pinned } = self.small_tables().await?;
+        Ok(Snapshot { version, rows, routes, blocked, pinned })
+    }
+
+    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError> {
+        self.read_changes(version, wait).await
+    }
+
+    async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {
+        self.some_rows(domains).await
+    }
+
+    async fn insert_discovered(&self, row: &DomainRow, cap: u64) -> Result<Inserted, StoreError> {
+        let discovered = DomainRow { origin: Origin::Discovered, ..row.clone() };
+        let answer: Answer = self
+            .change(&self.scripts.insert, |call| {
+                call.key(BLOCKED).key(PINNED).key(bucket(&row.domain));
+                call.arg(row.domain.as_str()).arg(record::encode_row(&discovered)).arg(cap);
+                call.arg(record::blocking(&row.domain));
+            })
+            .await?;
+        Ok(match answer.0.as_str() {
+            "new" => Inserted::New(answer.1),
+            "exists" => Inserted::Exists(answer.1),
+            "blocked" => Inserted::Blocked,
+            "pinned" => Inserted::Pinned,
+            "full" => Inserted::TableFull,
+            _ => Inserted::NotOpen,
+        })
+    }
+
+    async fn put_configured(
+        &self,
+        domain: &Domain,
+        description: &str,
+        now: u64,
+    ) -> Result<u64, StoreError> {
+        let row = record::encode_row(&record::configured(domain, description, now));
+        let answer: Answer = self
+            .change(&self.scripts.configure, |call| {
+                call.key(bucket(domain)).arg(domain.as_str()).arg(row);
+                call.arg(record::clean(description));
+            })
+            .await?;
+        Ok(answer.1)
+    }
+
+    async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
+        let answer: Answer = self
+            .change(&self.scripts.remove, |call| {
+                call.key(bucket(domain)).arg(domain.as_str());
+            })
+            .await?;
+        Ok((answer.0 == "ok").then_some(answer.1))
+    }
+
+    async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError> {
+        // A longer script would hold up everybody else.
+        for some in uses.chunks(500) {
+            let _: Answer = self
+                .change(&self.scripts.touch, |call| {
+                    for one in some {
+                        let failure = one.last_failure.as_deref().map(record::clean);
+                        call.key(bucket(&one.domain)).arg(one.domain.as_str()).arg(one.hits);
+                        call.arg(one.last_seen).arg(failure.unwrap_or_default());
+                    }
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn create_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError> {
+        if route.is_open_route() {
+            return Err(StoreError::OpenRoute);
+        }
+        let mut commands = self.commands.clone();
+        let mut next = redis::cmd("HINCRBY");
+        next.arg(SETTINGS).arg("last_route").arg(1);
+        let id = within(LIMIT, next.query_async(&mut commands)).await?;
+        let created = StaticRoute { id, version: 1, ..route.clone() };
+        self.write_route(id, 0, Some(&created)).await?;
+        Ok(created)
+    }
+
+    async fn update_route(&self, route: &StaticRoute) -> Result<StaticRoute, StoreError> {
+        check_pattern(route)?;
+        let updated = StaticRoute { version: route.version + 1, ..route.clone() };
+        self.write_route(route.id, route.version, Some(&updated)).await?;
+        Ok(updated)
+    }
+
+    async fn delete_route(&self, id: u32, version: u64) -> Result<(), StoreError> {
+        if id == OPEN_ROUTE_ID {
+            return Err(StoreError::OpenRoute);
+        }
+        self.write_route(id, version, None).await
+    }
+
+    async fn set_blocked(&self, pattern: &DomainPattern, blocked: bool) -> Result<(), StoreError> {
+        self.set_member(BLOCKED, "blocked", &pattern.to_string(), blocked).await
+    }
+
+    async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError> {
+        self.set_member(PINNED, "pinned", domain.as_str(), pinned).await
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    // The client would show its password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").finish_non_exhaustive()
+    }
+}
+
+impl Scripts {
+    fn new() -> Self {
+        let script = |body| Script::new(&[include_str!("redis/prelude.lua"), body].concat());
+        Self {
+            prepare: script(include_str!("redis/prepare.lua")),
+            insert: script(include_str!("redis/insert.lua")),
+            configure: script(include_str!("redis/configure.lua")),
+            remove: script(include_str!("redis/remove.lua")),
+            touch: script(include_str!("redis/touch.lua")),
+            route: script(include_str!("redis/route.lua")),
+            member: script(include_str!("redis/member.lua")),
+        }
+    }
+}
+
+/// The first three keys of every script.
+fn common<'a, 'b>(call: &'b mut ScriptInvocation<'a>) -> &'b mut ScriptInvocation<'a> {
+    call.key(VERSION).key(CHANGES).key(SETTINGS)
+}
+
+/// The hash that holds the row of `domain` (FNV-1a).
+fn bucket(domain: &Domain) -> String {
+    let hash = domain
+        .as_str()
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    bucket_key(hash % BUCKETS)
+}
+
+fn bucket_key(bucket: u32) -> String {
+    format!("openfed:d:{bucket}")
+}
+
+/// Waits for a call, but not for long.
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = RedisResult<T>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(failed),
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {limit:?}"))),
+    }
+}
+
+fn failed(error: RedisError) -> StoreError {
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
+            StoreError::Damaged(error.to_string())
+        }
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
