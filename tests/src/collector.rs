@@ -62,9 +62,6 @@ pub struct Collector {
 
 impl Collector {
     /// Starts it.
-    ///
-    /// # Errors
-    /// When the address is taken.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let spans = Arc::<Seen<Span>>::default();
@@ -93,9 +90,6 @@ impl Collector {
     }
 
     /// Waits until one trace has spans of all these names (a name twice: two spans), and gives it.
-    ///
-    /// # Errors
-    /// When there is none within 15 seconds; the failure lists the traces that came.
     pub async fn trace_with(&self, names: &[&str]) -> Result<Vec<Span>> {
         let complete = |spans: &[Span], trace: &[u8]| {
             names.iter().all(|name| {

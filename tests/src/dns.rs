@@ -32,9 +32,6 @@ pub struct DnsServer {
 
 impl DnsServer {
     /// Starts with an empty table.
-    ///
-    /// # Errors
-    /// When the address is taken, or the port is below 1024 and we may not have it.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let udp = UdpSocket::bind(address).await?;
         let tcp = TcpListener::bind(address).await?;
@@ -63,9 +60,6 @@ impl DnsServer {
     }
 
     /// Adds an SRV record, e.g. for `_xmpp-server._tcp.foreign.example`.
-    ///
-    /// # Errors
-    /// When `target` is no name.
     pub fn srv(
         &self,
         name: &str,

@@ -25,9 +25,6 @@ pub struct Ejabberd {
 impl Ejabberd {
     /// Starts it on the standard ports of `host`, serving `domain` with these users; foreign
     /// domains are looked up at `dns` (port 53), by the shipped settings.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(
         place: &Place,
         host: Host,
@@ -56,18 +53,12 @@ impl Ejabberd {
     }
 
     /// A user of this server logs in.
-    ///
-    /// # Errors
-    /// When that does not succeed.
     pub async fn login(&self, user: &str) -> Result<XmppClient> {
         let jid = format!("{user}@{}", self.domain);
         XmppClient::login(&jid, PASSWORD, SocketAddr::new(self.ip, 5222)).await
     }
 
     /// Kills it.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill().await
     }

@@ -24,9 +24,6 @@ pub struct Answer {
 
 impl Answer {
     /// The body as JSON.
-    ///
-    /// # Errors
-    /// When it is none.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.text)
             .map_err(|error| Failure::new(format!("{error} in {:?}", self.text)))
@@ -34,9 +31,6 @@ impl Answer {
 }
 
 /// Sends a request; `body` goes as JSON.
-///
-/// # Errors
-/// When nobody answers within ten seconds, or not in HTTP.
 pub async fn request(
     server: SocketAddr,
     method: &str,
@@ -67,9 +61,6 @@ pub async fn request(
 }
 
 /// Reads a resource.
-///
-/// # Errors
-/// As [`request`].
 pub async fn get(server: SocketAddr, path: &str) -> Result<Answer> {
     request(server, "GET", path, None).await
 }

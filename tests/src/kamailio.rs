@@ -29,9 +29,6 @@ pub struct Kamailio {
 
 impl Kamailio {
     /// Starts a proxy on `address` (UDP and TCP) that relays every request to `target`.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(
         place: &Place,
         address: SocketAddr,
@@ -50,9 +47,6 @@ impl Kamailio {
     }
 
     /// Kills it.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill().await
     }

@@ -42,9 +42,6 @@ pub struct Openfed {
 
 impl Openfed {
     /// Starts it and waits until it can route.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(place: &Place, setup: &Setup) -> Result<Self> {
         let mut openfed = Self::settled(place, setup)?;
         if setup.apart {
@@ -63,9 +60,6 @@ impl Openfed {
     }
 
     /// Starts one of the services (again).
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start_service(&mut self, place: &Place, service: &'static str) -> Result<()> {
         let settings = self.settings.to_string_lossy().into_owned();
         let arguments = ["--config", &settings];
@@ -75,9 +69,6 @@ impl Openfed {
     }
 
     /// Kills one of the services (SIGKILL).
-    ///
-    /// # Errors
-    /// When it does not run or does not go.
     pub async fn kill(&mut self, service: &str) -> Result<()> {
         let at = self.processes.iter().position(|(name, _)| *name == service);
         let at = at.ok_or_else(|| Failure::new(format!("{service} does not run")))?;
@@ -86,9 +77,6 @@ impl Openfed {
     }
 
     /// Asks all to end (SIGTERM), as a service manager does, and waits for it.
-    ///
-    /// # Errors
-    /// When one does not end in time, or not with exit status 0.
     pub async fn stop(mut self) -> Result<()> {
         for (name, process) in &mut self.processes {
             let status = process.terminate(SOON).await?;
@@ -100,9 +88,6 @@ impl Openfed {
     }
 
     /// Waits until every service says that it is ready.
-    ///
-    /// # Errors
-    /// When that takes longer than 15 seconds.
     pub async fn is_ready(&self) -> Result<()> {
         for port in [7480, 7481, 7482] {
             let server = SocketAddr::new(self.ip, port);
@@ -138,9 +123,6 @@ impl Openfed {
     }
 
     /// Runs `openfed` with these arguments against this one's API and gives its standard output.
-    ///
-    /// # Errors
-    /// When it fails; with what it said.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         let api = format!("http://{}", self.api());
         let mut command = Command::new(program("openfed")?);
@@ -155,9 +137,6 @@ impl Openfed {
     }
 
     /// Unblocks the open route towards a next hop over UDP.
-    ///
-    /// # Errors
-    /// When that is refused.
     pub async fn open_towards(&self, next_hop: SocketAddr) -> Result<()> {
         let (host, port) = (next_hop.ip().to_string(), next_hop.port().to_string());
         let route = ["route", "set", ".*", "--next-hop", &host, "--port", &port];
@@ -166,9 +145,6 @@ impl Openfed {
     }
 
     /// The row of a domain in the table of SIP domains, if there is one.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn row(&self, domain: &str) -> Result<Option<Value>> {
         let answer = http::get(self.api(), &format!("/api/v1/sip-domains/{domain}")).await?;
         match answer.status {
@@ -179,9 +155,6 @@ impl Openfed {
     }
 
     /// Waits for the row of a domain.
-    ///
-    /// # Errors
-    /// When there is none within 15 seconds.
     pub async fn row_appears(&self, domain: &str) -> Result<Value> {
         let appeared = until(async || self.row(domain).await.is_ok_and(|row| row.is_some())).await;
         let failure = || Failure::new(format!("no row of {domain} appeared"));
@@ -190,9 +163,6 @@ impl Openfed {
     }
 
     /// The recent packets for a domain, oldest first.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn flows(&self, domain: &str) -> Result<Vec<Value>> {
         let all = http::get(self.api(), "/api/v1/flows").await?.json()?;
         let items = all["items"].as_array().cloned().unwrap_or_default().into_iter();
@@ -203,9 +173,6 @@ impl Openfed {
 }
 
 /// One of our programs, built beside the running test.
-///
-/// # Errors
-/// When it is not there.
 pub fn program(name: &str) -> Result<String> {
     let test = std::env::current_exe()?;
     let directory = test.ancestors().nth(2).unwrap_or(&test);
@@ -217,9 +184,6 @@ pub fn program(name: &str) -> Result<String> {
 }
 
 /// Replaces the one `example` in a shipped file by what the test needs.
-///
-/// # Errors
-/// When the file does not have it: then the test would not test the file.
 pub fn fill_in(shipped: &str, example: &str, value: &str) -> Result<String> {
     if shipped.contains(example) {
         return Ok(shipped.replace(example, value));

@@ -49,9 +49,6 @@ pub enum Host {
 
 impl Place {
     /// Claims a free piece of loopback; a listening socket in it is the claim.
-    ///
-    /// # Errors
-    /// When none is free or no directory can be made.
     pub fn claim() -> Result<Self> {
         let directory = TempDir::with_prefix("openfed-scene-")?;
         let start = std::process::id();
@@ -75,9 +72,6 @@ impl Place {
     }
 
     /// A new directory that everyone may write, for the files of one server.
-    ///
-    /// # Errors
-    /// When it cannot be made.
     pub fn directory(&self, name: &str) -> Result<PathBuf> {
         let path = self.directory.path().join(name);
         std::fs::create_dir_all(&path)?;

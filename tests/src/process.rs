@@ -55,9 +55,6 @@ impl Process {
     /// Starts `program` with `arguments`.
     ///
     /// The kernel kills it if the test itself is killed (`setpriv --pdeathsig`).
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start(place: &Place, name: &str, program: &str, arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", program]).args(arguments);
@@ -65,9 +62,6 @@ impl Process {
     }
 
     /// Starts a prepared command.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn start_command(place: &Place, name: &str, mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
@@ -95,18 +89,12 @@ impl Process {
     }
 
     /// Waits for a log line that contains `part`.
-    ///
-    /// # Errors
-    /// When none comes within [`SOON`].
     pub async fn line(&self, part: &str) -> Result<String> {
         let what = format!("line with {part:?} from {}", self.log.name);
         self.log.lines.wait_for(&what, SOON, |line| line.contains(part)).await
     }
 
     /// Waits until the process ends by itself.
-    ///
-    /// # Errors
-    /// When it has not ended within `limit`.
     pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus> {
         match timeout(limit, self.child.wait()).await {
             Ok(status) => Ok(status?),
@@ -115,35 +103,23 @@ impl Process {
     }
 
     /// Kills it (SIGKILL) with all its children and waits for its end.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
         self.end(SOON).await.map(|_| ())
     }
 
     /// Asks it to end (SIGTERM) and waits for its end.
-    ///
-    /// # Errors
-    /// When it does not go within `limit`.
     pub async fn terminate(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         self.end(limit).await
     }
 
     /// Freezes it (SIGSTOP): it stays connected and answers nothing.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub fn freeze(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
 
     /// Lets it go on (SIGCONT).
-    ///
-    /// # Errors
-    /// When it is gone.
     pub fn thaw(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
@@ -170,18 +146,12 @@ async fn copy_lines(output: impl AsyncRead + Unpin, log: Arc<Log>) {
 }
 
 /// Waits until somebody accepts TCP connections at `address`.
-///
-/// # Errors
-/// When nobody does within [`SOON`].
 pub async fn answers_tcp(address: SocketAddr) -> Result<()> {
     let connected = until(async || TcpStream::connect(address).await.is_ok());
     connected.await.map_err(|_| Failure::new(format!("nobody listens on tcp {address}")))
 }
 
 /// Waits until some process has a UDP socket bound to `address`.
-///
-/// # Errors
-/// When none has within [`SOON`].
 pub async fn bound_udp(address: SocketAddr) -> Result<()> {
     let SocketAddr::V4(v4) = address else {
         return Err(Failure::new("places have IPv4 addresses"));
@@ -195,9 +165,6 @@ pub async fn bound_udp(address: SocketAddr) -> Result<()> {
 }
 
 /// Asks again and again, 50 times a second, until the answer is yes.
-///
-/// # Errors
-/// When it is not within [`SOON`].
 pub async fn until(question: impl AsyncFn() -> bool) -> Result<()> {
     let asked = async {
         let mut turn = interval(Duration::from_millis(20));

@@ -32,9 +32,6 @@ pub struct Prosody {
 
 impl Prosody {
     /// Starts it on the standard ports of `host`, serving `domain` with these users.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(
         place: &Place,
         host: Host,
@@ -64,9 +61,6 @@ impl Prosody {
     }
 
     /// A user of this server logs in.
-    ///
-    /// # Errors
-    /// When that does not succeed.
     pub async fn login(&self, user: &str) -> Result<XmppClient> {
         let jid = format!("{user}@{}", self.domain);
         XmppClient::login(&jid, PASSWORD, SocketAddr::new(self.ip, 5222)).await
@@ -78,18 +72,12 @@ impl Prosody {
     }
 
     /// Kills it.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill().await
     }
 }
 
 /// A new self-signed certificate for `domain`, as `certificate.pem` and `key.pem`.
-///
-/// # Errors
-/// When it cannot be written.
 pub(crate) fn write_certificate(directory: &Path, domain: &str) -> Result<()> {
     let mut wanted = CertificateParams::new([domain.to_owned()])?;
     // COMPAT(ejabberd 23): the default end, in the year 4096, is beyond its timers.

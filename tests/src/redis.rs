@@ -14,9 +14,6 @@ pub struct Redis {
 
 impl Redis {
     /// Starts it on the standard port of its host.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(place: &Place) -> Result<Self> {
         let address = place.at(Host::Redis, 6379);
         let directory = place.directory("redis")?;
@@ -54,25 +51,16 @@ impl Redis {
     }
 
     /// Kills it; [`Redis::start`] on the same place brings it back with its data.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(mut self) -> Result<()> {
         self.process.kill().await
     }
 
     /// Freezes it: connections stay open, nothing is answered.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub fn freeze(&self) -> Result<()> {
         self.process.freeze()
     }
 
     /// Lets it go on.
-    ///
-    /// # Errors
-    /// When it is gone.
     pub fn thaw(&self) -> Result<()> {
         self.process.thaw()
     }

@@ -40,9 +40,6 @@ impl<T: Clone> Seen<T> {
 
     /// The first event, past or to come within `limit`, that fulfils `wanted`; `what` names it in
     /// the failure.
-    ///
-    /// # Errors
-    /// When `limit` passes first.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -59,9 +56,6 @@ impl<T: Clone> Seen<T> {
     }
 
     /// Waits until `judge`, shown all events each time one is added, gives an answer.
-    ///
-    /// # Errors
-    /// When `limit` passes first.
     pub async fn wait_until<R>(
         &self,
         what: &str,

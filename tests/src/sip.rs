@@ -19,9 +19,6 @@ pub struct Sip {
 
 impl Sip {
     /// Reads a message.
-    ///
-    /// # Errors
-    /// When `rsip` refuses it: what openfed sends must parse there.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let message = SipMessage::try_from(bytes).map_err(|error| {
             Failure::new(format!("rsip refuses {}: {error}", bytes.escape_ascii()))

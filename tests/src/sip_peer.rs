@@ -54,9 +54,6 @@ pub struct SipPeer {
 
 impl SipPeer {
     /// Starts a user agent that answers 200 to everything.
-    ///
-    /// # Errors
-    /// When the address is taken.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let socket = Arc::new(UdpSocket::bind(address).await?);
         let state = Arc::new(Mutex::new(State {
@@ -93,18 +90,12 @@ impl SipPeer {
     }
 
     /// Where it listens.
-    ///
-    /// # Errors
-    /// When the socket is gone.
     pub fn address(&self) -> Result<SocketAddr> {
         Ok(self.socket.local_addr()?)
     }
 
     /// Sends a request to `target`, retransmits it as RFC 3261 §17.1.2 says, and gives the final
     /// response.
-    ///
-    /// # Errors
-    /// When none comes before Timer F fires.
     pub async fn send(&self, request: &Outgoing, target: SocketAddr) -> Result<Sip> {
         let branch = format!("z9hG4bK{}", unique());
         let (sender, mut response) = oneshot::channel();

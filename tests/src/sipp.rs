@@ -17,9 +17,6 @@ pub struct Sipp {
 impl Sipp {
     /// Plays `scenario` (a file of `tests/scenarios`) as a server on `address` over UDP, for ever;
     /// `[key]` in the scenario is replaced by the value.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn server(
         place: &Place,
         scenario: &str,
@@ -32,9 +29,6 @@ impl Sipp {
     }
 
     /// Plays `scenario` from `address` towards `target` over UDP, `times` times.
-    ///
-    /// # Errors
-    /// When it cannot be started.
     pub fn client(
         place: &Place,
         scenario: &str,
@@ -48,9 +42,6 @@ impl Sipp {
     }
 
     /// Waits for the end; the scenario was played to the letter.
-    ///
-    /// # Errors
-    /// When it does not end within `limit`, or something else than the scenario says happened.
     pub async fn succeeds(mut self, limit: Duration) -> Result<()> {
         let status = self.process.end(limit).await?;
         if status.success() {
@@ -61,9 +52,6 @@ impl Sipp {
     }
 
     /// All messages so far, as SIPp logs them.
-    ///
-    /// # Errors
-    /// When its log cannot be read.
     pub fn messages(&self) -> Result<String> {
         if self.messages.exists() {
             Ok(std::fs::read_to_string(&self.messages)?)

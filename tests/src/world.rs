@@ -30,9 +30,6 @@ pub enum Home {
 
 impl Home {
     /// Starts it with these users of [`LOCAL`], by the shipped settings, with openfed for its DNS.
-    ///
-    /// # Errors
-    /// When it does not come up.
     pub async fn start(place: &Place, kind: Kind, users: &[&str]) -> Result<Self> {
         let dns = place.at(Host::Openfed, 53);
         Ok(match kind {
@@ -47,9 +44,6 @@ impl Home {
     }
 
     /// A user logs in.
-    ///
-    /// # Errors
-    /// When that does not succeed.
     pub async fn login(&self, user: &str) -> Result<XmppClient> {
         match self {
             Self::Prosody(server) => server.login(user).await,
@@ -58,9 +52,6 @@ impl Home {
     }
 
     /// Kills it.
-    ///
-    /// # Errors
-    /// When it does not go.
     pub async fn kill(self) -> Result<()> {
         match self {
             Self::Prosody(server) => server.kill().await,
@@ -87,17 +78,11 @@ pub struct World {
 
 impl World {
     /// Everything as it is after a first start: the open route is blocked.
-    ///
-    /// # Errors
-    /// When something does not come up.
     pub async fn closed(place: &Place, kind: Kind) -> Result<Self> {
         Self::with(place, kind, Setup::default()).await
     }
 
     /// The same with the open route unblocked towards the next hop.
-    ///
-    /// # Errors
-    /// When something does not come up.
     pub async fn open(place: &Place, kind: Kind) -> Result<Self> {
         let world = Self::closed(place, kind).await?;
         world.openfed.open_towards(world.hop.address()?).await?;
@@ -105,9 +90,6 @@ impl World {
     }
 
     /// Everything, by this setup; its DNS and collector are filled in.
-    ///
-    /// # Errors
-    /// When something does not come up.
     pub async fn with(place: &Place, kind: Kind, setup: Setup) -> Result<Self> {
         let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
         let collector = Collector::start(place.at(Host::Collector, 4317)).await?;

@@ -36,9 +36,6 @@ pub struct XmppClient {
 
 impl XmppClient {
     /// Logs in at the server at `address`, without TLS, and becomes available.
-    ///
-    /// # Errors
-    /// When that does not succeed.
     pub async fn login(jid: &str, password: &str, address: SocketAddr) -> Result<Self> {
         let connector = TcpServerConnector::from(DnsConfig::Addr { addr: address.to_string() });
         let jid = Jid::new(jid)?;
@@ -68,25 +65,16 @@ impl XmppClient {
     }
 
     /// Sends a stanza.
-    ///
-    /// # Errors
-    /// When the stream is gone.
     pub fn send(&self, stanza: impl Into<Stanza>) -> Result<()> {
         Ok(self.outgoing.send(stanza.into())?)
     }
 
     /// Sends a chat message and gives its id.
-    ///
-    /// # Errors
-    /// When `to` is no address or the stream is gone.
     pub fn say(&self, to: &str, body: &str) -> Result<String> {
         self.say_message(Message::chat(Jid::new(to)?).with_body(Lang::new(), body.to_owned()))
     }
 
     /// Sends a message as it is, but with an id of its own, and gives that.
-    ///
-    /// # Errors
-    /// When the stream is gone.
     pub fn say_message(&self, mut message: Message) -> Result<String> {
         let id = unique();
         message.id = Some(Id(id.clone()));
@@ -95,9 +83,6 @@ impl XmppClient {
     }
 
     /// Waits for the message with this body.
-    ///
-    /// # Errors
-    /// When none comes within 15 seconds.
     pub async fn hears(&self, body: &str) -> Result<Element> {
         let what = format!("message {body:?} for {}", self.bound);
         let found = |stanza: &Element| {
@@ -108,9 +93,6 @@ impl XmppClient {
     }
 
     /// Waits for the error that answers the message with this id, and gives its condition.
-    ///
-    /// # Errors
-    /// When none comes within `limit`.
     pub async fn condition_of(&self, id: &str, limit: Duration) -> Result<String> {
         let what = format!("error for message {id} of {}", self.bound);
         let found = |stanza: &Element| {
@@ -124,9 +106,6 @@ impl XmppClient {
     }
 
     /// Sends a get request and waits for the result or error.
-    ///
-    /// # Errors
-    /// When no answer comes within 15 seconds.
     pub async fn ask(&self, to: &str, payload: Element) -> Result<Element> {
         let id = unique();
         let to = Some(Jid::new(to)?);
@@ -141,17 +120,11 @@ impl XmppClient {
     }
 
     /// Pings (XEP-0199).
-    ///
-    /// # Errors
-    /// When no answer comes within 15 seconds.
     pub async fn ping(&self, to: &str) -> Result<Element> {
         self.ask(to, Element::builder("ping", "urn:xmpp:ping").build()).await
     }
 
     /// Asks for identity and features (XEP-0030).
-    ///
-    /// # Errors
-    /// When no answer comes within 15 seconds.
     pub async fn disco(&self, to: &str) -> Result<Element> {
         let query = Element::builder("query", "http://jabber.org/protocol/disco#info").build();
         self.ask(to, query).await
