@@ -37,13 +37,18 @@ pub(super) async fn dial(means: &Means, target: &Target) -> Result<(Pipe, bool),
         Resolution::Announced(endpoints) => (endpoints, true),
         Resolution::Guessed(endpoints) => (endpoints, false),
     };
-    let race = race(means, domain, &endpoints);
-    let misses = match timeout_at(deadline, race).await {
-        Ok(Ok(winner)) => return Ok(winner),
-        Ok(Err(misses)) => misses,
-        Err(_) => vec![Miss::Silent],
-    };
-    Err(verdict(&misses, announced))
+    let reach = reach(means, domain, &endpoints, announced);
+    timeout_at(deadline, reach).await.unwrap_or(Err(ConnectFailure::Unreachable))
+}
+
+/// The first of these addresses that can be had; `announced` if DNS says that a server is there.
+pub(super) async fn reach(
+    means: &Means,
+    domain: &Domain,
+    endpoints: &[Endpoint],
+    announced: bool,
+) -> Result<(Pipe, bool), ConnectFailure> {
+    race(means, domain, endpoints).await.map_err(|misses| verdict(&misses, announced))
 }
 
 /// The home server's address is configured; nothing is guessed and nothing looked up in its name.

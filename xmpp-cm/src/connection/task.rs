@@ -115,9 +115,9 @@ impl Task {
         .await;
     }
 
-    /// A peer that closed may still read what was on its way to it.
+    /// A peer that closed may still read, e.g. our footer as the answer to its own. The orders end
+    /// when the owner takes note of the end.
     async fn drain(mut self, mut pipe: Pipe) {
-        self.inbox.close();
         let _ = timeout(self.means.limits.linger, async {
             while let Some(order) = self.inbox.recv().await {
                 let (Order::Write(bytes) | Order::Close(bytes)) = order else { break };

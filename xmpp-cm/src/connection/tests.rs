@@ -1,1 +1,318 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::*;
+use crate::dns::{Answers, Responder};
+use crate::resolve::Endpoint;
+use crate::tls::{Audience, Authority};
+
+const FOREIGN: ConnId = ConnId(1);
+
+fn domain(name: &str) -> Domain {
+    Domain::parse(name).unwrap()
+}
+
+fn tls() -> Tls {
+    Tls::new(Authority::ephemeral().unwrap()).unwrap()
+}
+
+fn quick() -> Limits {
+    Limits {
+        connect: Duration::from_secs(5),
+        stagger: Duration::from_millis(20),
+        handshake: Duration::from_secs(3),
+        linger: Duration::from_millis(200),
+        ..Limits::default()
+    }
+}
+
+/// Connections whose DNS sends every foreign domain to this port of this machine.
+async fn connections(port: u16, limits: Limits) -> Connections {
+    let answers = Answers { address: Ipv4Addr::LOCALHOST.into(), port };
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let responder = Responder::bind(listen, answers).await.unwrap();
+    let dns = responder.local_addr().unwrap();
+    tokio::spawn(responder.run());
+    let resolver = Resolver::new(&[dns], Box::new(|| 0)).unwrap();
+    let home = HostPort { host: "127.0.0.1".to_owned(), port };
+    let homes = HashMap::from([(domain("corp.example"), home)]);
+    Connections::new(Means { resolver, tls: tls(), homes, limits })
+}
+
+async fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+async fn next(connections: &mut Connections) -> Report {
+    timeout(Duration::from_secs(10), connections.next()).await.expect("a report")
+}
+
+/// The bytes that come until these are complete.
+async fn heard(connections: &mut Connections, text: &str) {
+    let mut got = Vec::new();
+    while got.len() < text.len() {
+        match next(connections).await {
+            Report::Bytes { bytes, .. } => got.extend_from_slice(&bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(got, text.as_bytes());
+}
+
+fn said(connections: &mut Connections, conn: ConnId, text: &str) {
+    connections.transmit(conn, text.as_bytes()).unwrap();
+    connections.flush();
+}
+
+async fn read(stream: &mut (impl AsyncReadExt + Unpin), text: &str) {
+    let mut bytes = vec![0; text.len()];
+    stream.read_exact(&mut bytes).await.unwrap();
+    assert_eq!(bytes, text.as_bytes());
+}
+
+/// A connection to a foreign server that is a socket of this test.
+async fn dialed(limits: Limits) -> (Connections, TcpStream) {
+    let (listener, port) = listener().await;
+    let mut connections = connections(port, limits).await;
+    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")));
+    let (peer, _) = listener.accept().await.unwrap();
+    let report = next(&mut connections).await;
+    assert!(matches!(report, Report::Connected { conn: FOREIGN, encrypted: false }), "{report:?}");
+    (connections, peer)
+}
+
+#[tokio::test]
+async fn a_foreign_server_is_found_spoken_to_and_left() {
+    let (mut connections, mut peer) = dialed(quick()).await;
+    // What is transmitted goes out at the flush, in one piece
+    connections.transmit(FOREIGN, b"<a/>").unwrap();
+    connections.transmit(FOREIGN, b"<b/>").unwrap();
+    connections.flush();
+    read(&mut peer, "<a/><b/>").await;
+    peer.write_all(b"<c/>").await.unwrap();
+    heard(&mut connections, "<c/>").await;
+    // The last words arrive, and nothing more is reported
+    connections.transmit(FOREIGN, b"</stream:stream>").unwrap();
+    connections.close(FOREIGN);
+    assert_eq!(connections.count(), 0);
+    peer.write_all(b"<d/>").await.unwrap();
+    let mut rest = String::new();
+    peer.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "</stream:stream>");
+    let silence = timeout(Duration::from_millis(50), connections.next()).await;
+    assert!(silence.is_err(), "{silence:?}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_peer_is_reported_and_what_was_on_its_way_arrives() {
+    let (mut connections, mut peer) = dialed(quick()).await;
+    peer.write_all(b"</stream:stream>").await.unwrap();
+    peer.shutdown().await.unwrap();
+    heard(&mut connections, "</stream:stream>").await;
+    said(&mut connections, FOREIGN, "</stream:stream>");
+    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN }));
+    let mut rest = String::new();
+    peer.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "</stream:stream>");
+    assert_eq!(connections.count(), 0);
+}
+
+#[tokio::test]
+async fn the_home_server_is_at_its_address_and_nowhere_else() {
+    let (listener, port) = listener().await;
+    let mut connections = connections(port, quick()).await;
+    connections.connect(ConnId(1), Target::Home(domain("corp.example")));
+    let _peer = listener.accept().await.unwrap();
+    assert!(matches!(next(&mut connections).await, Report::Connected { encrypted: false, .. }));
+    connections.connect(ConnId(2), Target::Home(domain("unknown.example")));
+    let failed = next(&mut connections).await;
+    let why = ConnectFailure::NotFound;
+    assert!(matches!(failed, Report::ConnectFailed { conn: ConnId(2), why: w } if w == why));
+}
+
+#[tokio::test]
+async fn e43_a_refused_connection_is_unreachable_when_srv_announced_it() {
+    let (listener, port) = listener().await;
+    drop(listener);
+    let mut connections = connections(port, quick()).await;
+    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")));
+    let failed = next(&mut connections).await;
+    let why = ConnectFailure::Unreachable;
+    assert!(matches!(failed, Report::ConnectFailed { why: w, .. } if w == why), "{failed:?}");
+}
+
+/// The shell is client or server of STARTTLS; the test is the other.
+#[tokio::test]
+async fn starttls_as_client() {
+    let (mut connections, mut peer) = dialed(quick()).await;
+    said(&mut connections, FOREIGN, "<starttls/>");
+    read(&mut peer, "<starttls/>").await;
+    peer.write_all(b"<proceed/>").await.unwrap();
+    heard(&mut connections, "<proceed/>").await;
+    connections.start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example") });
+    let config = tls().server(&domain("foreign.example"), Audience::Public).unwrap();
+    let mut peer = TlsAcceptor::from(config).accept(peer).await.unwrap();
+    let report = next(&mut connections).await;
+    // Under an authority that nobody knows
+    assert!(matches!(report, Report::Tls { established: true, verified: false, .. }), "{report:?}");
+    said(&mut connections, FOREIGN, "<a/>");
+    read(&mut peer, "<a/>").await;
+    peer.write_all(b"<b/>").await.unwrap();
+    heard(&mut connections, "<b/>").await;
+}
+
+#[tokio::test]
+async fn starttls_as_server_shows_the_domain_that_was_asked_for() {
+    let (listening, port) = listener().await;
+    let mut connections = connections(port, quick()).await;
+    let authority = connections.means.tls.authority().certificate().clone();
+    connections.listen(listening);
+    let mut peer = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let Report::Accepted(accepted) = next(&mut connections).await else { panic!() };
+    assert!(accepted.peer.ip().is_loopback());
+    connections.adopt(FOREIGN, accepted);
+    peer.write_all(b"<starttls/>").await.unwrap();
+    heard(&mut connections, "<starttls/>").await;
+    // <proceed/> and the handshake are one order: the peer may begin at once
+    connections.transmit(FOREIGN, b"<proceed/>").unwrap();
+    connections.start_tls(FOREIGN, TlsSide::Home { domain: domain("foreign.example") });
+    connections.flush();
+    read(&mut peer, "<proceed/>").await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "foreign.example".try_into().unwrap();
+    let mut peer = TlsConnector::from(Arc::new(config)).connect(name, peer).await.unwrap();
+    assert!(matches!(next(&mut connections).await, Report::Tls { established: true, .. }));
+    peer.write_all(b"<a/>").await.unwrap();
+    heard(&mut connections, "<a/>").await;
+    said(&mut connections, FOREIGN, "<b/>");
+    read(&mut peer, "<b/>").await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_ends_the_connection() {
+    let (mut connections, mut peer) = dialed(quick()).await;
+    connections.start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example") });
+    peer.write_all(b"<stream:error>this is not TLS</stream:error>").await.unwrap();
+    assert!(matches!(next(&mut connections).await, Report::Tls { established: false, .. }));
+    assert!(matches!(next(&mut connections).await, Report::Closed { .. }));
+    assert_eq!(connections.count(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_cut_off_and_stalls_nobody() {
+    let limits = Limits { unwritten: 1 << 20, ..quick() };
+    let (mut connections, peer) = dialed(limits).await;
+    let chunk = vec![b'x'; 64 << 10];
+    let overflow = (0..10_000).find_map(|_| {
+        let result = connections.transmit(FOREIGN, &chunk).err();
+        connections.flush();
+        result
+    });
+    assert_eq!(overflow, Some(Overflow));
+    assert_eq!(connections.count(), 0);
+    // Its name is free, and others go on
+    assert_eq!(connections.transmit(FOREIGN, b"<a/>"), Ok(()));
+    drop(peer);
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_for_too_long_is_left() {
+    let limits = Limits { stalled: Duration::from_millis(100), unwritten: 64 << 20, ..quick() };
+    let (mut connections, _peer) = dialed(limits).await;
+    connections.transmit(FOREIGN, &vec![b'x'; 32 << 20]).unwrap();
+    connections.flush();
+    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN }));
+}
+
+#[tokio::test]
+async fn one_address_has_so_many_connections_and_the_home_server_more() {
+    let (listening, port) = listener().await;
+    let limits = Limits { accepted: 4, per_address: 2, ..quick() };
+    let mut connections = connections(port, limits).await;
+    connections.listen(listening);
+    let mut peers = Vec::new();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        peers.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+        let Report::Accepted(accepted) = next(&mut connections).await else { panic!() };
+        held.push(accepted);
+    }
+    // The third is closed at once
+    let mut third = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    assert_eq!(third.read(&mut [0]).await.unwrap_or(0), 0);
+    // Unless it is the home server's, up to what there is room for at all
+    connections.trust([IpAddr::from(Ipv4Addr::LOCALHOST)]);
+    for _ in 0..2 {
+        peers.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+        let Report::Accepted(accepted) = next(&mut connections).await else { panic!() };
+        held.push(accepted);
+    }
+    let mut fifth = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    assert_eq!(fifth.read(&mut [0]).await.unwrap_or(0), 0);
+    // One that ends makes room
+    held.pop();
+    peers.push(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap());
+    assert!(matches!(next(&mut connections).await, Report::Accepted(_)));
+}
+
+fn at(port: u16, direct_tls: bool) -> Endpoint {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Endpoint { address, direct_tls }
+}
+
+async fn race(endpoints: &[Endpoint], announced: bool) -> Result<bool, ConnectFailure> {
+    let connections = connections(1, quick()).await;
+    let domain = domain("foreign.example");
+    let race = dial::reach(&connections.means, &domain, endpoints, announced).await;
+    race.map(|(_, encrypted)| encrypted)
+}
+
+/// A port of this machine at which nobody listens.
+async fn deserted() -> u16 {
+    listener().await.1
+}
+
+#[tokio::test]
+async fn direct_tls_comes_encrypted() {
+    let (listener, port) = listener().await;
+    let config = tls().server(&domain("foreign.example"), Audience::Public).unwrap();
+    let serving = tokio::spawn(async move {
+        let (peer, _) = listener.accept().await.unwrap();
+        TlsAcceptor::from(config).accept(peer).await.map(drop)
+    });
+    assert_eq!(race(&[at(port, true)], true).await, Ok(true));
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_next_address_is_tried_when_one_refuses_and_when_one_is_slow() {
+    let (listener, port) = listener().await;
+    let refusing = [at(deserted().await, false), at(port, false)];
+    assert_eq!(race(&refusing, true).await, Ok(false));
+    // One that accepts and then says nothing of TLS
+    let (mute, mute_port) = self::listener().await;
+    let slow = [at(mute_port, true), at(port, false)];
+    assert_eq!(race(&slow, true).await, Ok(false));
+    drop((listener, mute));
+}
+
+#[tokio::test]
+async fn e44_nobody_listens_where_nothing_was_announced() {
+    let deserted = [at(deserted().await, false), at(deserted().await, false)];
+    assert_eq!(race(&deserted, false).await, Err(ConnectFailure::NotFound));
+    assert_eq!(race(&deserted, true).await, Err(ConnectFailure::Unreachable));
+}
