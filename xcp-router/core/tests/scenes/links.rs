@@ -1,0 +1,287 @@
+//! Links come and go, windows fill: every packet still ends exactly once.
+
+use std::time::Duration;
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromCm, FromRouter, Instruction};
+use openfed_proto::packet::{Cause, Packet, Protocol, Role};
+use openfed_proto::route::Origin;
+use xcp_router_core::{LinkId, TableChange};
+
+use crate::scene::*;
+
+fn known() -> Scene {
+    let mut scene = Scene::open();
+    scene.change(vec![TableChange::Row(domain("known.example"), Origin::Discovered)]);
+    scene.forget_frames();
+    scene
+}
+
+#[test]
+fn the_attempt_of_a_lost_link_goes_to_another_instance_with_the_same_id() {
+    let mut scene = Scene::open();
+    let packet = scene.xmpp_out("foreign.example");
+    let id = scene.submit(XMPP, packet);
+    scene.expect(Instruction::Reach, XMPP);
+    let other = scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    scene.unlink(XMPP);
+    let attempt = scene.expect(Instruction::Reach, other);
+    assert_eq!((attempt.packet.id, attempt.number), (id, 2));
+    // Its origin was the lost instance, which comes back for the outcome.
+    scene.end(other, &attempt, delivered(Protocol::Xmpp));
+    let finished = scene.finished();
+    assert_eq!(finished.link, None);
+    let back = scene.link(Role::XmppCm, "xmpp-1");
+    let outcome = (0..3).map(|_| scene.frame_to(back)).last();
+    assert!(matches!(outcome, Some(FromRouter::Outcome(outcome)) if outcome.id == id));
+    // It is sent once.
+    scene.unlink(back);
+    scene.link(Role::XmppCm, "xmpp-1");
+    assert!(scene.acts().len() == 2, "tables and invalidation only");
+    scene.forget_frames();
+}
+
+#[test]
+fn without_another_instance_a_lost_link_is_a_temporary_failure() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_in("foreign.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Probe, XMPP);
+    scene.unlink(XMPP);
+    let finished = scene.finished();
+    assert_eq!(why(&finished), (Condition::ResourceConstraint, Cause::Leaving));
+}
+
+#[test]
+fn a_late_ending_of_a_lost_attempt_changes_nothing() {
+    let mut scene = Scene::open();
+    let other = scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(SIP, packet);
+    let (first, attempt, _) = scene.attempt();
+    let (name, second) = if first == XMPP { ("xmpp-1", other) } else { ("xmpp-2", XMPP) };
+    scene.unlink(first);
+    let again = scene.expect(Instruction::Reach, second);
+    let back = scene.link(Role::XmppCm, name);
+    scene.forget_frames();
+    scene.end(back, &attempt, not_found());
+    scene.quiet();
+    scene.end(second, &again, delivered(Protocol::Xmpp));
+    assert!(is_delivered(&scene.finished()));
+    scene.end(second, &again, delivered(Protocol::Xmpp));
+    scene.quiet();
+}
+
+#[test]
+fn a_request_pending_at_a_sip_cm_waits_for_that_sip_cm() {
+    let mut scene = known();
+    let other = scene.link(Role::SipCm, "sip-2");
+    scene.forget_frames();
+    let packet = scene.sip_out("known.example");
+    let id = scene.submit(SIP, packet.clone());
+    let attempt = scene.expect(Instruction::Send, SIP);
+    scene.unlink(SIP);
+    scene.quiet();
+    // It comes back, gets the same attempt, and submits again: nothing starts anew.
+    let back = scene.link(Role::SipCm, "sip-1");
+    scene.forget_frames();
+    let again = scene.expect(Instruction::Send, back);
+    assert_eq!((again.packet.id, again.number), (id, attempt.number));
+    scene.submit(back, packet);
+    scene.quiet();
+    scene.end(back, &again, delivered(Protocol::Sip));
+    assert_eq!(scene.finished().link, Some(back));
+    assert_ne!(back, other);
+}
+
+#[test]
+fn a_restarted_sip_cm_has_forgotten_its_requests() {
+    let mut scene = known();
+    let packet = scene.sip_out("known.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Send, SIP);
+    scene.unlink(SIP);
+    scene.link_as(Role::SipCm, "sip-1", 2, 100);
+    let frames = 2;
+    for _ in 0..frames {
+        scene.act();
+    }
+    let finished = scene.finished();
+    assert_eq!((finished.link, why(&finished).1), (None, Cause::Leaving));
+}
+
+#[test]
+fn a_sip_cm_that_never_comes_back_costs_no_more_than_the_packets_time() {
+    let mut scene = known();
+    let packet = scene.sip_out("known.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Send, SIP);
+    scene.unlink(SIP);
+    scene.pass(Duration::from_secs(33));
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Leaving));
+    scene.pass(Duration::from_secs(62));
+    assert_eq!(scene.router.remembered(), 0);
+}
+
+#[test]
+fn a_repeated_submit_gets_the_remembered_outcome_for_a_minute() {
+    let mut scene = known();
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet.clone());
+    scene.submit(XMPP, packet.clone());
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+    scene.pass(Duration::from_secs(50));
+    scene.submit(XMPP, packet.clone());
+    assert!(
+        matches!(scene.frame_to(XMPP), FromRouter::Outcome(outcome) if outcome.id == packet.id)
+    );
+    scene.pass(Duration::from_secs(12));
+    scene.submit(XMPP, packet);
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    scene.finished();
+}
+
+#[test]
+fn a_full_window_goes_to_another_instance_then_refuses_aloud() {
+    let mut scene = Scene::bare(|_| {});
+    scene.snapshot(vec![open_route()], &[("known.example", Origin::Configured)]);
+    let xmpp = scene.link(Role::XmppCm, "xmpp-1");
+    let first = scene.link_as(Role::SipCm, "sip-1", 1, 1);
+    let second = scene.link_as(Role::SipCm, "sip-2", 1, 1);
+    scene.forget_frames();
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let packet = scene.xmpp_out("known.example");
+        scene.submit(xmpp, packet);
+        let (link, attempt, _) = scene.attempt();
+        taken.push((link, attempt));
+    }
+    let mut links: Vec<LinkId> = taken.iter().map(|(link, _)| *link).collect();
+    links.sort();
+    assert_eq!(links, [first, second]);
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(xmpp, packet);
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Busy));
+    // Ended is not enough; the instance itself says when it has room.
+    let (link, attempt) = taken.remove(0);
+    scene.end(link, &attempt, delivered(Protocol::Sip));
+    scene.finished();
+    scene.frame(link, FromCm::Credit(1));
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(xmpp, packet);
+    scene.play(Instruction::Send, link, delivered(Protocol::Sip));
+    scene.finished();
+    let (link, attempt) = taken.remove(0);
+    scene.end(link, &attempt, delivered(Protocol::Sip));
+    scene.finished();
+}
+
+#[test]
+fn credit_goes_back_for_every_submitted_packet_exactly_once() {
+    let mut scene = Scene::with(|config| config.capacity = 4);
+    scene.change(vec![TableChange::Row(domain("known.example"), Origin::Configured)]);
+    scene.forget_frames();
+    for round in 1..=12 {
+        let packet = scene.xmpp_out("known.example");
+        scene.submit(XMPP, packet.clone());
+        scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+        scene.finished();
+        assert_eq!(scene.credit[&XMPP], round);
+    }
+}
+
+#[test]
+fn a_draining_instance_gets_nothing_new_and_its_refusals_go_elsewhere() {
+    let mut scene = Scene::open();
+    let other = scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(SIP, packet);
+    let (link, attempt, _) = scene.attempt();
+    let rest = if link == XMPP { other } else { XMPP };
+    scene.frame(link, FromCm::Leaving(Duration::from_secs(10)));
+    scene.end(link, &attempt, failed(Condition::ResourceConstraint, Cause::Leaving));
+    scene.play(Instruction::Reach, rest, delivered(Protocol::Xmpp));
+    assert!(is_delivered(&scene.finished()));
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(SIP, packet);
+    scene.play(Instruction::Reach, rest, delivered(Protocol::Xmpp));
+    scene.finished();
+}
+
+#[test]
+fn a_newer_link_of_a_node_replaces_the_older_one() {
+    let mut scene = known();
+    let packet = scene.sip_out("known.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Send, SIP);
+    let newer = scene.link(Role::SipCm, "sip-1");
+    assert!(matches!(scene.act(), Act::Close(link) if link == SIP));
+    scene.forget_frames();
+    let attempt = scene.expect(Instruction::Send, newer);
+    scene.unlink(SIP);
+    scene.quiet();
+    scene.end(newer, &attempt, delivered(Protocol::Sip));
+    assert_eq!(scene.finished().link, Some(newer));
+}
+
+#[test]
+fn a_router_that_leaves_tells_everybody_and_ends_what_it_has() {
+    let mut scene = known();
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    let attempt = scene.expect(Instruction::Send, SIP);
+    scene.router.handle_shutdown(Duration::from_secs(10), scene.now);
+    scene.collect();
+    for link in [SIP, XMPP] {
+        assert_eq!(scene.frame_to(link), FromRouter::Leaving(Duration::from_secs(10)));
+    }
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Leaving));
+    scene.end(SIP, &attempt, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+}
+
+#[test]
+fn a_known_domain_without_any_sip_cm_is_a_temporary_failure() {
+    let mut scene = known();
+    scene.unlink(SIP);
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Leaving));
+}
+
+#[test]
+fn a_sip_cm_that_does_not_answer_ends_in_a_timeout() {
+    let mut scene = known();
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, Packet { remaining: Duration::from_secs(5), ..packet });
+    scene.expect(Instruction::Send, SIP);
+    scene.pass(Duration::from_secs(6));
+    assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Unreachable));
+}
+
+#[test]
+fn hops_may_come_whole_or_only_the_new_one() {
+    use openfed_proto::link::AttemptEnded;
+    use openfed_proto::packet::{Hop, Outcome};
+    let mut scene = known();
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    let attempt = scene.expect(Instruction::Send, SIP);
+    let hop = Hop {
+        node: "sip-1".into(),
+        role: Role::SipCm,
+        verdict: "delivered".into(),
+        at_us: scene.now.unix_us,
+    };
+    let outcome =
+        Outcome { id: attempt.packet.id, ending: delivered(Protocol::Sip), hops: vec![hop] };
+    let ended = AttemptEnded { outcome, number: attempt.number, route: None };
+    scene.frame(SIP, FromCm::Ended(ended));
+    assert_eq!(scene.finished().outcome.hops.len(), 3);
+}

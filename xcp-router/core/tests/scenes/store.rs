@@ -1,0 +1,199 @@
+//! The store is slow, full, down or back; rows are limited.
+
+use std::time::Duration;
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::Instruction;
+use openfed_proto::packet::{Cause, Ending, PacketId, Protocol, Role};
+use openfed_proto::route::Origin;
+use xcp_router_core::{Event, InsertResult, StoreFact, TableChange};
+
+use crate::scene::*;
+
+fn reasons(scene: &Scene) -> Vec<&'static str> {
+    let no_row = |event: &Event| match event {
+        Event::NoRow { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    scene.events.iter().filter_map(no_row).collect()
+}
+
+/// A successful discovery up to the insert.
+fn discovered_by_sip(scene: &mut Scene, name: &str) -> PacketId {
+    let packet = scene.sip_out(name);
+    let id = scene.submit(SIP, packet);
+    scene.play(Instruction::Reach, XMPP, not_found());
+    scene.play(Instruction::Discover, SIP, delivered(Protocol::Sip));
+    id
+}
+
+#[test]
+fn while_the_store_is_down_known_domains_go_on_and_unknown_ones_are_put_off() {
+    let mut scene = Scene::open();
+    scene.change(vec![TableChange::Row(domain("known.example"), Origin::Discovered)]);
+    scene.store(StoreFact::Down);
+    scene.forget_frames();
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    scene.finished();
+    for (link, packet) in
+        [(XMPP, scene.xmpp_out("new.example")), (SIP, scene.sip_in("new.example"))]
+    {
+        scene.submit(link, packet);
+        let finished = scene.finished();
+        assert_eq!(why(&finished), (Condition::ResourceConstraint, Cause::Busy));
+        let Ending::Failed(failure) = &finished.outcome.ending else { panic!() };
+        assert!(failure.retry_after.is_some());
+    }
+    scene.store(StoreFact::Up);
+    scene.discover("new.example");
+}
+
+#[test]
+fn before_the_first_snapshot_nothing_unknown_is_decided() {
+    let mut scene = Scene::bare(|_| {});
+    let sip = scene.link(Role::SipCm, "sip-1");
+    scene.link(Role::XmppCm, "xmpp-1");
+    assert!(!scene.router.is_ready());
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(sip, packet);
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Busy));
+    scene.snapshot(vec![open_route()], &[]);
+    assert!(scene.router.is_ready());
+    scene.forget_frames();
+}
+
+#[test]
+fn a_store_that_fails_or_refuses_the_row_spoils_no_delivery() {
+    for result in
+        [InsertResult::Unavailable, InsertResult::Refused("the open route is not open any more")]
+    {
+        let mut scene = Scene::open();
+        discovered_by_sip(&mut scene, "foreign.example");
+        scene.insert_fails(result);
+        assert!(is_delivered(&scene.finished()));
+        assert_eq!(reasons(&scene).len(), 1);
+    }
+}
+
+#[test]
+fn a_hanging_store_holds_an_answer_for_less_than_half_a_second() {
+    let mut scene = Scene::open();
+    let id = discovered_by_sip(&mut scene, "foreign.example");
+    assert!(matches!(scene.act(), Act::Insert { .. }));
+    scene.pass(Duration::from_millis(450));
+    assert!(is_delivered(&scene.finished()));
+    let late = InsertResult::Present { version: 9 };
+    scene.router.handle_inserted(id, late, scene.now);
+    scene.collect();
+    scene.quiet();
+}
+
+#[test]
+fn old_changes_are_ignored_and_a_snapshot_replaces_all() {
+    let mut scene = Scene::open();
+    scene.discover("foreign.example");
+    let stale = vec![TableChange::RowRemoved(domain("foreign.example"))];
+    scene.store(StoreFact::Changes { version: 1, changes: stale });
+    scene.quiet();
+    assert_eq!(scene.router.rows(), 1);
+    scene.snapshot(vec![open_route()], &[("a.example", Origin::Configured)]);
+    scene.forget_frames();
+    assert_eq!(scene.router.rows(), 1);
+    let packet = scene.xmpp_out("a.example");
+    scene.submit(XMPP, packet);
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    scene.finished();
+}
+
+#[test]
+fn a_flood_of_made_up_domains_stays_capped() {
+    let mut scene = Scene::open();
+    let mut inserts = 0;
+    for number in 0..200 {
+        let packet = scene.sip_in(&format!("flood{number}.example"));
+        scene.submit(SIP, packet);
+        scene.play(Instruction::Probe, XMPP, not_found());
+        scene.play(Instruction::Accept, SIP, delivered(Protocol::Xmpp));
+        if matches!(scene.acts().front(), Some(Act::Insert { .. })) {
+            scene.insert();
+            scene.announced(&format!("flood{number}.example"));
+            inserts += 1;
+        }
+        assert!(is_delivered(&scene.finished()), "no row is no reason to fail");
+    }
+    assert_eq!(inserts, 50, "a second's worth for one node");
+}
+
+#[test]
+fn one_source_gets_five_rows_a_second() {
+    let mut scene = Scene::open();
+    for number in 0..8 {
+        let packet = scene.sip_in(&format!("x{number}.evil.example"));
+        scene.submit(SIP, packet);
+        scene.play(Instruction::Probe, XMPP, not_found());
+        scene.play(Instruction::Accept, SIP, delivered(Protocol::Xmpp));
+        if number < 5 {
+            scene.insert();
+            scene.announced(&format!("x{number}.evil.example"));
+        }
+        scene.finished();
+    }
+    assert_eq!(reasons(&scene), ["too many new domains"; 3]);
+    scene.pass(Duration::from_secs(1));
+    discovered_by_sip(&mut scene, "good.example");
+    scene.insert();
+    scene.announced("good.example");
+    scene.finished();
+}
+
+#[test]
+fn a_full_table_takes_no_rows_and_raises_an_alarm() {
+    let mut scene = Scene::with(|config| config.table_cap = 1);
+    scene.discover("first.example");
+    discovered_by_sip(&mut scene, "second.example");
+    assert!(is_delivered(&scene.finished()));
+    assert!(scene.health.contains_key("domain table"));
+    scene.change(vec![TableChange::RowRemoved(domain("first.example"))]);
+    scene.forget_frames();
+    discovered_by_sip(&mut scene, "third.example");
+    scene.insert();
+    scene.announced("third.example");
+    scene.finished();
+    assert!(scene.health.is_empty());
+}
+
+#[test]
+fn no_row_for_relatives_of_our_own_domains_nor_for_numbers() {
+    for name in ["sub.corp.example", "example", "127.1"] {
+        let mut scene = Scene::open();
+        discovered_by_sip(&mut scene, name);
+        assert!(is_delivered(&scene.finished()), "{name}");
+        assert_eq!(reasons(&scene), ["not a domain of its own"]);
+    }
+}
+
+#[test]
+fn no_row_for_what_another_route_than_the_open_one_carried() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(SIP, packet);
+    scene.play(Instruction::Reach, XMPP, not_found());
+    let attempt = scene.expect(Instruction::Discover, SIP);
+    scene.end_by(SIP, &attempt, delivered(Protocol::Sip), Some("4930*"));
+    assert!(is_delivered(&scene.finished()));
+    assert_eq!(reasons(&scene), ["not by the open route"]);
+}
+
+#[test]
+fn uses_that_a_node_counts_by_itself_are_passed_on() {
+    use openfed_proto::link::{DomainUse, FromCm};
+    let mut scene = Scene::open();
+    let used =
+        DomainUse { domain: domain("known.example"), hits: 7, last_seen: 1, last_failure: None };
+    scene.frame(SIP, FromCm::Usage(vec![used.clone()]));
+    scene.frame(SIP, FromCm::Usage(vec![used]));
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(scene.uses["known.example"], 14);
+}
