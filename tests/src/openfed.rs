@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::process::Command;
@@ -26,6 +27,10 @@ pub struct Setup {
     pub dns: Option<SocketAddr>,
     /// More settings: TOML tables that the rest does not have.
     pub more: String,
+    /// The share of packets that are traced; without one, all are.
+    pub sample: Option<f64>,
+    /// What is logged; without one, nearly everything.
+    pub log: Option<&'static str>,
     /// The three services run as programs of their own instead of `openfed up`.
     pub apart: bool,
 }
@@ -89,8 +94,7 @@ impl Openfed {
 
     /// Waits until every service says that it is ready.
     pub async fn is_ready(&self) -> Result<()> {
-        for port in [7480, 7481, 7482] {
-            let server = SocketAddr::new(self.ip, port);
+        for server in self.http() {
             let asked = until(async || {
                 http::get(server, "/readyz").await.is_ok_and(|answer| answer.status == 200)
             });
@@ -115,6 +119,26 @@ impl Openfed {
     /// The router's API.
     pub fn api(&self) -> SocketAddr {
         SocketAddr::new(self.ip, 7480)
+    }
+
+    /// Where the router, sip-cm and xmpp-cm show metrics and health.
+    pub fn http(&self) -> [SocketAddr; 3] {
+        [7480, 7481, 7482].map(|port| SocketAddr::new(self.ip, port))
+    }
+
+    /// What its processes have logged so far.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.processes.iter().flat_map(|(_, process)| process.log().lines.all()).collect()
+    }
+
+    /// Memory that all its processes have in use, in kB.
+    pub fn resident_kb(&self) -> Result<u64> {
+        self.processes.iter().map(|(_, process)| process.resident_kb()).sum()
+    }
+
+    /// Processor time that all its processes have used so far.
+    pub fn processor_time(&self) -> Result<Duration> {
+        self.processes.iter().map(|(_, process)| process.processor_time()).sum()
     }
 
     /// The settings file.
@@ -233,11 +257,13 @@ servers = [{dns}]
 directory = "{directory}/tls"
 [telemetry]
 otlp = "{collector}"
-sample = 1.0
-log = "debug"
+sample = {sample:?}
+log = "{log}"
 {more}"#,
         trusted = place.ip(Host::SipPeer),
         collector = setup.collector,
+        sample = setup.sample.unwrap_or(1.0),
+        log = setup.log.unwrap_or("debug"),
         more = setup.more,
     )
 }

@@ -124,6 +124,24 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Memory in use, in kB (`VmRSS`).
+    pub fn resident_kb(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.group))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| Failure::new(format!("{} has no memory", self.log.name)))
+    }
+
+    /// Processor time used so far, of the program and in the kernel for it.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.group))?;
+        // Behind the name in brackets; user and system time are fields 14 and 15 of proc(5).
+        let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
+        let fields = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process_group(self.group, signal)?)
     }

@@ -1,6 +1,7 @@
 //! SIP messages as the test user agents write and read them; reading is `rsip`'s.
 
 use std::fmt::Write;
+use std::time::Instant;
 
 use rsip::SipMessage;
 
@@ -15,6 +16,8 @@ pub struct Sip {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
+    /// When it came.
+    pub at: Instant,
 }
 
 impl Sip {
@@ -36,6 +39,7 @@ impl Sip {
             start: text.lines().next().unwrap_or_default().to_owned(),
             headers: headers.collect(),
             body: String::from_utf8_lossy(body).into_owned(),
+            at: Instant::now(),
         })
     }
 

@@ -1,6 +1,8 @@
 //! What most scenes begin with: openfed between a home server with a user and a SIP next hop, and a
 //! DNS in which no foreign domain exists.
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::collector::Collector;
 use crate::dns::DnsServer;
@@ -67,9 +69,9 @@ pub struct World {
     /// Where traces go.
     pub collector: Collector,
     /// The next hop of the open route; it answers 200.
-    pub hop: SipPeer,
+    pub hop: Arc<SipPeer>,
     /// A SIP user agent whose address openfed trusts.
-    pub trusted: SipPeer,
+    pub trusted: Arc<SipPeer>,
     /// openfed itself.
     pub openfed: Openfed,
     /// The home server, with the users alice and carol.
@@ -93,8 +95,8 @@ impl World {
     pub async fn with(place: &Place, kind: Kind, setup: Setup) -> Result<Self> {
         let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
         let collector = Collector::start(place.at(Host::Collector, 4317)).await?;
-        let hop = SipPeer::start(place.at(Host::NextHop, 5060)).await?;
-        let trusted = SipPeer::start(place.at(Host::SipPeer, 5060)).await?;
+        let hop = Arc::new(SipPeer::start(place.at(Host::NextHop, 5060)).await?);
+        let trusted = Arc::new(SipPeer::start(place.at(Host::SipPeer, 5060)).await?);
         let setup = Setup { dns: Some(dns.address()), collector: collector.url(), ..setup };
         let openfed = Openfed::start(place, &setup);
         let home = Home::start(place, kind, &["alice", "carol"]);
