@@ -72,7 +72,7 @@ pub enum Command {
     },
     /// Put a frame on the link. With `stage`, the trace context of that stage's span goes into
     /// the submitted packet.
-    ToRouter { router: RouterId, frame: FromCm, stage: Option<StageId> },
+    ToRouter { router: RouterId, frame: Box<FromCm>, stage: Option<StageId> },
     /// Something to show: a span, a metric, a log line.
     Fact(Fact),
 }

@@ -81,3 +81,10 @@ pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 
     }
     hash
 }
+
+/// A moment for tests to begin at.
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "only a beginning: time moves by the test's hand")]
+pub(crate) fn some_instant() -> std::time::Instant {
+    std::time::Instant::now()
+}

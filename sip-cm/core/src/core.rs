@@ -1,0 +1,415 @@
+//! The SIP side's brain: facts in, commands out.
+//!
+//! ```text
+//! message ─▶ transactions ─▶ edge ─┬─ known ───────▶ forward ─▶ response back
+//!                                  └─ unknown ─▶ submit ─▶ router ─┬─ outcome ──▶ answer
+//!                                                  ▲               └─ attempt ─┬▶ forward
+//!                                                  └──── accepted ◀────────────┤
+//!                                                              packet of XMPP ─┴▶ deliver
+//! ```
+//! How to use it: give it every fact by its `handle_*`, with the time at which it was seen; after
+//! each, take commands by [`Core::next_command`] until there is none; call
+//! [`Core::handle_timeout`] when [`Core::poll_timeout`] says.
+
+mod attempts;
+mod deliver;
+mod forward;
+mod forwarding;
+mod hops;
+mod links;
+mod requests;
+mod responses;
+mod submissions;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::{FromCm, FromRouter, Hello};
+use openfed_proto::packet::{Hop as PacketHop, PacketId, Role};
+
+use crate::cache::{NearCache, REPORT_EVERY, Usage};
+use crate::command::{
+    Arrival, Command, Fact, Hop, Parent, RouterId, Stage, StageEnd, StageId, StageKind, Token,
+};
+use crate::config::Config;
+use crate::edge::{Edge, Policy};
+use crate::random::{Random, Table};
+use crate::timer::Timers;
+use crate::transaction::{ClientId, Event, ServerId, Transactions, response_hop};
+use crate::wire::{Message, Rejected};
+
+use attempts::Attempts;
+use forward::{Forward, ForwardId};
+use hops::NextHops;
+use links::Links;
+use requests::Request;
+use submissions::Submission;
+
+/// What a look-up was for.
+#[derive(Debug)]
+enum Purpose {
+    Forward(ForwardId),
+    /// A message without a transaction: the ACK for a 2xx. Its Via is not written yet.
+    Stateless(Box<Message>, Arrival),
+    /// The addresses of a next hop, which may send SIP to us.
+    Trust(String),
+}
+
+/// What a timer of the core is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Forward(ForwardId),
+    Submission(PacketId),
+    /// A response waits for the outcome of its packet, but not for ever.
+    Held(ServerId),
+    Report,
+    NextHops,
+}
+
+/// How much is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Received requests without final answer.
+    pub requests: usize,
+    /// Packets submitted to routers.
+    pub submissions: usize,
+    /// Requests being sent.
+    pub forwards: usize,
+    /// Server transactions.
+    pub servers: usize,
+    /// Client transactions.
+    pub clients: usize,
+}
+
+/// The core. See the module for how to use it.
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    random: Random,
+    /// A moment on both clocks.
+    started: (Instant, u64),
+    draining: bool,
+    next_stage: u64,
+    transactions: Transactions,
+    timers: Timers<Due>,
+    commands: VecDeque<Command>,
+    policy: Policy,
+    cache: NearCache,
+    usage: Usage,
+    links: Links,
+    requests: Table<ServerId, Request>,
+    submissions: Table<PacketId, Submission>,
+    /// Submissions that no router has.
+    waiting: VecDeque<PacketId>,
+    attempts: Attempts,
+    forwards: Table<ForwardId, Forward>,
+    by_client: Table<ClientId, ForwardId>,
+    /// Messages of ours per destination URI; the first one is under way (S-110).
+    serial: Table<Box<str>, VecDeque<ForwardId>>,
+    resolving: Table<Token, Purpose>,
+    next_hops: NextHops,
+}
+
+impl Core {
+    /// A core without links, tables and traffic. `unix_us`: wall time at `now`, in microseconds.
+    #[must_use]
+    pub fn new(config: Config, mut random: Random, now: Instant, unix_us: u64) -> Self {
+        let seed = random.seed();
+        Core {
+            transactions: Transactions::new(config.max_transactions, seed),
+            cache: NearCache::new(seed),
+            usage: Usage::new(seed),
+            links: Links::new(config.capacity),
+            requests: Table::with_hasher(seed),
+            submissions: Table::with_hasher(seed),
+            waiting: VecDeque::new(),
+            attempts: Attempts::new(seed),
+            forwards: Table::with_hasher(seed),
+            by_client: Table::with_hasher(seed),
+            serial: Table::with_hasher(seed),
+            resolving: Table::with_hasher(seed),
+            next_hops: NextHops::new(seed),
+            config,
+            random,
+            started: (now, unix_us),
+            draining: false,
+            next_stage: 0,
+            timers: Timers::new(),
+            commands: VecDeque::new(),
+            policy: Policy::default(),
+        }
+    }
+
+    /// A datagram arrived.
+    pub fn handle_datagram(&mut self, bytes: Bytes, arrival: Arrival, now: Instant) {
+        match Message::parse(bytes) {
+            Ok(message) => self.handle_message(message, arrival, now),
+            Err(rejected) => self.handle_rejected(&rejected, arrival, now),
+        }
+    }
+
+    /// A message arrived.
+    pub fn handle_message(&mut self, mut message: Message, arrival: Arrival, now: Instant) {
+        if !message.is_request() {
+            self.on_response(message, now);
+        } else if message.mark_source(arrival.source).is_ok() {
+            self.on_request(message, arrival, now);
+        } else {
+            self.fact(Fact::Discarded { reason: "Via cannot be read" });
+        }
+        self.settle(now);
+    }
+
+    /// Something arrived that is no acceptable message; it is answered if it can be.
+    pub fn handle_rejected(&mut self, rejected: &Rejected, arrival: Arrival, now: Instant) {
+        let tag = self.random.token();
+        match rejected.answer(&tag, arrival.source) {
+            Some(answer) if self.is_trusted(&arrival) => {
+                let hop = response_hop(&answer, &arrival);
+                self.transactions.send_stateless(answer.to_bytes(), hop);
+            }
+            _ => self.fact(Fact::Discarded { reason: "malformed" }),
+        }
+        self.settle(now);
+    }
+
+    /// The answer to a [`Command::Resolve`]: where to send to, best first; nothing if the name
+    /// leads nowhere.
+    pub fn handle_resolved(&mut self, token: Token, hops: Vec<Hop>, now: Instant) {
+        match self.resolving.remove(&token) {
+            Some(Purpose::Forward(id)) => self.on_forward_resolved(id, hops, now),
+            Some(Purpose::Stateless(message, arrival)) => {
+                if let Some(hop) = hops.into_iter().next() {
+                    self.send_stateless(&message, &arrival, hop);
+                }
+            }
+            Some(Purpose::Trust(host)) => {
+                self.next_hops.learn(&host, hops.iter().map(|hop| hop.address.ip()));
+            }
+            None => {}
+        }
+        self.settle(now);
+    }
+
+    /// A [`Command::Send`] could not be carried out: no connection, or it broke before the
+    /// message was written.
+    pub fn handle_send_failed(&mut self, token: Token, now: Instant) {
+        self.transactions.send_failed(token);
+        self.settle(now);
+    }
+
+    /// A link is up: both sides have greeted.
+    pub fn handle_link_up(&mut self, router: RouterId, hello: &Hello, now: Instant) {
+        self.links.up(router, hello);
+        if self.draining {
+            self.tell_router(router, FromCm::Leaving(Duration::ZERO));
+        }
+        self.resubmit(now);
+        self.settle(now);
+    }
+
+    /// A link is lost; what it had in flight goes over another one.
+    pub fn handle_link_down(&mut self, router: RouterId, now: Instant) {
+        self.links.down(router);
+        if self.links.is_empty() {
+            // Whoever comes next may count its tables anew.
+            self.policy.version = 0;
+        }
+        self.orphan_submissions(router);
+        self.resubmit(now);
+        self.settle(now);
+    }
+
+    /// A frame arrived on a link.
+    pub fn handle_frame(&mut self, router: RouterId, frame: FromRouter, now: Instant) {
+        match frame {
+            // A second greeting changes nothing: packets are in flight by now.
+            FromRouter::Hello(_) => {}
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
+            FromRouter::Outcome(outcome) => self.on_outcome(outcome, now),
+            FromRouter::Credit(packets) => {
+                self.links.refill(router, packets);
+                self.resubmit(now);
+            }
+            FromRouter::Tables(tables) => {
+                if tables.version >= self.policy.version {
+                    self.policy = Policy::new(tables);
+                    self.follow_next_hops(now);
+                }
+            }
+            FromRouter::Verdict { domain, sip, lease } => {
+                self.cache.learn(domain, sip, lease, now);
+            }
+            FromRouter::Invalidate(domains) => self.cache.invalidate(domains.as_deref()),
+            FromRouter::Leaving(_) => self.links.leaving(router),
+        }
+        self.settle(now);
+    }
+
+    /// The service is to end within `grace`: routers are told, new requests are refused.
+    pub fn handle_draining(&mut self, grace: Duration, now: Instant) {
+        self.draining = true;
+        for router in self.links.all() {
+            self.tell_router(router, FromCm::Leaving(grace));
+        }
+        self.report_usage(now);
+        self.settle(now);
+    }
+
+    /// To be called at the time that [`Core::poll_timeout`] gives, or any time after.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.transactions.handle_timeout(now);
+        while let Some(due) = self.timers.due(now) {
+            match due {
+                Due::Forward(id) => self.forward_due(id, now),
+                Due::Submission(id) => self.submission_due(id, now),
+                Due::Held(id) => self.release_held(id, now),
+                Due::Report => self.report_usage(now),
+                Due::NextHops => self.follow_next_hops(now),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// When [`Core::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.transactions.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What to do next.
+    pub fn next_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// How much is under way.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (servers, clients) = self.transactions.open();
+        Load {
+            requests: self.requests.len(),
+            submissions: self.submissions.len(),
+            forwards: self.forwards.len(),
+            servers,
+            clients,
+        }
+    }
+
+    /// Whether everything that was accepted has been answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty() && self.submissions.is_empty() && !self.attempts.is_running()
+    }
+
+    /// Whether requests for unknown domains can be decided: a router's tables have come.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.links.is_empty() && self.policy.version > 0 && !self.draining
+    }
+
+    /// Lets transactions tell what happened until nothing more does, then hands out what they
+    /// send.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some(event) = self.transactions.next_event() {
+                match event {
+                    Event::TimedOut(id) | Event::Unsent(id) => self.on_no_answer(id, now),
+                    Event::ClientGone(id) => self.on_client_gone(id),
+                    Event::TryingDue(id) => self.send_trying(id, now),
+                    Event::ServerGone(id) => self.on_server_gone(id, now),
+                }
+            }
+            while let Some(send) = self.transactions.next_send() {
+                self.commands.push_back(Command::Send(send));
+            }
+            if !self.transactions.has_events() {
+                break;
+            }
+        }
+        self.attempts.forget_old(now);
+    }
+
+    fn edge(&self, now: Instant) -> Edge<'_> {
+        Edge { config: &self.config, policy: &self.policy, cache: &self.cache, now }
+    }
+
+    fn is_trusted(&self, arrival: &Arrival) -> bool {
+        arrival.trusted || self.next_hops.are_at(arrival.source.ip())
+    }
+
+    fn tell_router(&mut self, router: RouterId, frame: FromCm) {
+        let frame = Box::new(frame);
+        self.commands.push_back(Command::ToRouter { router, frame, stage: None });
+    }
+
+    fn fact(&mut self, fact: Fact) {
+        self.commands.push_back(Command::Fact(fact));
+    }
+
+    /// Opens a stage; the rest of it comes from the message.
+    fn begin(&mut self, kind: StageKind, parent: Parent, message: &Message) -> Stage {
+        self.next_stage += 1;
+        Stage {
+            id: StageId(self.next_stage),
+            kind,
+            parent,
+            method: message.method().unwrap_or_default().into(),
+            call_id: message.call_id().unwrap_or_default(),
+            domain: None,
+            packet: None,
+            conversation: None,
+            attempt: 0,
+        }
+    }
+
+    fn end(&mut self, end: StageEnd) {
+        self.fact(Fact::Ended(end));
+    }
+
+    fn wall_us(&self, now: Instant) -> u64 {
+        let (instant, unix_us) = self.started;
+        let since = now.saturating_duration_since(instant).as_micros();
+        unix_us.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+
+    /// This node's entry in a packet's way.
+    fn hop(&self, verdict: &str, now: Instant) -> PacketHop {
+        PacketHop {
+            node: self.config.node.clone(),
+            role: Role::SipCm,
+            verdict: verdict.to_owned(),
+            at_us: self.wall_us(now),
+        }
+    }
+
+    /// Traffic of a domain that no router saw.
+    fn count_use(
+        &mut self,
+        domain: &Domain,
+        failure: Option<&openfed_proto::condition::Condition>,
+        now: Instant,
+    ) {
+        if self.usage.is_empty() {
+            self.timers.set(now + REPORT_EVERY, Due::Report);
+        }
+        self.usage.count(domain, self.wall_us(now) / 1_000_000, failure);
+    }
+
+    fn report_usage(&mut self, now: Instant) {
+        if self.usage.is_empty() {
+            return;
+        }
+        match self.links.first() {
+            Some(router) => {
+                let report = self.usage.take();
+                self.tell_router(router, FromCm::Usage(report));
+            }
+            None => self.timers.set(now + REPORT_EVERY, Due::Report),
+        }
+    }
+}

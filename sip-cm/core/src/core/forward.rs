@@ -1,0 +1,132 @@
+//! One request of ours on its way: over the next hops, one after the other, until one answers.
+//!
+//! ```text
+//! Queued ─▶ Resolving ─▶ Sent ──final──▶ over          (a 2xx to an INVITE: Answered ─▶ over)
+//!              ▲           │
+//!              └── 503, no answer, transport error: the next address or the next hop
+//! ```
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use openfed_proto::domain::Domain;
+
+use super::attempts::AttemptKey;
+use crate::command::{Arrival, Hop, StageId, StageKind};
+use crate::message::Outbound;
+use crate::proxy::NextHop;
+use crate::status::Refusal;
+use crate::transaction::{ClientId, ServerId};
+use crate::wire::Message;
+
+/// Names a [`Forward`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct ForwardId(pub(super) u64);
+
+/// Who waits for the answer. Nobody, if both are gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Upstream {
+    pub(super) request: Option<ServerId>,
+    pub(super) attempt: Option<AttemptKey>,
+}
+
+/// Whose request it is.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// A peer's, passed on. `hash` shows us when it comes back.
+    There { arrival: Arrival, hash: u64 },
+    /// Ours, from a packet; in the queue of this URI (S-110).
+    Here { message: Outbound, uri: Box<str> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Another message to the same URI is under way.
+    Queued,
+    Resolving,
+    /// `since` it waits for an answer until `give_up`; it `rings` once there was a provisional.
+    Sent {
+        client: ClientId,
+        rings: bool,
+        give_up: Instant,
+    },
+    /// A 2xx to an INVITE went back; more copies of it may come.
+    Answered,
+}
+
+/// How the last way failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Refused(Refusal),
+    /// 503, or 482 because it came back to us.
+    Response(Box<Message>),
+}
+
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) upstream: Upstream,
+    pub(super) made: Made,
+    /// The request but for Record-Route and Via.
+    pub(super) base: Message,
+    /// The CSeq number that the peer knows, once ours is another (RFC 3261 §22.2).
+    pub(super) peer_cseq: Option<String>,
+    pub(super) domain: Option<Domain>,
+    /// Ways not tried yet.
+    pub(super) next_hops: VecDeque<NextHop>,
+    pub(super) current: Option<NextHop>,
+    pub(super) addresses: VecDeque<Address>,
+    /// Where it went last.
+    pub(super) sent_to: Option<Hop>,
+    pub(super) state: State,
+    pub(super) failed: Failed,
+    /// Challenges answered at the current address.
+    pub(super) challenges: u8,
+    pub(super) cancelled: bool,
+    pub(super) deadline: Instant,
+    pub(super) stage: StageId,
+    pub(super) kind: StageKind,
+}
+
+/// What its end is told about.
+pub(super) struct Told {
+    pub(super) stage: StageId,
+    pub(super) kind: StageKind,
+    /// The foreign domain, if no router sees this traffic.
+    pub(super) direct: Option<Domain>,
+}
+
+/// A place to send to.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    pub(super) hop: Hop,
+    /// UDP even for a large request: TCP was tried (RFC 3261 §18.1.1).
+    pub(super) tcp_failed: bool,
+}
+
+impl Forward {
+    pub(super) fn is_invite(&self) -> bool {
+        self.base.method() == Some("INVITE")
+    }
+
+    pub(super) fn client(&self) -> Option<ClientId> {
+        match self.state {
+            State::Sent { client, .. } => Some(client),
+            State::Queued | State::Resolving | State::Answered => None,
+        }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        let direct = self.domain.clone().filter(|_| self.upstream.attempt.is_none());
+        Told { stage: self.stage, kind: self.kind, direct }
+    }
+
+    /// Pattern of the static route that carries it now.
+    pub(super) fn route(&self) -> Option<String> {
+        self.current.as_ref().and_then(|hop| hop.route.clone())
+    }
+
+    /// Ways left to try, after the current address.
+    pub(super) fn ways_left(&self) -> u32 {
+        u32::try_from(self.next_hops.len() + self.addresses.len()).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,110 @@
+//! What is known of the next hops: their addresses, which may send SIP to us, and whether they
+//! answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use openfed_proto::route::Transport;
+
+use super::{Core, Due, Purpose};
+use crate::command::{Command, Fact, Token};
+use crate::proxy::NextHop;
+use crate::random::{Seed, Table};
+
+/// How often the names of next hops are looked up again.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct NextHops {
+    by_host: BTreeMap<String, Vec<IpAddr>>,
+    addresses: Table<IpAddr, ()>,
+    down: BTreeSet<(String, &'static str)>,
+    looked_up: Option<Instant>,
+}
+
+impl NextHops {
+    pub(super) fn new(seed: Seed) -> Self {
+        NextHops {
+            by_host: BTreeMap::new(),
+            addresses: Table::with_hasher(seed),
+            down: BTreeSet::new(),
+            looked_up: None,
+        }
+    }
+
+    /// Whether a next hop in service has this address.
+    pub(super) fn are_at(&self, ip: IpAddr) -> bool {
+        self.addresses.contains_key(&ip.to_canonical())
+    }
+
+    /// The addresses of a next hop; what was known stays, if nothing is known now.
+    pub(super) fn learn(&mut self, host: &str, ips: impl Iterator<Item = IpAddr>) {
+        let found: Vec<IpAddr> = ips.map(|ip| ip.to_canonical()).collect();
+        if let Some(known) = self.by_host.get_mut(host)
+            && !found.is_empty()
+        {
+            *known = found;
+            self.index();
+        }
+    }
+
+    /// Keeps only these hosts.
+    fn keep(&mut self, hosts: &BTreeSet<String>) {
+        self.by_host.retain(|host, _| hosts.contains(host));
+        for host in hosts {
+            let literal = host.parse::<IpAddr>().ok();
+            self.by_host
+                .entry(host.clone())
+                .or_insert_with(|| literal.iter().map(IpAddr::to_canonical).collect());
+        }
+        self.down.retain(|(host, _)| hosts.contains(host));
+        self.index();
+    }
+
+    fn index(&mut self) {
+        self.addresses.clear();
+        self.addresses.extend(self.by_host.values().flatten().map(|ip| (*ip, ())));
+    }
+}
+
+impl Core {
+    /// Learns the next hops of the routes in service, and keeps their addresses fresh.
+    pub(super) fn follow_next_hops(&mut self, now: Instant) {
+        let in_service = self.policy.routes.routes().iter().filter(|route| route.can_carry());
+        let hops: Vec<NextHop> = in_service.map(NextHop::of_route).collect();
+        let hosts: BTreeSet<String> = hops.iter().map(|hop| hop.host.clone()).collect();
+        self.next_hops.keep(&hosts);
+        let mut asked = BTreeSet::new();
+        for hop in hops.into_iter().filter(|hop| hop.host.parse::<IpAddr>().is_err()) {
+            if asked.insert(hop.host.clone()) {
+                let token = Token(self.transactions.fresh_id());
+                self.resolving.insert(token, Purpose::Trust(hop.host.clone()));
+                let (host, port, transport) = (hop.host, hop.port, hop.transport);
+                self.commands.push_back(Command::Resolve { token, host, port, transport });
+            }
+        }
+        let is_over = self.next_hops.looked_up.is_none_or(|at| now >= at + LOOK_UP_EVERY);
+        if !asked.is_empty() && is_over {
+            self.next_hops.looked_up = Some(now);
+            self.timers.set(now + LOOK_UP_EVERY, Due::NextHops);
+        }
+    }
+
+    /// A next hop answered, or did not; a change is told.
+    pub(super) fn note_next_hop(&mut self, hop: &NextHop, answers: bool) {
+        if hop.route.is_none() {
+            return;
+        }
+        let transport = hop.transport.unwrap_or(Transport::Udp);
+        let key = (hop.host.clone(), transport.as_str());
+        let next_hop = hop.host.clone();
+        if answers {
+            if self.next_hops.down.remove(&key) {
+                self.fact(Fact::HopUp { next_hop, transport });
+            }
+        } else if self.next_hops.down.insert(key) {
+            self.fact(Fact::HopDown { next_hop, transport });
+        }
+    }
+}

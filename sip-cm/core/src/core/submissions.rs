@@ -1,0 +1,203 @@
+//! Packets on their way to a router and back: submitted, submitted again when a link is lost,
+//! ended by their outcome or by their deadline.
+
+use std::time::{Duration, Instant};
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromCm, Instruction};
+use openfed_proto::packet::{
+    Body, Cause, Conversation, Ending, Failure, MAX_HOPS, Original, Outcome, Packet, PacketId,
+    Protocol, TraceContext,
+};
+
+use super::{Core, Due};
+use crate::command::{Command, Fact, RouterId, StageEnd, StageId, StageKind};
+use crate::status::{RETRY, Refusal};
+use crate::transaction::ServerId;
+
+/// What a router may take to answer a non-INVITE: our answer must leave before the sender's 32 s
+/// are over, as later ones are not understood (RFC 4320 §4.2).
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// An INVITE may ring (Timer C, RFC 3261 §16.6 item 11, and some more).
+const INVITE_WITHIN: Duration = Duration::from_secs(200);
+/// What a packet may be late until it counts as lost.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A packet without outcome.
+#[derive(Debug)]
+pub(super) struct Submission {
+    packet: Packet,
+    /// The request that it was made of.
+    pub(super) request: ServerId,
+    /// The discovery that let it go on to the local user.
+    accepted_in: Option<PacketId>,
+    /// Who has it; `None` while no link is up.
+    router: Option<RouterId>,
+    since: Instant,
+    stage: StageId,
+}
+
+impl Core {
+    /// Makes a packet of a request and gives it to a router. `accepted`: the packet of the
+    /// discovery that accepted the request.
+    pub(super) fn submit(
+        &mut self,
+        request_id: ServerId,
+        body: Body,
+        accepted: Option<&Packet>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(request) = self.requests.get(&request_id) else { return Err(Refusal::Busy) };
+        let Some(parties) = request.parties.clone() else { return Err(Refusal::Relay) };
+        let invite = &*request.method == "INVITE";
+        let remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
+        let original = Original { protocol: Protocol::Sip, bytes: request.message.to_bytes() };
+        let id = self.random.packet_id();
+        let packet = Packet {
+            id,
+            conversation: Conversation::between(&parties.from, &parties.to),
+            direction: parties.direction,
+            from: parties.from,
+            to: parties.to,
+            body,
+            original,
+            trace: TraceContext::default(),
+            hops: vec![self.hop("received", now)],
+            remaining: accepted.map_or(remaining, |packet| packet.remaining.min(remaining)),
+            hops_left: accepted.map_or(MAX_HOPS, |packet| packet.hops_left.saturating_sub(1)),
+        };
+        let router = self.links.choose(packet.conversation).map_err(|_| Refusal::Busy)?;
+        if invite && accepted.is_none() {
+            self.send_trying(request_id, now);
+        }
+        let Some(mut stage) = self.begin_under(StageKind::Submit, request_id) else {
+            return Err(Refusal::Busy);
+        };
+        stage.packet = Some(id);
+        stage.conversation = Some(packet.conversation);
+        let submission = Submission {
+            router: Some(router),
+            request: request_id,
+            accepted_in: accepted.map(|packet| packet.id),
+            since: now,
+            stage: stage.id,
+            packet,
+        };
+        self.fact(Fact::Began(stage));
+        self.timers.set(now + submission.packet.remaining + GRACE, Due::Submission(id));
+        self.send_submission(router, &submission, now);
+        self.submissions.insert(id, submission);
+        if accepted.is_none()
+            && let Some(request) = self.requests.get_mut(&request_id)
+        {
+            request.submission = Some(id);
+        }
+        Ok(())
+    }
+
+    fn send_submission(&mut self, router: RouterId, submission: &Submission, now: Instant) {
+        let mut packet = submission.packet.clone();
+        let passed = now.saturating_duration_since(submission.since);
+        packet.remaining = packet.remaining.saturating_sub(passed);
+        let accepted_in = submission.accepted_in;
+        let frame = Box::new(FromCm::Submit { packet, accepted_in });
+        self.commands.push_back(Command::ToRouter { router, frame, stage: Some(submission.stage) });
+    }
+
+    /// A packet has ended. A second outcome of it is nobody's any more.
+    pub(super) fn on_outcome(&mut self, outcome: Outcome, now: Instant) {
+        let Some(submission) = self.submissions.remove(&outcome.id) else { return };
+        self.end_submission(&submission, &outcome.ending);
+        if let Some(discovery) = submission.accepted_in {
+            let key = (discovery, Instruction::Accept);
+            return self.end_attempt(key, outcome.ending, None, now);
+        }
+        let Some(request) = self.requests.get_mut(&submission.request) else { return };
+        request.submission = None;
+        let word_of_remote = match &outcome.ending {
+            Ending::Delivered { .. } => true,
+            Ending::Failed(failure) => failure.cause == Cause::Remote,
+        };
+        match request.held.take() {
+            // The next hop's own words say more than what we would make of them.
+            Some(response) if word_of_remote => {
+                let condition = condition_of(&outcome.ending);
+                self.close_request(submission.request, &response, condition, None, now);
+            }
+            _ => self.answer_outcome(submission.request, &outcome.ending, now),
+        }
+    }
+
+    fn end_submission(&mut self, submission: &Submission, ending: &Ending) {
+        let status = match ending {
+            Ending::Delivered { status, .. } => Some(*status),
+            Ending::Failed(_) => None,
+        };
+        self.end(StageEnd {
+            id: submission.stage,
+            kind: StageKind::Submit,
+            status,
+            condition: condition_of(ending),
+            decision: None,
+        });
+    }
+
+    /// The packet's time is over and no router said so.
+    pub(super) fn submission_due(&mut self, id: PacketId, now: Instant) {
+        if self.submissions.contains_key(&id) {
+            let failure = Failure::new(Condition::RemoteServerTimeout, Cause::Unreachable);
+            self.on_outcome(Outcome::failed(id, failure), now);
+        }
+    }
+
+    /// The packet's request is answered: its outcome is of no more interest.
+    pub(super) fn drop_submission(&mut self, id: PacketId) {
+        if let Some(submission) = self.submissions.remove(&id) {
+            let failure = Failure::new(Condition::RecipientUnavailable, Cause::Remote);
+            self.end_submission(&submission, &Ending::Failed(failure));
+        }
+    }
+
+    /// The link that had these packets is lost: they wait, in the order in which they came.
+    pub(super) fn orphan_submissions(&mut self, lost: RouterId) {
+        let mut orphans: Vec<(Instant, StageId, PacketId)> = Vec::new();
+        for (id, submission) in &mut self.submissions {
+            if submission.router == Some(lost) {
+                submission.router = None;
+                orphans.push((submission.since, submission.stage, *id));
+            }
+        }
+        orphans.sort_unstable();
+        self.waiting.extend(orphans.into_iter().map(|(.., id)| id));
+    }
+
+    /// Gives waiting packets to other routers, with their own ids: who saw them before, drops
+    /// them.
+    pub(super) fn resubmit(&mut self, now: Instant) {
+        while let Some(id) = self.waiting.pop_front() {
+            let Some(mut submission) = self.submissions.remove(&id) else { continue };
+            let chosen = self.links.choose(submission.packet.conversation);
+            if let Ok(router) = chosen {
+                submission.router = Some(router);
+                self.send_submission(router, &submission, now);
+            }
+            self.submissions.insert(id, submission);
+            if chosen.is_err() {
+                return self.waiting.push_front(id);
+            }
+        }
+    }
+}
+
+/// A failure's condition.
+pub(super) fn condition_of(ending: &Ending) -> Option<Condition> {
+    match ending {
+        Ending::Delivered { .. } => None,
+        Ending::Failed(failure) => Some(failure.condition.clone()),
+    }
+}
+
+/// What a request is told that nobody here can take now.
+pub(super) fn busy() -> Failure {
+    Failure::new(Condition::ResourceConstraint, Cause::Busy).retry_after(RETRY)
+}

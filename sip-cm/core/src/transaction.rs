@@ -1,0 +1,391 @@
+//! Transactions (RFC 3261 §17, RFC 6026, RFC 4320): what is a retransmission, what is new, what
+//! is sent again and when to give up.
+//!
+//! ```text
+//! request in ──▶ Transactions ──New──▶ user ──respond──▶ Transactions ──▶ Send
+//! user ──request──▶ Transactions ──▶ Send … response in ──▶ Transactions ──Fresh──▶ user
+//! ```
+//! Both tables are bounded; a request that finds them full is refused aloud.
+
+mod client;
+mod derived;
+mod key;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::command::{Arrival, Hop, Send, Token};
+use crate::headers::HeaderId;
+use crate::random::{Seed, Table};
+use crate::timer::Timers;
+use crate::wire::Message;
+use client::Client;
+use server::Server;
+
+pub(crate) use derived::{cancel_of, response_hop};
+pub(crate) use key::{ServerKey, merge_key};
+
+/// RFC 3261 §17.1.1.1: the estimated round-trip time.
+pub(crate) const T1: Duration = Duration::from_millis(500);
+/// The longest interval between retransmissions.
+pub(crate) const T2: Duration = Duration::from_secs(4);
+/// How long a message may stay in the network.
+pub(crate) const T4: Duration = Duration::from_secs(5);
+/// 64*T1: when a transaction gives up.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(32);
+/// RFC 4320 §4.1: when a client's Timer E has grown to T2, and a 100 calms it down.
+const TRYING_AFTER: Duration = Duration::from_millis(3_500);
+
+/// A request from a peer and our answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ServerId(pub(crate) u64);
+
+/// A request of ours and the peer's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClientId(pub(crate) u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Invite,
+    Other,
+}
+
+impl Kind {
+    fn of(method: &str) -> Self {
+        if method == "INVITE" { Kind::Invite } else { Kind::Other }
+    }
+}
+
+/// What a request that arrived is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// To be answered with [`Transactions::respond`].
+    New(ServerId),
+    /// Seen before; the last response went out again, if there is one.
+    Retransmission,
+    /// An ACK that no failed INVITE waits for: it follows a 2xx (RFC 3261 §17.1).
+    Ack,
+    /// A CANCEL: the transaction it came in and the one it means (RFC 3261 §9.2).
+    Cancel { own: ServerId, meant: Option<ServerId> },
+    /// No room for another transaction.
+    Full,
+}
+
+/// Something that time or the network did to a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// No final response came in time (timer B or F).
+    TimedOut(ClientId),
+    /// The request could not be sent.
+    Unsent(ClientId),
+    /// Nothing more will come: the transaction is gone.
+    ClientGone(ClientId),
+    /// A non-INVITE is unanswered for so long that its sender needs a 100 (RFC 4320 §4.1).
+    TryingDue(ServerId),
+    /// A request can no longer be answered, or needs no answer any more.
+    ServerGone(ServerId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owner {
+    Server(ServerId),
+    Client(ClientId),
+}
+
+/// All transactions of this service.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    limit: usize,
+    next_id: u64,
+    servers: Table<ServerId, Server>,
+    by_key: Table<ServerKey, ServerId>,
+    /// Requests being answered, by what stays the same when they come on two ways (E-04).
+    merged: Table<u64, ServerId>,
+    clients: Table<ClientId, Client>,
+    by_branch: Table<Box<str>, ClientId>,
+    timers: Timers<Owner>,
+    sends: VecDeque<Send>,
+    events: VecDeque<Event>,
+}
+
+impl Transactions {
+    pub(crate) fn new(limit: usize, seed: Seed) -> Self {
+        Transactions {
+            limit,
+            next_id: 1,
+            servers: Table::with_hasher(seed),
+            by_key: Table::with_hasher(seed),
+            merged: Table::with_hasher(seed),
+            clients: Table::with_hasher(seed),
+            by_branch: Table::with_hasher(seed),
+            timers: Timers::new(),
+            sends: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Ids are never used twice; tokens of sends are drawn from the same numbers.
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Takes a request whose source is already marked in its top Via.
+    pub(crate) fn receive_request(
+        &mut self,
+        request: &Message,
+        arrival: &Arrival,
+        now: Instant,
+    ) -> Arrived {
+        let Some(key) = ServerKey::of(request) else { return Arrived::Full };
+        let method = request.method().unwrap_or_default();
+        if method == "ACK" {
+            return match self.by_key.get(&key.invite()).copied() {
+                Some(id) if self.acknowledge(id, now) => Arrived::Retransmission,
+                _ => Arrived::Ack,
+            };
+        }
+        if let Some(id) = self.by_key.get(&key).copied() {
+            if let Some(server) = self.servers.get(&id)
+                && let Some(bytes) = server.repeat()
+            {
+                let (token, to) = (Token(id.0), server.reply_to.clone());
+                self.sends.push_back(Send { token, to, bytes });
+            }
+            return Arrived::Retransmission;
+        }
+        if self.servers.len() >= self.limit {
+            return Arrived::Full;
+        }
+        let meant = (method == "CANCEL").then(|| self.by_key.get(&key.invite()).copied());
+        let own = self.open_server(request, key, arrival, now);
+        match meant {
+            Some(meant) => Arrived::Cancel { own, meant },
+            None => Arrived::New(own),
+        }
+    }
+
+    fn open_server(
+        &mut self,
+        request: &Message,
+        key: ServerKey,
+        arrival: &Arrival,
+        now: Instant,
+    ) -> ServerId {
+        let id = ServerId(self.fresh_id());
+        let kind = Kind::of(request.method().unwrap_or_default());
+        let merge = merge_key(request);
+        if let Some(merge) = merge {
+            self.merged.entry(merge).or_insert(id);
+        }
+        let server = Server::new(kind, key.clone(), merge, response_hop(request, arrival));
+        self.by_key.insert(key, id);
+        self.servers.insert(id, server);
+        if kind == Kind::Other {
+            self.timers.set(now + TRYING_AFTER, Owner::Server(id));
+        }
+        id
+    }
+
+    /// Whether the same request came before on another way (RFC 3261 §8.2.2.2, E-04).
+    pub(crate) fn is_merged(&self, request: &Message, id: ServerId) -> bool {
+        merge_key(request).and_then(|key| self.merged.get(&key)).is_some_and(|first| *first != id)
+    }
+
+    /// Sends a response to the request. Says whether it went out: a second final response never
+    /// does, except further 2xx to an INVITE (RFC 6026 §7.1).
+    pub(crate) fn respond(&mut self, id: ServerId, response: &Message, now: Instant) -> bool {
+        let Some(server) = self.servers.get_mut(&id) else { return false };
+        let Some(bytes) = server.respond(response, now) else { return false };
+        self.sends.push_back(Send { token: Token(id.0), to: server.reply_to.clone(), bytes });
+        self.settle_server(id);
+        true
+    }
+
+    /// Sends a request. Its top Via is ours, with a branch that was never used before.
+    pub(crate) fn request(&mut self, request: &Message, to: Hop, now: Instant) -> ClientId {
+        let id = ClientId(self.fresh_id());
+        let client = Client::new(request, to, now);
+        let (bytes, to) = (client.bytes(), client.to.clone());
+        self.by_branch.insert(client.key.clone(), id);
+        self.clients.insert(id, client);
+        self.sends.push_back(Send { token: Token(id.0), to, bytes });
+        self.settle_client(id);
+        id
+    }
+
+    /// Whether another client transaction may be opened.
+    pub(crate) fn has_room(&self) -> bool {
+        self.clients.len() < self.limit
+    }
+
+    /// Takes a response. Gives the request it belongs to, if the user must see it: each
+    /// provisional, the first final one, and every 2xx to an INVITE.
+    pub(crate) fn receive_response(
+        &mut self,
+        response: &Message,
+        now: Instant,
+    ) -> Option<ClientId> {
+        let via = response.top_via().ok()?;
+        let method = response.cseq().ok()?.method;
+        let id = self.by_branch.get(&*key::client_key(via.branch()?, &method)).copied()?;
+        let client = self.clients.get_mut(&id)?;
+        let fresh = client.receive(response, now);
+        if let Some(ack) = client.ack_to_send() {
+            let to = client.to.clone();
+            self.sends.push_back(Send { token: Token(id.0), to, bytes: ack });
+        }
+        self.settle_client(id);
+        fresh.then_some(id)
+    }
+
+    /// The request is of no more interest to its user; a late response is absorbed or dropped.
+    pub(crate) fn forget(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.remove(&id) {
+            self.by_branch.remove(&client.key);
+        }
+    }
+
+    /// The request as it was sent, where it went to: what a CANCEL is made from.
+    pub(crate) fn sent_invite(&self, id: ClientId) -> Option<(&Message, &Hop)> {
+        let client = self.clients.get(&id)?;
+        Some((client.invite()?, &client.to))
+    }
+
+    /// A [`Send`] with this token did not leave.
+    pub(crate) fn send_failed(&mut self, token: Token) {
+        let (client, server) = (ClientId(token.0), ServerId(token.0));
+        if let Some(gone) = self.clients.get(&client) {
+            if gone.awaits_final() {
+                self.events.push_back(Event::Unsent(client));
+            }
+            self.forget(client);
+            self.events.push_back(Event::ClientGone(client));
+        } else if self.servers.contains_key(&server) {
+            self.close_server(server);
+        }
+    }
+
+    /// Retransmits and gives up what is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(owner) = self.timers.due(now) {
+            match owner {
+                Owner::Server(id) => self.server_due(id, now),
+                Owner::Client(id) => self.client_due(id, now),
+            }
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(crate) fn next_send(&mut self) -> Option<Send> {
+        self.sends.pop_front()
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Requests of peers and of ours that are not yet over.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        (self.servers.len(), self.clients.len())
+    }
+
+    /// Sends a message outside of any transaction: an ACK for a 2xx, a response without state.
+    pub(crate) fn send_stateless(&mut self, bytes: Bytes, to: Hop) {
+        let token = Token(self.fresh_id());
+        self.sends.push_back(Send { token, to, bytes });
+    }
+
+    fn acknowledge(&mut self, id: ServerId, now: Instant) -> bool {
+        let absorbed = self.servers.get_mut(&id).is_some_and(|server| server.acknowledge(now));
+        self.settle_server(id);
+        absorbed
+    }
+
+    fn server_due(&mut self, id: ServerId, now: Instant) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        match server.due(now) {
+            server::Due::Nothing => {}
+            server::Due::Trying => self.events.push_back(Event::TryingDue(id)),
+            server::Due::Resend(bytes) => {
+                let to = server.reply_to.clone();
+                self.sends.push_back(Send { token: Token(id.0), to, bytes });
+            }
+            server::Due::Over => return self.close_server(id),
+        }
+        self.settle_server(id);
+    }
+
+    fn client_due(&mut self, id: ClientId, now: Instant) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        match client.due(now) {
+            client::Due::Nothing => {}
+            client::Due::Resend(bytes) => {
+                let to = client.to.clone();
+                self.sends.push_back(Send { token: Token(id.0), to, bytes });
+            }
+            client::Due::TimedOut => {
+                self.forget(id);
+                self.events.push_back(Event::TimedOut(id));
+                self.events.push_back(Event::ClientGone(id));
+                return;
+            }
+            client::Due::Over => {
+                self.forget(id);
+                self.events.push_back(Event::ClientGone(id));
+                return;
+            }
+        }
+        self.settle_client(id);
+    }
+
+    /// Sets the timer that the server's new state asks for, or ends it.
+    fn settle_server(&mut self, id: ServerId) {
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        if server.is_over() {
+            self.close_server(id);
+        } else if let Some(at) = server.take_timer() {
+            self.timers.set(at, Owner::Server(id));
+        }
+    }
+
+    fn settle_client(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        if client.is_over() {
+            self.forget(id);
+            self.events.push_back(Event::ClientGone(id));
+        } else if let Some(at) = client.take_timer() {
+            self.timers.set(at, Owner::Client(id));
+        }
+    }
+
+    fn close_server(&mut self, id: ServerId) {
+        if let Some(server) = self.servers.remove(&id) {
+            self.by_key.remove(&server.key);
+            if let Some(merge) = server.merge
+                && self.merged.get(&merge) == Some(&id)
+            {
+                self.merged.remove(&merge);
+            }
+            self.events.push_back(Event::ServerGone(id));
+        }
+    }
+}
+
+/// Whether the message's To has a tag: it belongs to a dialog.
+pub(crate) fn is_in_dialog(request: &Message) -> bool {
+    request.header(HeaderId::To).is_some() && request.to().is_ok_and(|to| to.tag().is_some())
+}

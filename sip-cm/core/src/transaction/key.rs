@@ -1,0 +1,72 @@
+//! What makes two requests one transaction (RFC 3261 §17.1.3, §17.2.3).
+
+use crate::headers::HeaderId;
+use crate::random::{COOKIE, stable_hash};
+use crate::wire::Message;
+
+/// Branch, sent-by and method of a request; for peers of RFC 2543, what their requests have
+/// instead of a unique branch.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ServerKey {
+    /// Without the method. Its own text: a slice would keep a whole received message alive.
+    origin: Box<str>,
+    method: Box<str>,
+}
+
+impl ServerKey {
+    /// `None` if the top Via or another needed header cannot be read.
+    pub(crate) fn of(request: &Message) -> Option<Self> {
+        let via = request.top_via().ok()?;
+        let branch = via.branch().filter(|b| b.len() > COOKIE.len() && has_cookie(b));
+        let origin = match branch {
+            Some(branch) => {
+                let host = via.host().to_string().to_ascii_lowercase();
+                format!("{branch} {host}:{}", via.port().unwrap_or(0))
+            }
+            None => before_rfc3261(request)?,
+        };
+        Some(ServerKey { origin: origin.into(), method: request.method()?.into() })
+    }
+
+    /// The key of the INVITE that an ACK or a CANCEL with this key means.
+    pub(crate) fn invite(&self) -> Self {
+        ServerKey { origin: self.origin.clone(), method: "INVITE".into() }
+    }
+}
+
+/// The cookie may come in any letter case (seen in the field; branches are tokens).
+fn has_cookie(branch: &str) -> bool {
+    branch.get(..COOKIE.len()).is_some_and(|head| head.eq_ignore_ascii_case(COOKIE))
+}
+
+/// RFC 3261 §17.2.3, second list. To's tag is left out: the ACK has ours, its INVITE has none.
+fn before_rfc3261(request: &Message) -> Option<String> {
+    let from = request.from().ok()?;
+    Some(format!(
+        "2543 {} {} {} {} {}",
+        request.uri()?.ok()?,
+        from.tag().unwrap_or_default(),
+        request.call_id().ok()?,
+        request.cseq().ok()?.number,
+        request.top_via().ok()?.as_str(),
+    ))
+}
+
+/// The key of a client transaction: the branch and the CSeq method (RFC 3261 §17.1.3).
+pub(crate) fn client_key(branch: &str, method: &str) -> Box<str> {
+    format!("{branch} {method}").into()
+}
+
+/// From tag, Call-ID and CSeq of a request outside of dialogs (RFC 3261 §8.2.2.2); `None` inside.
+pub(crate) fn merge_key(request: &Message) -> Option<u64> {
+    if super::is_in_dialog(request) || request.method() == Some("CANCEL") {
+        return None;
+    }
+    let from = request.from().ok()?;
+    let parts = [
+        from.tag()?.as_bytes(),
+        request.header(HeaderId::CallId)?.value(),
+        request.header(HeaderId::CSeq)?.value(),
+    ];
+    Some(stable_hash(parts))
+}
