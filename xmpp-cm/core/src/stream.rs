@@ -261,11 +261,14 @@ impl Stream {
         let (Some(from), Some(to)) = (stanza.attr("from"), stanza.attr("to")) else {
             return Err(SendError::ImproperAddressing);
         };
-        let (Some(from), Some(to)) = (domain_of_jid(from), domain_of_jid(to)) else {
-            return Err(SendError::ImproperAddressing);
-        };
-        if !self.pairs.may_send(&from, &to) {
-            return Err(SendError::NotAuthenticated);
+        let (from, to) = (jid_domain(from), jid_domain(to));
+        if !self.pairs.may_send(from, to) {
+            let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
+                return Err(SendError::ImproperAddressing);
+            };
+            if !self.pairs.may_send(from.as_str(), to.as_str()) {
+                return Err(SendError::NotAuthenticated);
+            }
         }
         self.write(stanza);
         Ok(())
@@ -302,7 +305,7 @@ impl Stream {
 
     /// Whether a stanza of ours may go from `local` to `remote` on this stream.
     pub fn may_send(&self, local: &Domain, remote: &Domain) -> bool {
-        self.state == State::Open && self.pairs.may_send(local, remote)
+        self.state == State::Open && self.pairs.may_send(local.as_str(), remote.as_str())
     }
 
     /// How far the stream has come.
@@ -329,10 +332,9 @@ fn new_parser(settings: &Settings) -> Parser {
 
 /// The domain of a JID in text form (RFC 7622 §3.1): between the first `@`, if one stands before
 /// the resource, and the first `/`.
-fn domain_of_jid(jid: &str) -> Option<Domain> {
+fn jid_domain(jid: &str) -> &str {
     let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
-    let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
-    Domain::parse(domain).ok()
+    bare.split_once('@').map_or(bare, |(_, domain)| domain)
 }
 
 /// A domain as it stands in `from` or `to` of a header or of dialback.

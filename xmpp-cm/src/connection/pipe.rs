@@ -14,16 +14,35 @@ pub(super) enum Pipe {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Pipe {
+    /// COMPAT(Prosody): it writes with Nagle's algorithm, so its second small write, an answer or
+    /// what follows the TLS session tickets, waits for our acknowledgement, which the kernel would
+    /// keep back for 40 ms. Asked anew after every read, because the kernel forgets.
+    fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let stream = match self {
+                Self::Plain(stream) => stream,
+                Self::Tls(stream) => stream.get_ref().0,
+            };
+            let _ = socket2::SockRef::from(stream).set_tcp_quickack(true);
+        }
+    }
+}
+
 impl AsyncRead for Pipe {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        let pipe = self.get_mut();
+        let result = match pipe {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        };
+        pipe.acknowledge();
+        result
     }
 }
 

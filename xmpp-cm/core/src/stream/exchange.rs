@@ -8,7 +8,7 @@ use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 use super::pairs::{Full, Standing};
 use super::{
     CloseReason, Direction, Domain, Event, Phase, Role, SendError, State, Stream, StreamCondition,
-    StreamError, Verdict, domain_of_jid, read_domain,
+    StreamError, Verdict, jid_domain, read_domain,
 };
 use crate::dialback::Secret;
 use crate::xml::ns;
@@ -48,12 +48,18 @@ impl Stream {
 
     /// E-45: a stanza is taken from whom it says it is, to where it may go, or not at all.
     fn handle_stanza(&mut self, stanza: Element) {
-        let domain = |name: &str| stanza.attr(name).and_then(domain_of_jid);
-        let (from, to) = (domain("from"), domain("to"));
         if self.pairs.is_empty() {
             return self.fail_with(StreamCondition::NotAuthorized);
         }
-        let (Some(from), Some(to)) = (from, to) else {
+        let (Some(from), Some(to)) = (stanza.attr("from"), stanza.attr("to")) else {
+            return self.fail_with(StreamCondition::ImproperAddressing);
+        };
+        let (from, to) = (jid_domain(from), jid_domain(to));
+        // Nearly always the names are in canonical form already, and need no preparation.
+        if self.pairs.may_receive(from, to) {
+            return self.push(Event::Stanza(stanza));
+        }
+        let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
             return self.fail_with(StreamCondition::ImproperAddressing);
         };
         match self.pairs.standing(&from, &to) {

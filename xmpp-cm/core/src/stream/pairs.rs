@@ -119,8 +119,14 @@ impl Pairs {
         self.verifies.remove(&(local.clone(), remote.clone(), id.to_owned()))
     }
 
-    pub(super) fn may_send(&self, local: &Domain, remote: &Domain) -> bool {
+    /// Whether we may; also for names as they stand in a stanza, if they are in canonical form.
+    pub(super) fn may_send(&self, local: &str, remote: &str) -> bool {
         self.outbound.get(local).is_some_and(|remotes| remotes.contains(remote))
+    }
+
+    /// Whether the peer may, as far as names that are not prepared tell.
+    pub(super) fn may_receive(&self, from: &str, to: &str) -> bool {
+        self.inbound.get(from).is_some_and(|locals| locals.contains(to))
     }
 
     pub(super) fn standing(&self, from: &Domain, to: &Domain) -> Standing {

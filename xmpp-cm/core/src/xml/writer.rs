@@ -133,6 +133,10 @@ fn escape_text(text: &str, out: &mut String) {
 }
 
 fn escape(value: &str, out: &mut String, with: fn(char) -> Option<&'static str>) {
+    if !value.bytes().any(is_suspect) {
+        out.push_str(value);
+        return;
+    }
     let mut clean = 0;
     for (index, found) in value.char_indices() {
         if let Some(instead) = with(found) {
@@ -142,6 +146,11 @@ fn escape(value: &str, out: &mut String, with: fn(char) -> Option<&'static str>)
         }
     }
     out.push_str(&value[clean..]);
+}
+
+/// Every byte with which something begins that may have to be escaped; 0xEF begins U+FFFE.
+fn is_suspect(byte: u8) -> bool {
+    byte < 0x20 || matches!(byte, b'<' | b'>' | b'&' | b'\'' | b'"' | 0xef)
 }
 
 fn text_escape(found: char) -> Option<&'static str> {
