@@ -15,7 +15,10 @@ unbound = {
 s2s_secure_auth = false
 s2s_require_encryption = true
 
--- All other domains share few streams: the usual limit per stream is too low.
+-- All other domains share few streams: the usual limit per stream is too low. This replaces the
+-- limits set before, so those of clients (Debian's) are here, too; without the module "limits" it
+-- does nothing.
 limits = {
+	c2s = { rate = "10kb/s" };
 	s2sin = { rate = "10mb/s" };
 }

@@ -178,6 +178,12 @@ impl Openfed {
         }
     }
 
+    /// How many rows the table of SIP domains has.
+    pub async fn rows(&self) -> Result<u64> {
+        let page = http::get(self.api(), "/api/v1/sip-domains").await?.json()?;
+        page["total"].as_u64().ok_or_else(|| Failure::new(format!("no total in {page}")))
+    }
+
     /// Waits for the row of a domain.
     pub async fn row_appears(&self, domain: &str) -> Result<Value> {
         let appeared = until(async || self.row(domain).await.is_ok_and(|row| row.is_some())).await;

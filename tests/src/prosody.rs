@@ -115,11 +115,20 @@ fn lookup_settings(lookup: Lookup) -> Result<String> {
                 .join("../deploy/home-servers/prosody.cfg.lua");
             let shipped = std::fs::read_to_string(shipped)?;
             let address = format!("\"{}@{}\"", dns.ip(), dns.port());
-            crate::openfed::fill_in(&shipped, "\"127.0.0.1@5353\"", &address)
+            let shipped = crate::openfed::fill_in(&shipped, "\"127.0.0.1@5353\"", &address)?;
+            // Scenes type faster than people.
+            crate::openfed::fill_in(&shipped, "\"10kb/s\"", "\"10mb/s\"")
         }
         Lookup::Elsewhere(dns) => Ok(format!(
-            "s2s_secure_auth = false\nunbound = {{ resolvconf = false; hoststxt = false; \
-             forward = {{ \"{}@{}\" }}; options = {{ [\"do-not-query-localhost:\"] = \"no\" }} }}\n",
+            r#"s2s_secure_auth = false
+limits = {{ c2s = {{ rate = "10mb/s" }}; s2sin = {{ rate = "10mb/s" }} }}
+unbound = {{
+    resolvconf = false;
+    hoststxt = false;
+    forward = {{ "{}@{}" }};
+    options = {{ ["do-not-query-localhost:"] = "no" }};
+}}
+"#,
             dns.ip(),
             dns.port()
         )),
@@ -143,7 +152,7 @@ c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
 storage = "internal"
-log = {{ debug = "*console" }}
+log = {{ info = "*console" }}
 ssl = {{ certificate = "{directory}/certificate.pem"; key = "{directory}/key.pem" }}
 Include "{directory}/openfed.cfg.lua"
 VirtualHost "{domain}"

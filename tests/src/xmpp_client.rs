@@ -25,6 +25,9 @@ use crate::{Failure, Result};
 /// Stanzas that wait in each direction before the stream is held up: more than a scene has.
 const QUEUE: usize = 32_768;
 
+/// How many stanzas a failure shows.
+const LAST_STANZAS: usize = 20;
+
 /// A logged-in client; dropped means gone.
 pub struct XmppClient {
     outgoing: mpsc::UnboundedSender<Stanza>,
@@ -141,8 +144,10 @@ impl XmppClient {
     }
 
     fn with_all(&self, failure: &Failure) -> Failure {
-        let all = self.stanzas.all().iter().map(|stanza| format!("{stanza:?}")).collect::<Vec<_>>();
-        Failure::new(format!("{failure:?}; what came:\n{}", all.join("\n")))
+        let all = self.stanzas.all();
+        let last = all.iter().rev().take(LAST_STANZAS).rev();
+        let last = last.map(String::from).collect::<Vec<_>>().join("\n");
+        Failure::new(format!("{failure:?}; {} stanzas came, the last ones:\n{last}", all.len()))
     }
 }
 

@@ -1,6 +1,9 @@
 //! SIP that comes in: from a trusted local SIP user to an unknown domain, and from unknown domains
 //! to the operator's XMPP users.
 
+use std::time::Instant;
+
+use futures_util::future::try_join_all;
 use openfed_tests::collector::{Span, hex};
 use openfed_tests::openfed::LOCAL;
 use openfed_tests::place::Host;
@@ -188,6 +191,27 @@ fn a_blocked_domain_is_refused_in_both_directions_known_or_not() {
         openfed.command(&["domain", "unblock", "unknown.example"]).await?;
         let response = hop.send(&from_bob_to("alice", "well again"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_flood_of_made_up_domains_fills_no_table() {
+    play(async |place| {
+        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let _alice = home.login("alice").await?;
+        let (hop, target) = (&hop, openfed.sip());
+        let flood = (0..200).map(|number| async move {
+            let from = format!("sip:eve@made-up-{number}.example");
+            let message = Outgoing::message(&from, &format!("sip:alice@{LOCAL}"), "flood");
+            hop.send(&message, target).await
+        });
+        let before = Instant::now();
+        try_join_all(flood).await?;
+        // Five rows a second from one source, and the first second's.
+        let most = 5 * (before.elapsed().as_secs() + 2);
+        let rows = openfed.rows().await?;
+        assert!(rows <= most, "{rows} rows in {:?}", before.elapsed());
         Ok(())
     });
 }

@@ -208,3 +208,35 @@ fn a_failure_says_what_was_waited_for() {
     let failure = runtime.map_err(Failure::from).and_then(|runtime| runtime.block_on(waiting));
     assert_eq!(format!("{failure:?}"), "Err(no seven within 1ms)");
 }
+
+#[test]
+fn the_peers_themselves_carry_ten_thousand_messages_with_one_datagram_in_twenty_lost() {
+    play(async |place| {
+        let far = SipPeer::start(place.at(Host::SipPeer, 5060)).await?;
+        let near = SipPeer::start(place.at(Host::SecondSipPeer, 5060)).await?;
+        far.lose(5, 3);
+        let (near, target) = (&near, far.address()?);
+        let people = (0..100).map(|person| async move {
+            let to = format!("sip:person{person}@x.example");
+            for number in 0..100 {
+                let text = format!("number {number}");
+                near.send(&Outgoing::message("sip:a@corp.example", &to, &text), target).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+        futures_util::future::try_join_all(people).await?;
+        assert_eq!(far.requests.all().len(), 10_000);
+
+        let lookup = Lookup::Elsewhere(place.at(Host::Dns, 53));
+        let users = ["alice", "carol"];
+        let home = Prosody::start(place, Host::Home, "corp.example", &users, lookup).await?;
+        let (alice, carol) = (home.login("alice").await?, home.login("carol").await?);
+        let texts: Vec<_> = (0..10_000).map(|number| format!("number {number}")).collect();
+        for text in &texts {
+            alice.say("carol@corp.example", text)?;
+        }
+        carol.hears("number 9999").await?;
+        assert_eq!(carol.heard_from("alice@corp.example"), texts);
+        Ok(())
+    });
+}
