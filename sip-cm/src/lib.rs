@@ -1,5 +1,11 @@
 //! The SIP Federation Connection Manager: sockets, TLS and name resolution around `sip-cm-core`.
 
+mod engine;
+mod lookup;
 pub mod resolve;
+mod service;
+mod stages;
 pub mod tls;
 pub mod transport;
+
+pub use service::{ServeError, serve};

@@ -1,0 +1,145 @@
+//! The loop: one fact from the world to the core, then all its commands out.
+
+use std::time::Instant;
+
+use openfed_node::http::Health;
+use openfed_node::link::{LinkClient, LinkEvent, LinkId};
+use openfed_node::settings::Cidr;
+use openfed_node::shutdown::Shutdown;
+use openfed_node::telemetry::Tracer;
+use openfed_proto::link::{FromCm, FromRouter};
+use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
+use sip_cm_core::core::Core;
+use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
+
+use crate::lookup::{Question, Resolved, look_up};
+use crate::resolve::Resolver;
+use crate::stages::Stages;
+use crate::transport::{Arrived, Event, Transports};
+
+/// See the head of this file.
+pub(crate) struct Engine {
+    core: Core,
+    transports: Transports,
+    links: LinkClient,
+    resolver: Resolver,
+    stages: Stages,
+    health: Health,
+    trusted: Vec<Cidr>,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        core: Core,
+        transports: Transports,
+        links: LinkClient,
+        resolver: Resolver,
+        tracer: Tracer,
+        health: Health,
+    ) -> Self {
+        let stages = Stages::new(tracer);
+        Engine { core, transports, links, resolver, stages, health, trusted: Vec::new() }
+    }
+
+    /// Runs until everything is answered after the shutdown has begun, or it stops.
+    pub(crate) async fn run(
+        mut self,
+        trusted: Vec<Cidr>,
+        mut sockets: Receiver<Event>,
+        mut routers: Receiver<LinkEvent<FromRouter>>,
+        shutdown: Shutdown,
+    ) {
+        self.trusted = trusted;
+        // Bounded by the core's look-ups under way.
+        let (answers, mut resolved) = unbounded_channel();
+        let mut draining = false;
+        while !(draining && self.core.is_idle()) {
+            let wake = self.core.poll_timeout();
+            tokio::select! {
+                Some(event) = sockets.recv() => self.on_socket(event),
+                Some(event) = routers.recv() => self.on_link(event),
+                Some((token, hops)) = resolved.recv() => {
+                    self.core.handle_resolved(token, hops, Instant::now());
+                }
+                () = until(wake) => self.core.handle_timeout(Instant::now()),
+                () = shutdown.draining(), if !draining => {
+                    draining = true;
+                    self.core.handle_draining(shutdown.grace(), Instant::now());
+                }
+                () = shutdown.stopped() => break,
+            }
+            self.carry_out(&answers);
+            self.health.set_ready(self.core.is_ready());
+        }
+        self.links.close().await;
+        self.transports.close();
+    }
+
+    fn on_socket(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Arrived(arrived) => {
+                let Arrived { message, source, transport, flow } = *arrived;
+                let trusted = self.trusted.iter().any(|range| range.contains(source.ip()));
+                let arrival = Arrival { source, transport, flow, trusted };
+                self.core.handle_message(message, arrival, now);
+            }
+            Event::SendFailed { token, error } => {
+                tracing::debug!(%error, "a message did not get out");
+                self.core.handle_send_failed(token, now);
+            }
+            Event::Closed { .. } => {}
+        }
+    }
+
+    fn on_link(&mut self, event: LinkEvent<FromRouter>) {
+        let now = Instant::now();
+        match event {
+            LinkEvent::Up { link, hello, .. } => {
+                self.core.handle_link_up(RouterId(link.0), &hello, now);
+            }
+            LinkEvent::Frame { link, frame } => {
+                self.core.handle_frame(RouterId(link.0), frame, now);
+            }
+            LinkEvent::Down { link, .. } => self.core.handle_link_down(RouterId(link.0), now),
+        }
+    }
+
+    fn carry_out(&mut self, answers: &UnboundedSender<Resolved>) {
+        while let Some(command) = self.core.next_command() {
+            match command {
+                Command::Send(send) => {
+                    let token = send.token;
+                    if let Err(error) = self.transports.send(send) {
+                        tracing::debug!(%error, "a message was not sent");
+                        self.core.handle_send_failed(token, Instant::now());
+                    }
+                }
+                Command::Resolve { token, host, port, transport } => {
+                    let question = Question { token, host, port, transport };
+                    look_up(self.resolver.clone(), question, answers.clone());
+                }
+                Command::ToRouter { router, frame, stage } => self.submit(router, *frame, stage),
+                Command::Fact(fact) => self.stages.show(fact),
+            }
+        }
+    }
+
+    /// A link that takes nothing more is as good as lost: what it had goes over another one.
+    fn submit(&mut self, router: RouterId, mut frame: FromCm, stage: Option<StageId>) {
+        if let (FromCm::Submit { packet, .. }, Some(stage)) = (&mut frame, stage) {
+            packet.trace = self.stages.context(stage);
+        }
+        if let Err(error) = self.links.send(LinkId(router.0), frame) {
+            tracing::debug!(link = router.0, %error, "a frame was not sent");
+            self.links.close_link(LinkId(router.0));
+        }
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

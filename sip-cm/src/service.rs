@@ -1,0 +1,132 @@
+//! The service's life: set up, run the engine, drain, close.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use openfed_node::http::{Health, Http};
+use openfed_node::link::LinkClient;
+use openfed_node::settings::{HostPort, Listen, Settings};
+use openfed_node::shutdown::Shutdown;
+use openfed_node::telemetry::Tracer;
+use openfed_proto::link::Hello;
+use openfed_proto::packet::Role;
+use sip_cm_core::config::{Config, Listener};
+use sip_cm_core::core::Core;
+use sip_cm_core::random::Random;
+use sip_cm_core::uri::Host;
+
+use crate::engine::Engine;
+use crate::resolve::{ResolveError, Resolver};
+use crate::tls::{TlsConfigs, TlsError};
+use crate::transport::{Limits, StartError, Transports};
+
+/// Attempts that routers may have in flight here.
+const CAPACITY: u32 = 8_192;
+/// Transactions of each kind; what is beyond is refused with 503.
+const TRANSACTIONS: usize = 100_000;
+
+/// Why the service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the listening addresses of [sip]")]
+    Listen(#[from] StartError),
+    #[error("the certificates of [sip.tls]")]
+    Tls(#[from] TlsError),
+    #[error("the DNS servers of [sip.resolver]")]
+    Resolver(#[from] ResolveError),
+    #[error("[sip] http")]
+    Http(#[from] io::Error),
+    #[error("the trace exporter of [telemetry] otlp: {0}")]
+    Telemetry(String),
+    #[error("'{0}' of [sip] advertise is no host")]
+    Advertise(String),
+}
+
+/// Runs the service until `shutdown` has drained or stopped it.
+///
+/// # Errors
+/// [`ServeError`] if it cannot start.
+pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), ServeError> {
+    let node = settings.node_name(Role::SipCm);
+    let tracer = Tracer::new(&settings, Role::SipCm)
+        .map_err(|error| ServeError::Telemetry(error.to_string()))?;
+    let resolver = Resolver::new(&settings.sip.resolver)?;
+    let tls = TlsConfigs::load(&settings.sip.tls, None)?;
+    let (transports, events) = Transports::start(&settings.sip.listen, tls, Limits::default())?;
+    let listeners = listeners(&transports.bound(), settings.sip.advertise.as_ref())?;
+    let health = Health::default();
+    let http = Http::start(settings.sip.http, Default::default(), health.clone()).await?;
+
+    let config = Config {
+        node: node.clone(),
+        local: settings.local.clone(),
+        listeners,
+        intradomain: settings.sip.intradomain,
+        capacity: CAPACITY,
+        max_transactions: TRANSACTIONS,
+    };
+    let random = Random::new(rand::random::<u64>);
+    let core = Core::new(config, random, Instant::now(), unix_us());
+    let hello = Hello {
+        role: Role::SipCm,
+        node,
+        epoch: unix_us(),
+        capacity: CAPACITY,
+        version: env!("CARGO_PKG_VERSION").into(),
+    };
+    let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
+    let engine = Engine::new(core, transports, links, resolver, tracer.clone(), health);
+    engine.run(settings.sip.trusted.clone(), events, link_events, shutdown).await;
+    http.close().await;
+    tracer.shutdown().await;
+    Ok(())
+}
+
+/// What the core is told about our addresses.
+fn listeners(bound: &[Listen], advertise: Option<&HostPort>) -> Result<Vec<Listener>, ServeError> {
+    let listener = |listen: &Listen| {
+        let advertised = match advertise {
+            Some(own) => {
+                let text = if own.host.contains(':') {
+                    format!("[{}]", own.host)
+                } else {
+                    own.host.clone()
+                };
+                let host = Host::parse(&text.as_str().into())
+                    .map_err(|_| ServeError::Advertise(own.host.clone()))?;
+                (host, own.port)
+            }
+            None => (literal(reachable(listen.address)), listen.address.port()),
+        };
+        Ok(Listener { transport: listen.transport, address: listen.address, advertised })
+    };
+    bound.iter().map(listener).collect()
+}
+
+fn literal(ip: IpAddr) -> Host {
+    match ip {
+        IpAddr::V4(v4) => Host::V4(v4),
+        IpAddr::V6(v6) => Host::V6(v6),
+    }
+}
+
+/// The address that peers reach us at. Of an unspecified one: where packets to the outside leave
+/// from, which connecting a UDP socket tells without sending anything.
+fn reachable(bound: SocketAddr) -> IpAddr {
+    if !bound.ip().is_unspecified() {
+        return bound.ip();
+    }
+    let outside = if bound.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" };
+    let local = UdpSocket::bind(SocketAddr::new(bound.ip(), 0)).and_then(|socket| {
+        socket.connect(outside)?;
+        socket.local_addr()
+    });
+    local.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+}
+
+fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}

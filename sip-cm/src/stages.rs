@@ -1,0 +1,100 @@
+//! What the core tells about its work, as spans, metrics and log lines.
+
+use std::collections::HashMap;
+
+use openfed_node::telemetry::{Kind, Span, Tracer};
+use openfed_proto::packet::TraceContext;
+use sip_cm_core::command::{Fact, Parent, Stage, StageEnd, StageId, StageKind};
+
+/// The stages under way, each with its span (an empty shell if the packet is not sampled).
+pub(crate) struct Stages {
+    tracer: Tracer,
+    open: HashMap<StageId, Span>,
+}
+
+impl Stages {
+    pub(crate) fn new(tracer: Tracer) -> Self {
+        Stages { tracer, open: HashMap::new() }
+    }
+
+    /// The context that the next service's span hangs on.
+    pub(crate) fn context(&self, stage: StageId) -> TraceContext {
+        self.open.get(&stage).map(Span::context).unwrap_or_default()
+    }
+
+    pub(crate) fn show(&mut self, fact: Fact) {
+        match fact {
+            Fact::Began(stage) => self.begin(stage),
+            Fact::Ended(end) => self.end(end),
+            Fact::HopDown { next_hop, transport } => {
+                tracing::warn!(
+                    next_hop,
+                    transport = transport.as_str(),
+                    "next hop does not answer"
+                );
+            }
+            Fact::HopUp { next_hop, transport } => {
+                tracing::info!(next_hop, transport = transport.as_str(), "next hop answers again");
+            }
+            Fact::Discarded { reason } => {
+                metrics::counter!("openfed_sip_discarded_total", "reason" => reason).increment(1);
+            }
+        }
+    }
+
+    fn begin(&mut self, stage: Stage) {
+        let (name, kind) = (stage.kind.as_str(), direction(stage.kind));
+        let mut span = match stage.parent {
+            Parent::None { may_discover } => self.tracer.begin(name, kind, may_discover),
+            Parent::Stage(parent) => self.tracer.span(name, kind, self.context(parent)),
+            Parent::Remote(context) => self.tracer.span(name, kind, context),
+        };
+        if span.is_recording() {
+            describe(&mut span, &stage);
+        }
+        self.open.insert(stage.id, span);
+    }
+
+    fn end(&mut self, end: StageEnd) {
+        let result = end.condition.as_ref().map_or("ok", |condition| condition.as_str());
+        metrics::counter!("openfed_sip_stages_total", "stage" => end.kind.as_str(), "result" => result)
+            .increment(1);
+        let Some(mut span) = self.open.remove(&end.id) else { return };
+        if !span.is_recording() {
+            return;
+        }
+        if let Some(status) = end.status {
+            span.set("sip.status_code", i64::from(status));
+        }
+        if let Some(decision) = end.decision {
+            span.set("xcp.decision", decision);
+        }
+        if let Some(condition) = end.condition {
+            span.fail(condition.as_str());
+        }
+    }
+}
+
+fn direction(kind: StageKind) -> Kind {
+    match kind {
+        StageKind::Receive => Kind::Receive,
+        StageKind::Submit | StageKind::Forward | StageKind::Deliver => Kind::Send,
+    }
+}
+
+fn describe(span: &mut Span, stage: &Stage) {
+    span.set("sip.method", stage.method.to_string());
+    span.set("sip.call_id", stage.call_id.to_string());
+    if let Some(domain) = &stage.domain {
+        span.set("xcp.domain", domain.as_str().to_owned());
+    }
+    if let Some(packet) = stage.packet {
+        span.set("xcp.packet.id", packet.to_string());
+    }
+    if let Some(conversation) = stage.conversation {
+        span.set("xcp.conversation", format!("{:016x}", conversation.0));
+    }
+    if stage.attempt > 0 {
+        span.set("xcp.attempt", i64::from(stage.attempt));
+    }
+}
