@@ -59,7 +59,7 @@ impl Ejabberd {
     }
 
     /// Kills it.
-    pub async fn kill(mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
     }
 

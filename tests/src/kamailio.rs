@@ -47,7 +47,7 @@ impl Kamailio {
     }
 
     /// Kills it.
-    pub async fn kill(mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
     }
 }

@@ -72,7 +72,7 @@ impl Prosody {
     }
 
     /// Kills it.
-    pub async fn kill(mut self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
     }
 }

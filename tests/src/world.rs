@@ -54,7 +54,7 @@ impl Home {
     }
 
     /// Kills it.
-    pub async fn kill(self) -> Result<()> {
+    pub async fn kill(&mut self) -> Result<()> {
         match self {
             Self::Prosody(server) => server.kill().await,
             Self::Ejabberd(server) => server.kill().await,

@@ -61,7 +61,8 @@ fn from_bob_to_alice(text: &str) -> Outgoing {
 }
 
 async fn each_sip_failure_is_told(place: &Place, kind: Kind) -> Result<()> {
-    let World { hop, openfed, home, .. } = World::open(place, kind).await?;
+    let world = World::open(place, kind).await?;
+    let World { hop, openfed, home, .. } = &world;
     openfed.command(&["domain", "add", "known.example"]).await?;
     hop.answer_by(as_asked);
     let alice = home.login("alice").await?;
@@ -91,7 +92,8 @@ fn each_sip_failure_is_told_as_its_condition_on_ejabberd() {
 #[test]
 fn a_sip_failure_for_an_unknown_domain_is_told_and_leaves_no_row() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         hop.answer_by(as_asked);
         let alice = home.login("alice").await?;
         for (status, expected) in [(404, "item-not-found"), (480, "recipient-unavailable")] {
@@ -107,7 +109,8 @@ fn a_sip_failure_for_an_unknown_domain_is_told_and_leaves_no_row() {
 #[test]
 fn a_silent_next_hop_is_told_within_the_time_of_a_transaction() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         hop.answer(Reply::Silence);
         let alice = home.login("alice").await?;
@@ -125,7 +128,8 @@ fn a_silent_next_hop_is_told_within_the_time_of_a_transaction() {
 #[test]
 fn a_next_hop_that_is_gone_is_told_and_messages_go_again_when_it_is_back() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let nobody = place.at(Host::Nobody, 5060).ip().to_string();
         let gone = ["route", "set", ".*", "--next-hop", &nobody, "--port", "5060"];
@@ -147,7 +151,8 @@ fn a_next_hop_that_is_gone_is_told_and_messages_go_again_when_it_is_back() {
 #[test]
 fn a_dead_home_server_is_told_and_never_a_false_200() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let mut world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &mut world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let alice = home.login("alice").await?;
         let response = hop.send(&from_bob_to_alice("alive"), openfed.sip()).await?;
@@ -165,7 +170,8 @@ fn a_dead_home_server_is_told_and_never_a_false_200() {
 #[test]
 fn a_home_server_that_comes_back_gets_messages_without_a_restart() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let mut world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &mut world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         home.kill().await?;
         let response = hop.send(&from_bob_to_alice("too early"), openfed.sip()).await?;
@@ -184,8 +190,8 @@ fn a_home_server_that_comes_back_gets_messages_without_a_restart() {
 fn without_an_xmpp_manager_unknown_domains_are_refused_and_known_ones_go_on() {
     play(async |place| {
         let setup = Setup { apart: true, ..Setup::default() };
-        let World { hop, trusted, mut openfed, .. } =
-            World::with(place, Kind::Prosody, setup).await?;
+        let mut world = World::with(place, Kind::Prosody, setup).await?;
+        let World { hop, trusted, openfed, .. } = &mut world;
         openfed.open_towards(hop.address()?).await?;
         openfed.command(&["domain", "add", "known.example"]).await?;
         openfed.kill("xmpp-cm").await?;
@@ -212,8 +218,8 @@ fn without_an_xmpp_manager_unknown_domains_are_refused_and_known_ones_go_on() {
 fn without_a_router_known_domains_go_on_and_unknown_ones_get_a_temporary_error() {
     play(async |place| {
         let setup = Setup { apart: true, ..Setup::default() };
-        let World { hop, trusted, mut openfed, .. } =
-            World::with(place, Kind::Prosody, setup).await?;
+        let mut world = World::with(place, Kind::Prosody, setup).await?;
+        let World { hop, trusted, openfed, .. } = &mut world;
         openfed.open_towards(hop.address()?).await?;
         let from = format!("sip:alice@{LOCAL}");
         let known = |text: &str| Outgoing::message(&from, "sip:bob@known.example", text);

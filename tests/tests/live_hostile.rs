@@ -46,7 +46,8 @@ async fn talk(mut stream: TcpStream, pieces: Vec<Vec<u8>>) -> Result<String> {
 #[test]
 fn hostile_xml_before_authentication_gets_its_stream_error_and_others_go_on() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let alice = home.login("alice").await?;
         let before = openfed.resident_kb()?;
@@ -83,7 +84,7 @@ fn hostile_xml_before_authentication_gets_its_stream_error_and_others_go_on() {
 #[test]
 fn a_stream_without_header_is_not_kept_open_for_ever() {
     play(async |place| {
-        let World { openfed: _openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let _world = World::open(place, Kind::Prosody).await?;
         let to = place.at(Host::Openfed, 5269);
         let mut silent = connect(place.at(Host::Foreign, 0), to).await?;
         let mut buffer = Vec::new();
@@ -96,7 +97,8 @@ fn a_stream_without_header_is_not_kept_open_for_ever() {
 #[test]
 fn a_message_split_anywhere_over_tcp_is_the_same_message() {
     play(async |place| {
-        let World { hop, openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, .. } = &world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let to = openfed.sip();
         let mut stream = connect(place.at(Host::SipPeer, 0), to).await?;
@@ -142,7 +144,8 @@ fn a_message_split_anywhere_over_tcp_is_the_same_message() {
 #[test]
 fn bytes_that_are_no_sip_are_survived() {
     play(async |place| {
-        let World { trusted, openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { trusted, openfed, .. } = &world;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let raw = tokio::net::UdpSocket::bind(place.at(Host::SecondSipPeer, 5070)).await?;
         for datagram in [

@@ -33,8 +33,8 @@ fn services(trace: &[Span]) -> Vec<&str> {
 #[test]
 fn the_documented_hop_is_five_hops_in_one_trace_and_the_second_message_goes_straight() {
     play(async |place| {
-        let World { dns, collector, hop, trusted, openfed, .. } =
-            World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { dns, collector, hop, trusted, openfed, .. } = &world;
 
         let response = trusted.send(&from_alice_to_bob("first"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
@@ -69,7 +69,8 @@ fn the_documented_hop_is_five_hops_in_one_trace_and_the_second_message_goes_stra
 #[test]
 fn a_message_from_an_unknown_domain_reaches_the_user_and_its_domain_is_remembered() {
     play(async |place| {
-        let World { dns, hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { dns, hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
 
         let response = hop.send(&from_bob_to("alice", "hello alice"), openfed.sip()).await?;
@@ -86,7 +87,8 @@ fn a_message_from_an_unknown_domain_reaches_the_user_and_its_domain_is_remembere
 #[test]
 fn a_message_for_nobody_is_answered_404_and_leaves_no_row() {
     play(async |place| {
-        let World { hop, openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, .. } = &world;
         let response = hop.send(&from_bob_to("nobody", "anyone?"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(404));
         assert_eq!(openfed.row("unknown.example").await?, None);
@@ -97,7 +99,8 @@ fn a_message_for_nobody_is_answered_404_and_leaves_no_row() {
 #[test]
 fn on_ejabberd_a_message_reaches_the_user_and_one_for_nobody_is_answered_404() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Ejabberd).await?;
+        let world = World::open(place, Kind::Ejabberd).await?;
+        let World { hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         let response = hop.send(&from_bob_to("nobody", "anyone?"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(404));
@@ -111,7 +114,8 @@ fn on_ejabberd_a_message_reaches_the_user_and_one_for_nobody_is_answered_404() {
 #[test]
 fn who_is_not_trusted_is_refused() {
     play(async |place| {
-        let World { openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         let stranger = SipPeer::start(place.at(Host::SecondSipPeer, 5060)).await?;
 
@@ -126,7 +130,8 @@ fn who_is_not_trusted_is_refused() {
 #[test]
 fn the_edge_refuses_relaying_false_senders_sips_and_exhausted_requests() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         let to_alice = format!("sip:alice@{LOCAL}");
         for (from, to, status) in [
@@ -146,7 +151,8 @@ fn the_edge_refuses_relaying_false_senders_sips_and_exhausted_requests() {
 #[test]
 fn while_the_open_route_is_blocked_unknown_domains_are_refused_and_known_ones_go_on() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         let response = hop.send(&from_bob_to("alice", "before"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
@@ -177,7 +183,8 @@ fn while_the_open_route_is_blocked_unknown_domains_are_refused_and_known_ones_go
 #[test]
 fn a_blocked_domain_is_refused_in_both_directions_known_or_not() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         let response = hop.send(&from_bob_to("alice", "before"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
@@ -198,7 +205,8 @@ fn a_blocked_domain_is_refused_in_both_directions_known_or_not() {
 #[test]
 fn a_flood_of_made_up_domains_fills_no_table() {
     play(async |place| {
-        let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
         let _alice = home.login("alice").await?;
         let (hop, target) = (&hop, openfed.sip());
         let flood = (0..200).map(|number| async move {
@@ -219,7 +227,8 @@ fn a_flood_of_made_up_domains_fills_no_table() {
 #[test]
 fn any_method_of_a_trusted_sip_user_is_relayed_as_it_came() {
     play(async |place| {
-        let World { hop, trusted, openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, trusted, openfed, .. } = &world;
         openfed.command(&["domain", "add", "unknown.example"]).await?;
         hop.answer(Reply::With(299, "Quite All Right", "X-Answer: kept\r\n".to_owned()));
         let mut options = from_alice_to_bob("");

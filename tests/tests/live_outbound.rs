@@ -27,7 +27,8 @@ async fn a_user_writes_to_an_unknown_domain_and_is_answered(
     place: &Place,
     kind: Kind,
 ) -> Result<()> {
-    let World { dns, hop, openfed, home, .. } = World::open(place, kind).await?;
+    let world = World::open(place, kind).await?;
+    let World { dns, hop, openfed, home, .. } = &world;
     let alice = home.login("alice").await?;
 
     alice.say_message(rich_message()?)?;
@@ -80,7 +81,8 @@ fn a_user_on_ejabberd_writes_to_an_unknown_domain_and_is_answered() {
 #[test]
 fn the_documented_hop_of_a_user_is_one_flow_and_the_second_message_tries_no_xmpp() {
     play(async |place| {
-        let World { dns, hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { dns, hop, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
 
         alice.say(BOB, "one")?;
@@ -103,8 +105,8 @@ fn the_documented_hop_of_a_user_is_one_flow_and_the_second_message_tries_no_xmpp
 #[test]
 fn sipp_is_a_next_hop_and_sends_the_answer() {
     play(async |place| {
-        let World { openfed, home, hop, .. } = World::closed(place, Kind::Prosody).await?;
-        drop(hop);
+        let world = World::closed(place, Kind::Prosody).await?;
+        let World { openfed, home, .. } = &world;
         let sipp_at = place.at(Host::SecondSipPeer, 5060);
         let keys = [("status", "200"), ("reason", "OK")];
         let server = Sipp::server(place, "message_server.xml", sipp_at, &keys).await?;
@@ -129,7 +131,8 @@ fn sipp_is_a_next_hop_and_sends_the_answer() {
 #[test]
 fn kamailio_is_a_next_hop() {
     play(async |place| {
-        let World { openfed, home, hop, .. } = World::closed(place, Kind::Prosody).await?;
+        let world = World::closed(place, Kind::Prosody).await?;
+        let World { openfed, home, hop, .. } = &world;
         let kamailio_at = place.at(Host::SecondSipPeer, 5060);
         let _kamailio =
             Kamailio::start(place, kamailio_at, hop.address()?, Challenge::None).await?;
@@ -147,7 +150,8 @@ fn kamailio_is_a_next_hop() {
 #[test]
 fn typing_alone_is_no_message_and_what_has_no_meaning_in_sip_is_not_sent() {
     play(async |place| {
-        let World { openfed, home, hop, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { openfed, home, hop, .. } = &world;
         let alice = home.login("alice").await?;
         openfed.command(&["domain", "add", "unknown.example"]).await?;
 
@@ -167,7 +171,8 @@ fn typing_alone_is_no_message_and_what_has_no_meaning_in_sip_is_not_sent() {
 #[test]
 fn a_message_beyond_1300_bytes_is_refused_and_a_shorter_one_passes() {
     play(async |place| {
-        let World { openfed, home, hop, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { openfed, home, hop, .. } = &world;
         let alice = home.login("alice").await?;
         openfed.command(&["domain", "add", "unknown.example"]).await?;
 
@@ -197,7 +202,8 @@ fn a_closed_feature_is_invisible_to_the_user() {
 #[test]
 fn fifty_messages_at_once_to_an_unknown_domain_are_one_discovery_and_keep_their_order() {
     play(async |place| {
-        let World { dns, openfed, home, hop, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { dns, openfed, home, hop, .. } = &world;
         let alice = home.login("alice").await?;
         let texts: Vec<_> = (0..50).map(|number| format!("message {number}")).collect();
         for text in &texts {
@@ -218,7 +224,8 @@ fn fifty_messages_at_once_to_an_unknown_domain_are_one_discovery_and_keep_their_
 #[test]
 fn a_users_message_reaches_only_the_domain_that_it_was_meant_for() {
     play(async |place| {
-        let World { openfed, home, hop, trusted, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { openfed, home, hop, trusted, .. } = &world;
         let alice = home.login("alice").await?;
         let other = trusted.address()?;
         let (host, port) = (other.ip().to_string(), other.port().to_string());

@@ -11,7 +11,8 @@ use openfed_tests::world::{Kind, World};
 #[test]
 fn a_users_message_to_an_unknown_domain_is_one_trace_through_all_services() {
     play(async |place| {
-        let World { collector, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { collector, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         alice.say("bob@unknown.example", "seen as one")?;
         openfed.row_appears("unknown.example").await?;
@@ -39,8 +40,8 @@ fn a_users_message_to_an_unknown_domain_is_one_trace_through_all_services() {
 fn at_a_sampling_rate_of_nothing_a_discovery_is_traced_and_a_known_domain_is_not() {
     play(async |place| {
         let setup = Setup { sample: Some(0.0), ..Setup::default() };
-        let World { collector, hop, trusted, openfed, .. } =
-            World::with(place, Kind::Prosody, setup).await?;
+        let world = World::with(place, Kind::Prosody, setup).await?;
+        let World { collector, hop, trusted, openfed, .. } = &world;
         openfed.open_towards(hop.address()?).await?;
         openfed.command(&["domain", "add", "known.example"]).await?;
         let from = format!("sip:alice@{LOCAL}");
@@ -60,8 +61,8 @@ fn at_a_sampling_rate_of_nothing_a_discovery_is_traced_and_a_known_domain_is_not
 #[test]
 fn no_text_and_no_name_of_a_person_is_in_logs_spans_or_metrics() {
     play(async |place| {
-        let World { collector, hop, trusted, openfed, home, .. } =
-            World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { collector, hop, trusted, openfed, home, .. } = &world;
         let alice = home.login("alice").await?;
         alice.say("bob-the-friend@unknown.example", "a secret of two")?;
         openfed.row_appears("unknown.example").await?;
@@ -91,7 +92,8 @@ fn no_text_and_no_name_of_a_person_is_in_logs_spans_or_metrics() {
 #[test]
 fn every_service_shows_metrics_and_says_that_it_is_alive() {
     play(async |place| {
-        let World { openfed, .. } = World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { openfed, .. } = &world;
         for server in openfed.http() {
             let alive = http::get(server, "/healthz").await?;
             assert_eq!(alive.status, 200, "{server}");
@@ -108,8 +110,8 @@ fn every_service_shows_metrics_and_says_that_it_is_alive() {
 #[test]
 fn a_second_trace_is_another_one() {
     play(async |place| {
-        let World { collector, hop, trusted, openfed, .. } =
-            World::open(place, Kind::Prosody).await?;
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { collector, hop, trusted, openfed, .. } = &world;
         let from = format!("sip:alice@{LOCAL}");
         for domain in ["one.example", "two.example"] {
             let message = Outgoing::message(&from, &format!("sip:bob@{domain}"), "hello");

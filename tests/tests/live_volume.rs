@@ -31,7 +31,8 @@ fn assert_complete(conversations: &HashMap<String, Vec<String>>) {
 }
 
 async fn xmpp_to_sip(place: &Place, loss: u8) -> Result<()> {
-    let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+    let world = World::open(place, Kind::Prosody).await?;
+    let World { hop, openfed, home, .. } = &world;
     openfed.command(&["domain", "add", "known.example"]).await?;
     hop.lose(loss, 7);
     let alice = home.login("alice").await?;
@@ -57,7 +58,8 @@ async fn xmpp_to_sip(place: &Place, loss: u8) -> Result<()> {
 }
 
 async fn sip_to_xmpp(place: &Place, loss: u8) -> Result<()> {
-    let World { hop, openfed, home, .. } = World::open(place, Kind::Prosody).await?;
+    let world = World::open(place, Kind::Prosody).await?;
+    let World { hop, openfed, home, .. } = &world;
     openfed.command(&["domain", "add", "known.example"]).await?;
     hop.lose(loss, 11);
     let alice = home.login("alice").await?;

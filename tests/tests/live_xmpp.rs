@@ -111,7 +111,7 @@ fn a_refused_xmpp_connection_leads_to_sip() {
 #[test]
 fn a_foreign_server_that_died_does_not_turn_its_domain_into_sip() {
     play(async |place| {
-        let (world, foreign) = with_foreign(place, Kind::Prosody).await?;
+        let (world, mut foreign) = with_foreign(place, Kind::Prosody).await?;
         let alice = world.home.login("alice").await?;
         let bob = foreign.login("bob").await?;
         alice.say("bob@foreign.example", "still alive")?;
