@@ -43,14 +43,17 @@ impl ServerCertVerifier for HopVerifier {
             now,
             algorithms,
         )?;
-        let named = match server_name {
-            ServerName::DnsName(name) => names_domain(end_entity, name.as_ref()),
-            address => verify_server_name(&certificate, address).is_ok(),
+        let ServerName::DnsName(wanted) = server_name else {
+            verify_server_name(&certificate, server_name)?;
+            return Ok(ServerCertVerified::assertion());
         };
-        match named {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::InvalidCertificate(CertificateError::NotValidForName)),
+        let presented = identities(end_entity);
+        let wanted = bare(wanted.as_ref());
+        if presented.iter().any(|name| bare(name).eq_ignore_ascii_case(wanted)) {
+            return Ok(ServerCertVerified::assertion());
         }
+        let expected = server_name.to_owned();
+        Err(CertificateError::NotValidForNameContext { expected, presented }.into())
     }
 
     fn verify_tls12_signature(
@@ -78,15 +81,16 @@ impl ServerCertVerifier for HopVerifier {
     }
 }
 
-fn names_domain(certificate: &CertificateDer<'_>, wanted: &str) -> bool {
-    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return false };
-    let identities: Vec<&str> = certificate.valid_uri_names().filter_map(sip_domain).collect();
-    let is_wanted = |name: &str| bare(name).eq_ignore_ascii_case(bare(wanted));
-    if identities.is_empty() {
-        // webpki lists wildcards as they are written; as a whole they never equal a host name.
-        return certificate.valid_dns_names().any(is_wanted);
+/// The SIP domains that a certificate names (RFC 5922 §7.1).
+fn identities(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return Vec::new() };
+    let domains: Vec<String> =
+        certificate.valid_uri_names().filter_map(sip_domain).map(str::to_owned).collect();
+    if !domains.is_empty() {
+        return domains;
     }
-    identities.into_iter().any(is_wanted)
+    // Wildcards are listed as they are written; as a whole they never equal a host name.
+    certificate.valid_dns_names().map(str::to_owned).collect()
 }
 
 /// The host of a `sip:` URI that names a domain, not a user (RFC 5922 §7.1).

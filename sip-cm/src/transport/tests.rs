@@ -1,1 +1,500 @@
+//! Scenes over loopback: peers are plain sockets, the engine is the test.
 
+use super::*;
+use crate::tls::tests::Authority;
+use openfed_node::settings::Identity;
+use sip_cm_core::command::Hop;
+use std::net::Ipv4Addr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// Longer than anything here takes; shorter than a stuck build.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Our sockets, and what they said.
+struct Us {
+    transports: Transports,
+    events: mpsc::Receiver<Event>,
+    authority: Authority,
+}
+
+fn us_with(limits: Limits, identity: impl Fn(&Authority) -> Option<Identity>) -> Us {
+    let authority = Authority::new();
+    let identity = identity(&authority);
+    let mut listen = vec![Transport::Udp, Transport::Tcp];
+    if identity.is_some() {
+        listen.push(Transport::Tls);
+    }
+    let listen: Vec<Listen> =
+        listen.into_iter().map(|transport| Listen { transport, address: LOOPBACK }).collect();
+    let tls = authority.configs(identity);
+    let (transports, events) = Transports::start(&listen, tls, limits).unwrap();
+    Us { transports, events, authority }
+}
+
+fn us() -> Us {
+    us_with(Limits::default(), |_| None)
+}
+
+impl Us {
+    fn address(&self, transport: Transport) -> SocketAddr {
+        let bound = self.transports.bound();
+        bound.iter().find(|listen| listen.transport == transport).unwrap().address
+    }
+
+    async fn event(&mut self) -> Event {
+        let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
+        event.expect("an event in time").expect("an event")
+    }
+
+    async fn arrived(&mut self) -> Arrived {
+        match self.event().await {
+            Event::Arrived(arrived) => *arrived,
+            event => panic!("{event:?}"),
+        }
+    }
+
+    async fn failed(&mut self) -> (u64, SendError) {
+        loop {
+            match self.event().await {
+                Event::SendFailed { token, error } => return (token.0, error),
+                Event::Closed { .. } => {}
+                event @ Event::Arrived(_) => panic!("{event:?}"),
+            }
+        }
+    }
+
+    async fn closed(&mut self) -> FlowId {
+        match self.event().await {
+            Event::Closed { flow } => flow,
+            event => panic!("{event:?}"),
+        }
+    }
+
+    fn send(
+        &self,
+        number: u64,
+        transport: Transport,
+        address: SocketAddr,
+        name: Option<&str>,
+    ) -> Result<(), SendError> {
+        let to = Hop { transport, address, flow: None, name: name.map(Into::into) };
+        self.transports.send(Send { token: Token(number), to, bytes: request(number).into() })
+    }
+
+    fn reply(&self, to: &Arrived, bytes: &'static [u8]) -> Result<(), SendError> {
+        let hop =
+            Hop { transport: to.transport, address: to.source, flow: Some(to.flow), name: None };
+        self.transports.send(Send { token: Token(0), to: hop, bytes: Bytes::from_static(bytes) })
+    }
+}
+
+fn request(number: u64) -> String {
+    format!(
+        "MESSAGE sip:b@b.example SIP/2.0\r\nVia: SIP/2.0/TCP a.example;branch=z9hG4bK{number};rport\r\n\
+         From: <sip:a@a.example>;tag=1\r\nTo: <sip:b@b.example>\r\nCall-ID: {number}\r\n\
+         CSeq: {number} MESSAGE\r\nContent-Length: 2\r\n\r\n{:02}",
+        number % 100
+    )
+}
+
+fn number_of(arrived: &Arrived) -> u32 {
+    arrived.message.cseq().unwrap().number
+}
+
+async fn read_some(io: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
+    let mut buffer = vec![0; 4096];
+    let read = tokio::time::timeout(PATIENCE, io.read(&mut buffer)).await;
+    buffer.truncate(read.expect("an answer in time").unwrap());
+    String::from_utf8(buffer).unwrap()
+}
+
+async fn read_request(io: &mut (impl tokio::io::AsyncRead + Unpin), number: u64) {
+    let mut buffer = vec![0; request(number).len()];
+    tokio::time::timeout(PATIENCE, io.read_exact(&mut buffer)).await.expect("in time").unwrap();
+    assert_eq!(String::from_utf8(buffer).unwrap(), request(number));
+}
+
+async fn at_end(io: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, io.read_to_end(&mut rest)).await;
+    // A reset is an end, too.
+    drop(end.expect("closed in time"));
+}
+
+#[tokio::test]
+async fn e_06_a_datagram_arrives_with_its_source_and_is_answered_there() {
+    let mut us = us();
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let request = request(7);
+    peer.send_to(request.as_bytes(), us.address(Transport::Udp)).await.unwrap();
+    let arrived = us.arrived().await;
+    assert_eq!(arrived.source, peer.local_addr().unwrap());
+    let via = arrived.message.top_via().unwrap();
+    assert_eq!(via.reply_to(), ("127.0.0.1".into(), Some(arrived.source.port())));
+    us.reply(&arrived, b"SIP/2.0 200 OK\r\n\r\n").unwrap();
+    let mut buffer = [0; 100];
+    let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..length], b"SIP/2.0 200 OK\r\n\r\n");
+    assert_eq!(from, us.address(Transport::Udp));
+}
+
+#[tokio::test]
+async fn malformed_datagrams_are_answered_or_dropped_and_harm_nothing() {
+    let mut us = us();
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let address = us.address(Transport::Udp);
+    for noise in [&b"\r\n\r\n"[..], b"", b"\0\0\0\0", &[0xff; 2000]] {
+        peer.send_to(noise, address).await.unwrap();
+    }
+    let bad = request(1).replace("CSeq: 1 MESSAGE", "CSeq: 1 INVITE");
+    peer.send_to(bad.as_bytes(), address).await.unwrap();
+    let mut buffer = [0; 1000];
+    let (length, _) = peer.recv_from(&mut buffer).await.unwrap();
+    let answer = String::from_utf8_lossy(&buffer[..length]);
+    assert!(answer.starts_with("SIP/2.0 400 CSeq method does not match\r\n"), "{answer}");
+    peer.send_to(request(2).as_bytes(), address).await.unwrap();
+    assert_eq!(number_of(&us.arrived().await), 2);
+}
+
+#[tokio::test]
+async fn datagrams_of_one_peer_keep_their_order() {
+    let mut us = us();
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    for number in 1..=200 {
+        peer.send_to(request(number).as_bytes(), us.address(Transport::Udp)).await.unwrap();
+    }
+    for number in 1..=200 {
+        assert_eq!(number_of(&us.arrived().await), number);
+    }
+}
+
+#[tokio::test]
+async fn when_the_engine_is_behind_datagrams_are_dropped_and_streams_wait() {
+    let mut us = us_with(Limits { events: 1, ..Limits::default() }, |_| None);
+    let mut stream = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    let all: String = (1..=500).map(request).collect();
+    let writer = tokio::spawn(async move {
+        stream.write_all(all.as_bytes()).await.unwrap();
+        stream
+    });
+    for number in 1..=500 {
+        assert_eq!(number_of(&us.arrived().await), number, "nothing of a stream is lost");
+    }
+    let stream = writer.await.unwrap();
+    drop(stream);
+    us.closed().await;
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    for number in 1..=50 {
+        peer.send_to(request(number).as_bytes(), us.address(Transport::Udp)).await.unwrap();
+    }
+    assert_eq!(number_of(&us.arrived().await), 1);
+}
+
+#[tokio::test]
+async fn split_writes_give_whole_messages_and_answers_use_their_connection() {
+    let mut us = us();
+    let mut stream = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (head, tail) = (request(1), request(2));
+    let both = format!("{head}{tail}");
+    for piece in both.as_bytes().chunks(7) {
+        stream.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let first = us.arrived().await;
+    assert_eq!((number_of(&first), number_of(&us.arrived().await)), (1, 2));
+    assert_eq!(first.source, stream.local_addr().unwrap());
+    us.reply(&first, b"SIP/2.0 200 OK\r\n\r\n").unwrap();
+    assert_eq!(read_some(&mut stream).await, "SIP/2.0 200 OK\r\n\r\n");
+    drop(stream);
+    assert_eq!(us.closed().await, first.flow);
+}
+
+#[tokio::test]
+async fn e_41_a_ping_is_answered() {
+    let us = us();
+    let mut stream = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    stream.write_all(b"\r\n\r\n").await.unwrap();
+    assert_eq!(read_some(&mut stream).await, "\r\n");
+}
+
+#[tokio::test]
+async fn e_09_a_stream_without_framing_is_answered_and_closed() {
+    let mut us = us();
+    let mut stream = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    let bad = request(1).replace("Content-Length: 2", "Content-Length: 2\r\nl: 3");
+    stream.write_all(format!("{bad}{}", request(2)).as_bytes()).await.unwrap();
+    let answer = read_some(&mut stream).await;
+    assert!(answer.starts_with("SIP/2.0 400 Repeated Content-Length\r\n"), "{answer}");
+    at_end(&mut stream).await;
+    drop(stream);
+    us.closed().await;
+}
+
+#[tokio::test]
+async fn a_half_open_message_is_cut_off_and_an_idle_connection_closed() {
+    let limits = Limits {
+        message: Duration::from_millis(200),
+        idle: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let mut us = us_with(limits, |_| None);
+    let mut half = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    half.write_all(&request(1).as_bytes()[..40]).await.unwrap();
+    at_end(&mut half).await;
+    us.closed().await;
+    let mut idle = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    idle.write_all(request(2).as_bytes()).await.unwrap();
+    assert_eq!(number_of(&us.arrived().await), 2);
+    at_end(&mut idle).await;
+    us.closed().await;
+}
+
+#[tokio::test]
+async fn connections_are_limited_for_each_source() {
+    let limits = Limits { connections_per_source: 2, ..Limits::default() };
+    let mut us = us_with(limits, |_| None);
+    let address = us.address(Transport::Tcp);
+    let mut kept = Vec::new();
+    for number in 1..=2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request(number).as_bytes()).await.unwrap();
+        us.arrived().await;
+        kept.push(stream);
+    }
+    let mut third = TcpStream::connect(address).await.unwrap();
+    at_end(&mut third).await;
+    kept.pop();
+    us.closed().await;
+    let mut fourth = TcpStream::connect(address).await.unwrap();
+    fourth.write_all(request(4).as_bytes()).await.unwrap();
+    assert_eq!(number_of(&us.arrived().await), 4);
+}
+
+#[tokio::test]
+async fn requests_to_one_place_share_a_connection() {
+    let mut us = us();
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    us.send(1, Transport::Tcp, address, Some("a.example")).unwrap();
+    us.send(2, Transport::Tcp, address, Some("b.example")).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream, 1).await;
+    read_request(&mut stream, 2).await;
+    // What comes back on it arrives as well.
+    stream.write_all(request(9).as_bytes()).await.unwrap();
+    let arrived = us.arrived().await;
+    assert_eq!((number_of(&arrived), arrived.source), (9, address));
+    // Once it is gone, the next request opens another one.
+    drop(stream);
+    us.closed().await;
+    us.send(3, Transport::Tcp, address, None).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream, 3).await;
+}
+
+#[tokio::test]
+async fn e_16_a_next_hop_that_refuses_is_told_for_each_message() {
+    let mut us = us();
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    us.send(1, Transport::Tcp, address, None).unwrap();
+    us.send(2, Transport::Tcp, address, None).unwrap();
+    for number in 1..=2 {
+        let (token, error) = us.failed().await;
+        assert_eq!(token, number);
+        assert!(matches!(error, SendError::Connect(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_stalls_fails_alone() {
+    let limits = Limits { write: Duration::from_millis(200), queue: 64, ..Limits::default() };
+    let mut us = us_with(limits, |_| None);
+    let (stuck, well) =
+        (TcpListener::bind(LOOPBACK).await.unwrap(), TcpListener::bind(LOOPBACK).await.unwrap());
+    let stuck_at = stuck.local_addr().unwrap();
+    let well_at = well.local_addr().unwrap();
+    let big = Bytes::from(vec![b'x'; 60_000]);
+    let send_big = |us: &Us, number| {
+        let to = Hop { transport: Transport::Tcp, address: stuck_at, flow: None, name: None };
+        us.transports.send(Send { token: Token(number), to, bytes: big.clone() })
+    };
+    send_big(&us, 1).unwrap();
+    let (_never_read, _) = stuck.accept().await.unwrap();
+    // It takes nothing: the kernel's buffers fill, then the queue, then we are refused aloud.
+    let mut number = 1;
+    let refused = loop {
+        number += 1;
+        match send_big(&us, number) {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, SendError::Busy);
+    us.send(1000, Transport::Tcp, well_at, None).unwrap();
+    let (mut stream, _) = well.accept().await.unwrap();
+    read_request(&mut stream, 1000).await;
+    let (token, error) = us.failed().await;
+    assert!(token < number && error == SendError::Closed, "{token} {error}");
+}
+
+#[tokio::test]
+async fn closing_tells_who_waits() {
+    let mut us = us();
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    us.send(1, Transport::Tcp, listener.local_addr().unwrap(), None).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream, 1).await;
+    us.transports.close();
+    at_end(&mut stream).await;
+    us.closed().await;
+}
+
+/// A TLS next hop that shows `names` and echoes what it is sent.
+async fn tls_hop(authority: &Authority, names: &[&str]) -> (SocketAddr, mpsc::Receiver<String>) {
+    let config = crate::tls::server_config(&authority.identity(names), None).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let mut connection = 0;
+        while let Ok((stream, _)) = listener.accept().await {
+            connection += 1;
+            let (acceptor, sender) = (acceptor.clone(), sender.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let mut buffer = vec![0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    let _ = sender.send(format!("{connection}: {text}")).await;
+                }
+            });
+        }
+    });
+    (address, receiver)
+}
+
+#[tokio::test]
+async fn e_39_tls_hops_are_verified_by_the_name_that_was_asked_for() {
+    let mut us = us();
+    for (names, wanted, good) in [
+        (&["hop.example"][..], "hop.example", true),
+        (&["sip:hop.example"], "HOP.example.", true),
+        (&["other.example"], "hop.example", false),
+        (&["*.example"], "hop.example", false),
+        (&["sip:user@hop.example"], "hop.example", false),
+        (&["127.0.0.1"], "127.0.0.1", true),
+    ] {
+        let (address, mut heard) = tls_hop(&us.authority, names).await;
+        us.send(1, Transport::Tls, address, Some(wanted)).unwrap();
+        if good {
+            assert_eq!(heard.recv().await.unwrap(), format!("1: {}", request(1)), "{names:?}");
+        } else {
+            let (token, error) = us.failed().await;
+            assert_eq!(token, 1);
+            assert!(
+                matches!(&error, SendError::Tls(text) if text.contains("not valid for name")),
+                "{error}"
+            );
+        }
+    }
+    let (address, _heard) = tls_hop(&Authority::new(), &["hop.example"]).await;
+    us.send(1, Transport::Tls, address, Some("hop.example")).unwrap();
+    assert!(matches!(us.failed().await.1, SendError::Tls(_)), "an authority that nobody knows");
+    let bad = us.send(1, Transport::Tls, address, Some("not a name"));
+    assert_eq!(bad, Err(SendError::BadName));
+}
+
+#[tokio::test]
+async fn e_40_a_verified_connection_serves_its_own_name_only() {
+    let mut us = us();
+    let (address, mut heard) = tls_hop(&us.authority, &["a.example", "b.example"]).await;
+    us.send(1, Transport::Tls, address, Some("a.example")).unwrap();
+    assert!(heard.recv().await.unwrap().starts_with("1: "));
+    us.send(2, Transport::Tls, address, Some("A.example.")).unwrap();
+    assert!(heard.recv().await.unwrap().starts_with("1: "), "the same name");
+    us.send(3, Transport::Tls, address, Some("b.example")).unwrap();
+    assert!(heard.recv().await.unwrap().starts_with("2: "), "another name");
+    us.send(4, Transport::Tls, address, Some("c.example")).unwrap();
+    assert_eq!(us.failed().await.0, 4, "a name that it does not show");
+}
+
+#[tokio::test]
+async fn a_tls_listener_takes_messages_and_shuts_out_plain_ones() {
+    let mut us = us_with(Limits::default(), |authority| Some(authority.identity(&["us.example"])));
+    let address = us.address(Transport::Tls);
+    let connector = TlsConnector::from(us.authority.configs(None).client);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("us.example").unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    let whole = request(1);
+    let (head, tail) = whole.split_at(50);
+    for piece in [head, tail] {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    let arrived = us.arrived().await;
+    assert_eq!((number_of(&arrived), arrived.transport), (1, Transport::Tls));
+    us.reply(&arrived, b"SIP/2.0 200 OK\r\n\r\n").unwrap();
+    assert_eq!(read_some(&mut stream).await, "SIP/2.0 200 OK\r\n\r\n");
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(request(2).as_bytes()).await.unwrap();
+    at_end(&mut plain).await;
+    us.closed().await;
+}
+
+#[tokio::test]
+async fn a_client_certificate_of_another_authority_is_refused() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let settings = openfed_node::settings::Tls {
+        identity: Some(ours.identity(&["us.example"])),
+        ca: Some(ours.file()),
+    };
+    let tls = TlsConfigs::load(&settings, Some(&ours.file())).unwrap();
+    let listen = [Listen { transport: Transport::Tls, address: LOOPBACK }];
+    let (transports, mut events) = Transports::start(&listen, tls, Limits::default()).unwrap();
+    let address = transports.bound()[0].address;
+    for (identity, welcome) in [
+        (None, true),
+        (Some(ours.identity(&["peer.example"])), true),
+        (Some(theirs.identity(&["peer.example"])), false),
+    ] {
+        let connector = TlsConnector::from(ours.configs(identity).client);
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = rustls::pki_types::ServerName::try_from("us.example").unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        let _ = stream.write_all(request(1).as_bytes()).await;
+        let _ = stream.flush().await;
+        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        assert_eq!(matches!(event, Event::Arrived(_)), welcome, "{event:?}");
+        drop(stream);
+        if welcome {
+            assert!(matches!(events.recv().await.unwrap(), Event::Closed { .. }));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_listened_on_is_said() {
+    let authority = Authority::new();
+    let start = |transport, address| {
+        let listen = [Listen { transport, address }];
+        let limits = Limits::default();
+        Transports::start(&listen, authority.configs(None), limits).map(|(t, _)| t)
+    };
+    let taken = start(Transport::Udp, LOOPBACK).unwrap();
+    let twice = start(Transport::Udp, taken.bound()[0].address).err().unwrap();
+    assert!(matches!(twice, StartError::Bind { .. }), "{twice}");
+    let bare = start(Transport::Tls, LOOPBACK).err().unwrap();
+    assert!(matches!(bare, StartError::NoCertificate(_)), "{bare}");
+    let only_tcp = start(Transport::Tcp, LOOPBACK).unwrap();
+    let to = Hop { transport: Transport::Udp, address: LOOPBACK, flow: None, name: None };
+    let sent = only_tcp.send(Send { token: Token(1), to, bytes: Bytes::from_static(b"x") });
+    assert_eq!(sent, Err(SendError::NoSocket));
+}
