@@ -8,7 +8,6 @@
 //! of content elements that hangs on the top-level element is renamed: a forwarded message
 //! (XEP-0297) keeps the namespace that it was written in.
 
-mod convert;
 mod parser;
 mod scope;
 mod writer;
@@ -16,7 +15,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use convert::{to_client, to_server};
 pub use parser::{Header, Item, Limits, Parser, XmlError, from_bytes};
 pub use writer::{escape_attribute, to_bytes, write_element};
 
