@@ -128,6 +128,11 @@ impl Core {
         self.routers.submitted() == 0 && self.attempts.is_idle() && self.peers.is_idle()
     }
 
+    /// Whether the routers said that `domain` is a SIP domain: then nothing is to be discovered.
+    pub fn knows_sip(&self, domain: &openfed_proto::domain::Domain, now: Instant) -> bool {
+        self.knowledge.way(domain, now) == crate::knowledge::Way::Sip
+    }
+
     /// The process is to end: nothing new is taken, and [`Core::is_idle`] tells when all is
     /// answered. The shell tells the routers.
     pub fn handle_leaving(&mut self) {

@@ -1,0 +1,146 @@
+//! The loop: one fact from the world to the core, then all its commands out.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use openfed_node::http::Health;
+use openfed_node::link::{LinkClient, LinkEvent, LinkId};
+use openfed_node::shutdown::Shutdown;
+use openfed_proto::link::{FromCm, FromRouter};
+use tokio::sync::mpsc::Receiver;
+use xmpp_cm_core::core::{Command, Core, RouterId};
+
+use crate::connection::{Connections, Report};
+use crate::shown::Shown;
+
+/// See the head of this file.
+pub(crate) struct Engine {
+    core: Core,
+    connections: Connections,
+    links: LinkClient,
+    /// The links that are up.
+    routers: Vec<LinkId>,
+    shown: Shown,
+    health: Health,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        core: Core,
+        connections: Connections,
+        links: LinkClient,
+        shown: Shown,
+        health: Health,
+    ) -> Self {
+        Engine { core, connections, links, routers: Vec::new(), shown, health }
+    }
+
+    /// Runs until everything is answered after the shutdown has begun, or it stops.
+    pub(crate) async fn run(
+        mut self,
+        mut events: Receiver<LinkEvent<FromRouter>>,
+        mut homes: Receiver<Vec<IpAddr>>,
+        shutdown: Shutdown,
+    ) {
+        let mut draining = false;
+        while !(draining && self.core.is_idle()) {
+            let wake = self.core.poll_timeout();
+            tokio::select! {
+                report = self.connections.next() => self.on_report(report),
+                Some(event) = events.recv() => self.on_link(event),
+                Some(addresses) = homes.recv() => self.connections.trust(addresses),
+                () = until(wake) => self.core.handle_timeout(Instant::now()),
+                () = shutdown.draining(), if !draining => {
+                    draining = true;
+                    self.leave(&shutdown);
+                }
+                () = shutdown.stopped() => break,
+            }
+            self.carry_out();
+            self.health.set_ready(!self.routers.is_empty() && !draining);
+        }
+        self.core.handle_stop(Instant::now());
+        self.carry_out();
+        self.links.close().await;
+    }
+
+    fn leave(&mut self, shutdown: &Shutdown) {
+        self.core.handle_leaving();
+        for router in &self.routers {
+            // A link that takes nothing more is about to end anyway.
+            let _ = self.links.send(*router, FromCm::Leaving(shutdown.grace()));
+        }
+    }
+
+    fn on_report(&mut self, report: Report) {
+        let now = Instant::now();
+        match report {
+            Report::Accepted(accepted) => {
+                if let Some(conn) = self.core.handle_accepted(accepted.peer, now) {
+                    self.connections.adopt(conn, accepted);
+                }
+            }
+            Report::Connected { conn, encrypted } => {
+                self.core.handle_connected(conn, encrypted, now);
+            }
+            Report::ConnectFailed { conn, why } => self.core.handle_connect_failed(conn, why, now),
+            Report::Bytes { conn, bytes } => self.core.handle_bytes(conn, &bytes, now),
+            Report::Tls { conn, established, .. } => self.core.handle_tls(conn, established, now),
+            Report::Closed { conn } => self.core.handle_closed(conn, now),
+        }
+    }
+
+    fn on_link(&mut self, event: LinkEvent<FromRouter>) {
+        let now = Instant::now();
+        match event {
+            LinkEvent::Up { link, hello, .. } => {
+                self.routers.push(link);
+                self.core.handle_link_up(RouterId(link.0), &hello, now);
+            }
+            LinkEvent::Frame { link, mut frame } => {
+                self.shown.arriving(&mut frame);
+                self.core.handle_frame(RouterId(link.0), frame, now);
+            }
+            LinkEvent::Down { link, .. } => {
+                self.routers.retain(|up| *up != link);
+                self.core.handle_link_down(RouterId(link.0), now);
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(command) = self.core.next_command() {
+            match command {
+                Command::Connect { conn, target } => self.connections.connect(conn, target),
+                Command::Transmit { conn, bytes } => {
+                    if let Err(error) = self.connections.transmit(conn, &bytes) {
+                        tracing::warn!(%error, "a connection is cut");
+                        self.core.handle_closed(conn, Instant::now());
+                    }
+                }
+                Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
+                Command::Close { conn } => self.connections.close(conn),
+                Command::ToRouter { router, frame } => self.send(LinkId(router.0), frame),
+                Command::Note(fact) => self.shown.show(fact),
+            }
+        }
+        self.connections.flush();
+    }
+
+    /// A link that takes nothing more is as good as lost: what it had goes over another one.
+    fn send(&mut self, router: LinkId, mut frame: FromCm) {
+        let core = &self.core;
+        self.shown.leaving(&mut frame, |domain| core.knows_sip(domain, Instant::now()));
+        if let Err(error) = self.links.send(router, frame) {
+            tracing::debug!(link = router.0, %error, "a frame was not sent");
+            self.links.close_link(router);
+        }
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

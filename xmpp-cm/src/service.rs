@@ -1,0 +1,147 @@
+//! The service's life: set up, run the engine, drain, close.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use openfed_node::http::{Health, Http};
+use openfed_node::link::LinkClient;
+use openfed_node::settings::{DnsResponder, HostPort, Settings};
+use openfed_node::shutdown::Shutdown;
+use openfed_node::telemetry::Tracer;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::Hello;
+use openfed_proto::packet::Role;
+use tokio::net::TcpListener;
+use xmpp_cm_core::core::{self, Core, Start};
+use xmpp_cm_core::dialback::Secret;
+
+use crate::connection::{Connections, Limits, Means};
+use crate::dns::{Answers, Responder};
+use crate::engine::Engine;
+use crate::resolve::Resolver;
+use crate::shown::Shown;
+use crate::tls::{Tls, TlsError};
+
+/// How often the home servers' names are resolved, to let their connections in without limit.
+const RESOLVE_HOMES: Duration = Duration::from_secs(30);
+
+/// Why the service could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("cannot listen at [xmpp] listen {address}: {cause}")]
+    Listen { address: std::net::SocketAddr, cause: io::Error },
+    #[error("cannot listen at [xmpp.dns] listen {address}: {cause}")]
+    Dns { address: std::net::SocketAddr, cause: io::Error },
+    #[error("the certificates of [xmpp.tls]: {0}")]
+    Tls(#[from] TlsError),
+    #[error("the DNS servers of [xmpp.resolver]: {0}")]
+    Resolver(String),
+    #[error("[xmpp] http: {0}")]
+    Http(#[from] io::Error),
+    #[error("the trace exporter of [telemetry] otlp: {0}")]
+    Telemetry(String),
+}
+
+/// Runs the service until `shutdown` has drained or stopped it.
+///
+/// # Errors
+/// [`ServeError`] if it cannot start.
+pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), ServeError> {
+    let node = settings.node_name(Role::XmppCm);
+    let tracer = Tracer::new(&settings, Role::XmppCm)
+        .map_err(|error| ServeError::Telemetry(error.to_string()))?;
+    let xmpp = &settings.xmpp;
+    let resolver = Resolver::new(&xmpp.resolver, Box::new(rand::random::<u64>))
+        .map_err(|error| ServeError::Resolver(error.to_string()))?;
+    let homes: HashMap<Domain, HostPort> =
+        xmpp.home.iter().map(|home| (home.domain.clone(), home.address.clone())).collect();
+    let tls = Tls::load(&xmpp.tls, &xmpp.tls_directory, false)?;
+    let limits = Limits::default();
+    let connections = Connections::new(Means { resolver, tls, homes: homes.clone(), limits });
+
+    let listener = TcpListener::bind(xmpp.listen).await;
+    let listener = listener.map_err(|cause| ServeError::Listen { address: xmpp.listen, cause })?;
+    let listening = listener.local_addr()?;
+    tracing::info!(address = %listening, "listening for XMPP servers");
+    connections.listen(listener);
+    if let Some(dns) = &xmpp.dns {
+        start_dns(*dns, listening.port()).await?;
+    }
+    let health = Health::default();
+    let http = Http::start(xmpp.http, Default::default(), health.clone()).await?;
+
+    let core_settings = core_settings(&settings, &node, homes.keys().cloned());
+    let capacity = core_settings.limits.capacity;
+    let core = Core::new(core_settings, start());
+    let version = env!("CARGO_PKG_VERSION").into();
+    let hello = Hello { role: Role::XmppCm, node, epoch: unix_us(), capacity, version };
+    let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
+    let shown = Shown::new(tracer.clone());
+    let engine = Engine::new(core, connections, links, shown, health);
+    let watch = watch_homes(homes.into_values().collect());
+    engine.run(link_events, watch, shutdown).await;
+    http.close().await;
+    tracer.shutdown().await;
+    Ok(())
+}
+
+fn core_settings(
+    settings: &Settings,
+    node: &str,
+    homes: impl Iterator<Item = Domain>,
+) -> core::Settings {
+    let mut own = core::Settings::new(node, settings.local.iter().cloned());
+    own.homes = homes.collect();
+    own.federation = settings.xmpp.federation;
+    own
+}
+
+fn start() -> Start {
+    let secret: [u8; 32] = rand::random();
+    Start {
+        instant: Instant::now(),
+        unix_us: unix_us(),
+        random: Box::new(rand::random::<u64>),
+        secret: Secret::new(&secret),
+    }
+}
+
+async fn start_dns(dns: DnsResponder, port: u16) -> Result<(), ServeError> {
+    let failed = |cause| ServeError::Dns { address: dns.listen, cause };
+    let answers = Answers { address: dns.answer, port };
+    let responder = Responder::bind(dns.listen, answers).await.map_err(failed)?;
+    let address = responder.local_addr().map_err(failed)?;
+    tracing::info!(%address, answer = %dns.answer, "listening for the home server's DNS questions");
+    tokio::spawn(responder.run());
+    Ok(())
+}
+
+/// The addresses of the home servers, each time they were resolved.
+fn watch_homes(homes: Vec<HostPort>) -> tokio::sync::mpsc::Receiver<Vec<IpAddr>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut again = tokio::time::interval(RESOLVE_HOMES);
+        loop {
+            again.tick().await;
+            let mut addresses = Vec::new();
+            for home in &homes {
+                match tokio::net::lookup_host(home.to_string()).await {
+                    Ok(found) => addresses.extend(found.map(|address| address.ip())),
+                    Err(error) => tracing::warn!(%home, %error, "the home server has no address"),
+                }
+            }
+            if sender.send(addresses).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
