@@ -118,7 +118,8 @@ struct Links<F> {
 
 #[derive(Debug)]
 struct Entry<F> {
-    queue: mpsc::Sender<F>,
+    /// None once nothing more may be said.
+    queue: Option<mpsc::Sender<F>>,
     node: String,
     end: CancellationToken,
 }
@@ -130,8 +131,8 @@ impl<F> Links<F> {
 
     fn send(&self, link: LinkId, frame: F) -> Result<(), NotSent> {
         let entries = self.entries();
-        let entry = entries.get(&link).ok_or(NotSent::Down)?;
-        entry.queue.try_send(frame).map_err(|error| match error {
+        let queue = entries.get(&link).and_then(|entry| entry.queue.as_ref());
+        queue.ok_or(NotSent::Down)?.try_send(frame).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 metrics::counter!("openfed_link_busy_total").increment(1);
                 NotSent::Busy
@@ -153,12 +154,18 @@ impl<F> Links<F> {
             return None;
         }
         let link = LinkId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        entries.insert(link, Entry { queue, node: node.to_owned(), end });
+        entries.insert(link, Entry { queue: Some(queue), node: node.to_owned(), end });
         metrics::gauge!("openfed_links").increment(1.0);
         Some(link)
     }
 
-    /// The writer ends once it has written what is queued.
+    /// Says nothing more; the writer ends once it has written what is queued.
+    fn hush(&self, link: LinkId) {
+        if let Some(entry) = self.entries().get_mut(&link) {
+            entry.queue = None;
+        }
+    }
+
     fn remove(&self, link: LinkId) {
         if self.entries().remove(&link).is_some() {
             metrics::gauge!("openfed_links").decrement(1.0);

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use tonic::Streaming;
 
 use super::wire::Frame;
 use super::{LinkEvent, LinkId, Links};
+
+/// How long the peer of a link that is closed here may take to read what was queued for it.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// The frames that a peer sends; ends with a reason for people.
 pub(super) struct Inbound<In: Frame>(pub(super) Streaming<In::Wire>);
@@ -54,17 +58,26 @@ impl<In: Frame> Greeted<In> {
         let Self { link, hello, address, mut inbound, end } = self;
         let (node, role) = (hello.node.clone(), hello.role.as_str());
         tracing::info!(link = link.0, node, role, %address, "link up");
-        let up = events.send(LinkEvent::Up { link, hello, address }).await;
+        let _ = events.send(LinkEvent::Up { link, hello, address }).await;
         // A panic must not leave a link that looks alive.
-        let read = AssertUnwindSafe(read(link, &mut inbound, &events)).catch_unwind();
+        let mut read = pin!(AssertUnwindSafe(read(link, &mut inbound, &events)).catch_unwind());
         let reason = tokio::select! {
-            () = end.cancelled() => "closed here".to_owned(),
-            read = read, if up.is_ok() => read.unwrap_or_else(|_| "the reader failed".to_owned()),
+            () = end.cancelled() => {
+                // Dropping the stream now would drop what is still queued for the peer. So only
+                // our writer ends; the peer then ends its own.
+                links.hush(link);
+                let _ = tokio::time::timeout(LINGER, read).await;
+                "closed here".to_owned()
+            }
+            () = events.closed() => "this service ended".to_owned(),
+            read = &mut read => read.unwrap_or_else(|_| "the reader failed".to_owned()),
         };
-        links.remove(link);
+        links.hush(link);
         tracing::info!(link = link.0, node, role, reason, "link down");
         // The engine may be gone; then nobody needs to know.
         let _ = events.send(LinkEvent::Down { link, reason }).await;
+        // Not before: the engine must not see the next link to this node come up first.
+        links.remove(link);
     }
 }
 
