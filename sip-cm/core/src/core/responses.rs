@@ -44,13 +44,13 @@ impl Core {
         forward.state = State::Sent { client, rings: true, give_up: until };
         if invite {
             if forward.cancelled && !rings {
-                return self.send_cancel(id, now);
+                self.send_cancel(id, now);
+            } else {
+                if forward.upstream.attempt.is_none() && !forward.cancelled {
+                    forward.deadline = until;
+                }
+                self.timers.set(forward.deadline.min(until), Due::Forward(id));
             }
-            if forward.upstream.attempt.is_none() && !forward.cancelled {
-                forward.deadline = until;
-            }
-            let at = forward.deadline.min(until);
-            self.timers.set(at, Due::Forward(id));
         }
         // 100 is between neighbours; others than 100 have no place in non-INVITEs (RFC 4320).
         if let (true, Some(request)) = (invite && message.code() != Some(100), self.request_of(id))

@@ -1,0 +1,137 @@
+//! Routers that come and go.
+
+use super::*;
+
+const ALICE: &str = "alice@corp.example";
+const BOB: &str = "bob@partner.example";
+
+/// Two routers; the message has been submitted to the one that is returned.
+fn two_routers(world: &mut World) -> (RouterId, RouterId, Packet) {
+    world.link(R1, "r1", 100);
+    world.link(R2, "r2", 100);
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (first, packet, _) = world.submitted();
+    let other = if first == R1 { R2 } else { R1 };
+    (first, other, packet)
+}
+
+#[test]
+fn a_dead_routers_packets_go_to_another_one_with_the_same_id() {
+    let mut world = World::alone();
+    let (first, other, packet) = two_routers(&mut world);
+    world.pass(secs(2));
+    world.core.handle_link_down(first, world.now);
+    world.collect();
+    let (second, again, _) = world.submitted();
+    assert_eq!(second, other);
+    assert_eq!(again.id, packet.id);
+    assert_eq!(again.remaining, secs(28));
+    let outcome = Outcome::delivered(packet.id, Protocol::Xmpp, 200);
+    world.frame(other, FromRouter::Outcome(outcome));
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn without_any_router_left_a_packet_waits_for_one_until_its_deadline() {
+    let mut world = World::open();
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.core.handle_link_down(R1, world.now);
+    world.collect();
+    world.silent();
+    world.pass(secs(3));
+    world.link(R2, "r2", 10);
+    let (router, again, _) = world.submitted();
+    assert_eq!((router, again.id), (R2, packet.id));
+    world.core.handle_link_down(R2, world.now);
+    world.collect();
+    world.pass(secs(30));
+    world.answered(100);
+    world.answered(408);
+    world.ends();
+}
+
+#[test]
+fn a_conversation_stays_with_its_router() {
+    let mut world = World::alone();
+    let (first, ..) = two_routers(&mut world);
+    for n in 2..20 {
+        world.arrives(PEER, &message(ALICE, BOB).replace("peer1", &format!("peer{n}")));
+        let (router, ..) = world.submitted();
+        assert_eq!(router, first);
+    }
+    world.pass(secs(40));
+    world.sent.clear();
+    world.ends();
+}
+
+#[test]
+fn conversations_are_spread_over_the_routers() {
+    let mut world = World::alone();
+    world.link(R1, "r1", 1_000);
+    world.link(R2, "r2", 1_000);
+    let mut to_first = 0;
+    for n in 0..200 {
+        let text = message(ALICE, &format!("user{n}@partner.example"));
+        world.arrives(PEER, &text.replace("peer1", &format!("peer{n}")));
+        to_first += u32::from(world.submitted().0 == R1);
+    }
+    assert!((60..140).contains(&to_first), "{to_first} of 200");
+}
+
+#[test]
+fn a_leaving_router_gets_nothing_new() {
+    let mut world = World::alone();
+    let (first, other, _) = two_routers(&mut world);
+    world.frame(first, FromRouter::Leaving(secs(5)));
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    assert_eq!(world.submitted().0, other);
+}
+
+#[test]
+fn an_attempt_whose_router_died_is_told_to_the_one_that_asks_again() {
+    let mut world = World::open();
+    world.link(R2, "r2", 10);
+    let packet = packet_from_xmpp(1, BOB, "hello");
+    world.attempt(&packet, 1, Instruction::Send);
+    let onward = world.requested("MESSAGE", HOP);
+    world.core.handle_link_down(R1, world.now);
+    world.replies(HOP, &onward, 200);
+    world.silent();
+    let attempt = Attempt { packet: packet.clone(), number: 2, instruction: Instruction::Send };
+    world.frame(R2, FromRouter::Attempt(attempt));
+    let (router, frame) = world.frames.pop_front().expect("an ending");
+    assert_eq!(router, R2);
+    assert!(matches!(frame, FromCm::Ended(ended) if ended.number == 2));
+    world.ends();
+}
+
+#[test]
+fn draining_tells_the_routers_refuses_what_is_new_and_ends_what_is_not() {
+    let mut world = World::open();
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.core.handle_draining(secs(10), world.now);
+    world.collect();
+    assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Leaving(secs(10)))));
+    assert!(!world.core.is_idle());
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    world.answered(500);
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    assert!(world.core.is_idle());
+    world.ends();
+}
+
+#[test]
+fn invalidation_makes_a_domain_unknown_again() {
+    let mut world = World::open();
+    world.knows("partner.example");
+    world.frame(R1, FromRouter::Invalidate(Some(vec![domain("partner.example")])));
+    world.arrives(PEER, &message(ALICE, BOB));
+    world.submitted();
+    world.pass(secs(40));
+    world.sent.clear();
+    world.ends();
+}

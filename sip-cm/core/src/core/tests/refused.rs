@@ -1,0 +1,193 @@
+//! What is not let in (rules §3 steps 1–3).
+
+use super::*;
+use crate::headers::HeaderId;
+
+const ALICE: &str = "alice@corp.example";
+const BOB: &str = "bob@partner.example";
+
+#[track_caller]
+fn refused(mut world: World, from: &str, text: &str, status: u16) -> Message {
+    world.arrives(from, text);
+    let answer = world.answered(status);
+    world.ends();
+    answer
+}
+
+#[test]
+fn no_relay_ever() {
+    refused(World::open(), PEER, &message("eve@evil.example", BOB), 403);
+}
+
+#[test]
+fn nobody_speaks_for_a_local_user_from_outside() {
+    refused(World::open(), "203.0.113.9:5060", &message(ALICE, BOB), 403);
+    refused(World::open(), PEER, &message(ALICE, "carol@corp.example"), 403);
+}
+
+#[test]
+fn local_users_meet_if_the_operator_says_so() {
+    let mut world = World::with(Config { intradomain: true, ..config() });
+    world.link(R1, "r1", 10);
+    world.arrives(PEER, &message(ALICE, "carol@corp.example"));
+    let (_, packet, _) = world.submitted();
+    assert_eq!(packet.direction, Direction::Internal);
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn blocked_domains_are_refused_in_both_directions_cached_or_not() {
+    for (from, to) in [(ALICE, BOB), (BOB, ALICE), (ALICE, "x@sub.partner.example")] {
+        for cached in [false, true] {
+            let mut world = World::open();
+            let tables = Tables {
+                version: 2,
+                routes: vec![open_route(HOP, Transport::Udp)],
+                blocked: blocked(&["*.partner.example"]),
+                pinned: Vec::new(),
+            };
+            world.frame(R1, FromRouter::Tables(tables));
+            if cached {
+                world.knows("partner.example");
+            }
+            refused(world, PEER, &message(from, to), 403);
+        }
+    }
+}
+
+#[test]
+fn blocking_reaches_what_a_router_still_asks_for() {
+    let mut world = World::open();
+    let tables = Tables { version: 2, blocked: blocked(&["partner.example"]), ..Tables::default() };
+    world.frame(R1, FromRouter::Tables(tables));
+    world.attempt(&packet_from_xmpp(1, BOB, "hello"), 1, Instruction::Send);
+    let ended = world.ended();
+    assert_eq!(ended.outcome.ending, failed(Condition::PolicyViolation, Cause::Policy));
+    world.ends();
+}
+
+#[test]
+fn pinned_domains_are_the_routers_to_decide() {
+    let mut world = World::open();
+    world.knows("partner.example");
+    let tables =
+        Tables { version: 2, pinned: vec![domain("partner.example")], ..Tables::default() };
+    world.frame(R1, FromRouter::Tables(tables));
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn s_044_s_026_other_schemes_than_sip() {
+    let sips = message(BOB, ALICE).replace("sip:alice", "sips:alice");
+    refused(World::open(), PEER, &sips, 416);
+    let tel =
+        message(BOB, ALICE).replacen("MESSAGE sip:alice@corp.example", "MESSAGE tel:+4930", 1);
+    refused(World::open(), PEER, &tel, 416);
+    let odd = message(BOB, ALICE).replacen("MESSAGE sip:alice@corp.example", "MESSAGE odd:x", 1);
+    refused(World::open(), PEER, &odd, 416);
+}
+
+#[test]
+fn e02_max_forwards_0() {
+    let last = |text: String| text.replace("Max-Forwards: 70", "Max-Forwards: 0");
+    refused(World::open(), PEER, &last(message(ALICE, BOB)), 483);
+    refused(World::open(), PEER, &last(message(BOB, ALICE)), 483);
+    let ok = refused(World::open(), PEER, &last(request("OPTIONS", ALICE, BOB, "", "")), 200);
+    assert!(ok.header(HeaderId::Allow).is_some());
+}
+
+#[test]
+fn an_absent_max_forwards_begins_at_70() {
+    let mut world = World::open();
+    world.knows("partner.example");
+    world.arrives(PEER, &message(ALICE, BOB).replace("Max-Forwards: 70\r\n", ""));
+    assert_eq!(world.requested("MESSAGE", HOP).max_forwards(), Ok(Some(70)));
+}
+
+#[test]
+fn malformed_addresses_are_400_and_proxy_require_is_420() {
+    let no_utf8 = message(ALICE, "%FF@partner.example");
+    refused(World::open(), PEER, &no_utf8, 400);
+    let ip = message("bob@192.0.2.1", ALICE);
+    refused(World::open(), PEER, &ip, 400);
+    let required = request("MESSAGE", ALICE, BOB, "Proxy-Require: magic\r\n", "");
+    let answer = refused(World::open(), PEER, &required, 420);
+    assert_eq!(header(&answer, HeaderId::Unsupported), "magic");
+}
+
+#[test]
+fn what_cannot_be_read_is_answered_if_it_can_be() {
+    let mut world = World::open();
+    world.arrives(PEER, &message(ALICE, BOB).replace("CSeq: 1 MESSAGE", "CSeq: 1 INFO"));
+    world.answered(400);
+    world.arrives(PEER, "nonsense\r\n\r\n");
+    world.arrives("203.0.113.9:5060", "nonsense\r\n\r\n");
+    world.ends();
+}
+
+#[test]
+fn options_to_this_service_says_what_it_does() {
+    let ping = request("OPTIONS", "x@a.example", "198.51.100.1:5060", "", "");
+    let ok = refused(World::open(), PEER, &ping, 200);
+    assert_eq!(header(&ok, HeaderId::Allow), "MESSAGE, OPTIONS");
+    let text = message("x@a.example", "198.51.100.1:5060");
+    refused(World::open(), PEER, &text, 404);
+    let register = request("REGISTER", "x@a.example", "198.51.100.1:5060", "", "");
+    refused(World::open(), PEER, &register, 405);
+}
+
+#[test]
+fn e10_a_dialog_that_is_not_on_sip_is_481() {
+    let bye = request("BYE", BOB, ALICE, "", "")
+        .replace("corp.example>\r\nCall", "corp.example>;tag=b1\r\nCall");
+    refused(World::open(), PEER, &bye, 481);
+    let relay = request("BYE", BOB, "x@other.example", "", "")
+        .replace("To: <sip:x@other.example>", "To: <sip:x@other.example>;tag=b1");
+    refused(World::open(), PEER, &relay, 403);
+}
+
+#[test]
+fn a_stray_ack_and_a_stray_response_are_dropped() {
+    let mut world = World::open();
+    world.arrives(PEER, &request("ACK", ALICE, BOB, "", ""));
+    world.arrives(
+        PEER,
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 198.51.100.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n\
+         To: <sip:c@d>;tag=2\r\nCall-ID: x\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n",
+    );
+    world.ends();
+}
+
+#[test]
+fn a_message_of_our_own_that_comes_back_is_a_loop() {
+    let mut world = World::open();
+    world.attempt(&packet_from_xmpp(1, BOB, "hello"), 1, Instruction::Send);
+    let ours = world.requested("MESSAGE", HOP);
+    let mut back = ours.clone();
+    back.push_via("SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKhop1");
+    world.arrives(PEER, &String::from_utf8_lossy(&back.to_bytes()));
+    world.answered(482);
+    world.replies(HOP, &ours, 482);
+    let Ending::Failed(failure) = world.ended().outcome.ending else { panic!("it failed") };
+    assert_eq!((failure.condition, failure.cause), (Condition::NotAcceptable, Cause::Remote));
+    world.ends();
+}
+
+#[test]
+fn full_tables_refuse_aloud() {
+    let mut world = World::with(Config { max_transactions: 1, ..config() });
+    world.link(R1, "r1", 10);
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    assert_eq!(world.answered(500).retry_after(), Some(5));
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
+}
