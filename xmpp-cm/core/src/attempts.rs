@@ -140,6 +140,3 @@ impl Attempts {
         true
     }
 }
-
-#[cfg(test)]
-mod tests;

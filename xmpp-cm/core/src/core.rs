@@ -26,6 +26,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Hop, PacketId, Role};
 
 pub use command::{Command, ConnId, ConnectFailure, Fact, RouterId, Target, TlsSide};
@@ -35,7 +36,7 @@ use crate::attempts::Attempts;
 use crate::dialback::Secret;
 use crate::fence::Fences;
 use crate::home::Domains;
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Way};
 use crate::peers::{Pair, Peers};
 use crate::routers::Routers;
 use conn::{Conn, Deadlines, DialKey};
@@ -74,7 +75,7 @@ pub struct Core {
     /// Connections of ours that may take more pairs.
     dialed: BTreeMap<DialKey, ConnId>,
     /// Home servers that want a connection for each domain that we speak for.
-    alone: BTreeSet<openfed_proto::domain::Domain>,
+    alone: BTreeSet<Domain>,
     verifications: BTreeMap<Claim, Verification>,
     peers: Peers,
     fences: Fences,
@@ -128,9 +129,9 @@ impl Core {
         self.routers.submitted() == 0 && self.attempts.is_idle() && self.peers.is_idle()
     }
 
-    /// Whether the routers said that `domain` is a SIP domain: then nothing is to be discovered.
-    pub fn knows_sip(&self, domain: &openfed_proto::domain::Domain, now: Instant) -> bool {
-        self.knowledge.way(domain, now) == crate::knowledge::Way::Sip
+    /// Whether a domain is a known SIP domain, so that nothing is to be discovered about it.
+    pub fn knows_sip(&self, domain: &Domain, now: Instant) -> bool {
+        self.knowledge.way(domain, now) == Way::Sip
     }
 
     /// The process is to end: nothing new is taken, and [`Core::is_idle`] tells when all is

@@ -59,8 +59,7 @@ fn with_address(condition: Condition, text: &str) -> Condition {
 
 /// A peer's text as one short line (S-041).
 fn clean(text: &str) -> Option<String> {
-    let line: String =
-        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let end = line.floor_char_boundary(MAX_TEXT);
     line.get(..end).filter(|line| !line.is_empty()).map(str::to_owned)
 }
@@ -68,9 +67,7 @@ fn clean(text: &str) -> Option<String> {
 /// No connection came about.
 pub(crate) fn of_connecting(why: ConnectFailure) -> Failure {
     match why {
-        ConnectFailure::NotFound => {
-            Failure::new(Condition::RemoteServerNotFound, Cause::NotFound)
-        }
+        ConnectFailure::NotFound => Failure::new(Condition::RemoteServerNotFound, Cause::NotFound),
         ConnectFailure::Unreachable => timeout(Cause::Unreachable),
         ConnectFailure::Untrusted => timeout(Cause::Untrusted),
         ConnectFailure::Busy => busy(),
@@ -81,9 +78,7 @@ pub(crate) fn of_connecting(why: ConnectFailure) -> Failure {
 pub(crate) fn of_stream(reason: &CloseReason, phase: Phase) -> Failure {
     match reason {
         CloseReason::Remote(error) => match error.condition {
-            StreamCondition::HostUnknown | StreamCondition::HostGone => {
-                timeout(Cause::HostUnknown)
-            }
+            StreamCondition::HostUnknown | StreamCondition::HostGone => timeout(Cause::HostUnknown),
             _ => timeout(Cause::Remote),
         },
         CloseReason::TlsFailed => timeout(Cause::Untrusted),

@@ -70,7 +70,13 @@ impl Knowledge {
     }
 
     /// A router said whether a domain is in the domain table.
-    pub(crate) fn learn_verdict(&mut self, domain: Domain, sip: bool, until: Instant, now: Instant) {
+    pub(crate) fn learn_verdict(
+        &mut self,
+        domain: Domain,
+        sip: bool,
+        until: Instant,
+        now: Instant,
+    ) {
         if !sip {
             self.sip.remove(&domain);
             return;

@@ -83,19 +83,20 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Gives the item back if there is no room.
+    #[must_use]
     pub(crate) fn push(
         &mut self,
         item: Outgoing,
         max: usize,
         max_bytes: usize,
-    ) -> Result<(), Outgoing> {
+    ) -> Option<Outgoing> {
         let bytes = item.bytes();
         if self.items.len() >= max || self.bytes + bytes > max_bytes {
-            return Err(item);
+            return Some(item);
         }
         self.bytes += bytes;
         self.items.push_back((bytes, item));
-        Ok(())
+        None
     }
 
     pub(crate) fn into_items(self) -> impl Iterator<Item = Outgoing> {
@@ -125,7 +126,10 @@ pub(crate) enum State {
     Waiting(Waiting),
     /// The streams that can be used; the last is the best.
     Up(Vec<ConnId>),
-    Failed { until: Instant, failure: Failure },
+    Failed {
+        until: Instant,
+        failure: Failure,
+    },
 }
 
 /// All pairs that have a state.
@@ -205,7 +209,8 @@ impl Peers {
 
     /// Forgets failures that are over.
     pub(crate) fn prune(&mut self, now: Instant) {
-        self.pairs.retain(|_, state| !matches!(state, State::Failed { until, .. } if *until <= now));
+        self.pairs
+            .retain(|_, state| !matches!(state, State::Failed { until, .. } if *until <= now));
     }
 
     /// Whether nothing waits.
@@ -213,6 +218,3 @@ impl Peers {
         !self.pairs.values().any(|state| matches!(state, State::Waiting(_)))
     }
 }
-
-#[cfg(test)]
-mod tests;

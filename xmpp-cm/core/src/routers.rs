@@ -79,10 +79,6 @@ impl Routers {
         self.links.contains_key(&id)
     }
 
-    pub(crate) fn ids(&self) -> Vec<RouterId> {
-        self.links.keys().copied().collect()
-    }
-
     /// The router takes nothing new.
     pub(crate) fn leaving(&mut self, id: RouterId) {
         if let Some(router) = self.links.get_mut(&id) {
@@ -230,6 +226,3 @@ fn weight(conversation: Conversation, node: &str) -> u64 {
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@ pub struct RouterId(pub u64);
 
 /// Something that the shell must do, in this order.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a command is moved once and dropped")]
 pub enum Command {
     /// Connect, then say `handle_connected` or `handle_connect_failed`.
     Connect {

@@ -56,14 +56,7 @@ pub(super) struct Conn {
 
 impl Conn {
     pub(super) fn new(stream: Option<Stream>, side: Side, now: Instant) -> Self {
-        Self {
-            stream,
-            side,
-            pairs: BTreeSet::new(),
-            authenticated: false,
-            used: now,
-            armed: None,
-        }
+        Self { stream, side, pairs: BTreeSet::new(), authenticated: false, used: now, armed: None }
     }
 
     pub(super) fn is_accepted(&self) -> bool {
@@ -79,6 +72,11 @@ impl Conn {
 
     pub(super) fn is_ready(&self) -> bool {
         matches!(&self.side, Side::Dialed(dialed) if dialed.ready)
+    }
+
+    /// Nothing but use keeps it open from now on; before, the stream has deadlines of its own.
+    pub(super) fn is_negotiated(&self) -> bool {
+        self.authenticated || self.is_ready()
     }
 
     pub(super) fn phase(&self) -> Phase {

@@ -137,7 +137,7 @@ impl Core {
                 self.on_question(conn, (&from, &to), (&id, &key));
             }
             Event::DialbackVerified { local, remote, id, verdict } => {
-                self.on_verified(conn, &Pair { local, remote }, &id, &verdict);
+                self.on_verified(conn, &Pair { local, remote }, &id, &verdict, now);
             }
             Event::DialbackResult { verdict: Verdict::Valid, .. } | Event::BidiEnabled => {}
             Event::DialbackResult { local, remote, verdict } => {
@@ -197,10 +197,7 @@ impl Core {
             return;
         }
         conn.pairs.insert(pair.clone());
-        let untold = conn.dialed().is_some_and(|dialed| !std::mem::replace(&mut dialed.told, true));
-        if untold {
-            self.note(Fact::Dialed { conn: id, failure: None });
-        }
+        self.note_dialed(id, now);
         let (first, waiting) = self.peers.up(&pair, id);
         if first {
             let Pair { local, remote } = pair.clone();
@@ -208,6 +205,16 @@ impl Core {
         }
         for item in waiting.into_iter().flat_map(|waiting| waiting.queue.into_items()) {
             self.send(pair.clone(), item, now);
+        }
+    }
+
+    /// A connection of ours did what it was made for.
+    pub(super) fn note_dialed(&mut self, id: ConnId, now: Instant) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.used = now;
+        let dialed = conn.dialed();
+        if dialed.is_some_and(|dialed| !std::mem::replace(&mut dialed.told, true)) {
+            self.note(Fact::Dialed { conn: id, failure: None });
         }
     }
 

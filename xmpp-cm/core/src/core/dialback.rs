@@ -88,7 +88,9 @@ impl Core {
         pair: &Pair,
         id: &str,
         verdict: &Verdict,
+        now: Instant,
     ) {
+        self.note_dialed(conn, now);
         let found = self.verifications.iter().find(|(claim, verification)| {
             verification.conn == conn
                 && verification.id == id

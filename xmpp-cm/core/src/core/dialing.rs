@@ -24,7 +24,7 @@ impl Core {
         }
         let limits = self.settings.limits;
         if let Some(waiting) = self.peers.waiting(&pair) {
-            if let Err(item) = waiting.queue.push(item, limits.queue, limits.queue_bytes) {
+            if let Some(item) = waiting.queue.push(item, limits.queue, limits.queue_bytes) {
                 self.fail(item, error::busy(), now);
             }
             return;
@@ -143,7 +143,7 @@ impl Core {
         if self.peers.len() >= limits.pairs {
             return self.fail(item, error::busy(), now);
         }
-        if let Err(item) = queue.push(item, limits.queue, limits.queue_bytes) {
+        if let Some(item) = queue.push(item, limits.queue, limits.queue_bytes) {
             return self.fail(item, error::busy(), now);
         }
         let deadline = now + self.settings.timing.connect;

@@ -5,9 +5,7 @@ use std::time::Instant;
 use minidom::Element;
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction};
-use openfed_proto::packet::{
-    Body, Ending, Failure, Outcome, Packet, PacketId, Protocol,
-};
+use openfed_proto::packet::{Body, Ending, Failure, Outcome, Packet, PacketId, Protocol};
 
 use super::{Command, Core, Fact, RouterId};
 use crate::attempts::{Asker, Begin, Key};
@@ -35,7 +33,9 @@ impl Core {
     /// A frame came over a link.
     pub fn handle_frame(&mut self, router: RouterId, frame: FromRouter, now: Instant) {
         match frame {
-            FromRouter::Hello(hello) => self.routers.up(router, &hello, self.settings.limits.capacity),
+            FromRouter::Hello(hello) => {
+                self.routers.up(router, &hello, self.settings.limits.capacity)
+            }
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.finish(outcome.id, outcome.ending, now),
             FromRouter::Credit(packets) => {

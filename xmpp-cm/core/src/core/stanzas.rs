@@ -34,9 +34,9 @@ impl Core {
             return;
         }
         if self.domains.is_local(&pair.local) {
-            self.from_home(pair, stanza, now);
+            self.route_outbound(pair, stanza, now);
         } else {
-            self.from_foreign(pair, stanza, now);
+            self.pass_inbound(pair, stanza, now);
         }
     }
 
@@ -74,7 +74,7 @@ impl Core {
     }
 
     /// From a foreign domain to a local user: passed on untouched.
-    fn from_foreign(&mut self, pair: Pair, stanza: Element, now: Instant) {
+    fn pass_inbound(&mut self, pair: Pair, stanza: Element, now: Instant) {
         self.knowledge.learn_xmpp(&pair.local, now);
         if self.knowledge.is_blocked(&pair.local) {
             return self.answer(&stanza, &error::refused(Condition::PolicyViolation), now);
@@ -89,7 +89,7 @@ impl Core {
     }
 
     /// From a local user to a foreign domain.
-    fn from_home(&mut self, pair: Pair, stanza: Element, now: Instant) {
+    fn route_outbound(&mut self, pair: Pair, stanza: Element, now: Instant) {
         let head = match Head::read(&stanza) {
             Ok(head) => head,
             Err(malformed) => {
@@ -108,7 +108,7 @@ impl Core {
                 self.answer(&stanza, &error::refused(Condition::PolicyViolation), now);
             }
             Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
-            Way::Sip => self.to_sip(&head, &stanza, now),
+            Way::Sip => self.serve_sip_domain(&head, &stanza, now),
             Way::Xmpp | Way::Unknown if head.is_answer() => self.drop_answer(&head),
             Way::Xmpp | Way::Unknown => self.submit(&head, &stanza, now),
         }
@@ -123,7 +123,7 @@ impl Core {
 
     /// To a domain that speaks SIP: messages go on, requests are answered for it, and what has no
     /// meaning there ends here (S-113).
-    fn to_sip(&mut self, head: &Head, stanza: &Element, now: Instant) {
+    fn serve_sip_domain(&mut self, head: &Head, stanza: &Element, now: Instant) {
         if head.is_answer() {
             return self.drop_answer(head);
         }

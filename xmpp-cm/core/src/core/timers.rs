@@ -43,7 +43,7 @@ impl Core {
         let idle = self.settings.timing.idle;
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.armed = None;
-        let unused = conn.authenticated && now >= conn.used + idle;
+        let unused = conn.is_negotiated() && now >= conn.used + idle;
         let Some(stream) = conn.stream.as_mut() else { return };
         if unused {
             // What the peer still sends is still taken; it opens another when it needs one.
@@ -59,7 +59,7 @@ impl Core {
     pub(super) fn arm(&mut self, id: ConnId) {
         let idle = self.settings.timing.idle;
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let unused = conn.authenticated.then(|| conn.used + idle);
+        let unused = conn.is_negotiated().then(|| conn.used + idle);
         let next = conn.stream.as_ref().and_then(Stream::poll_timeout);
         let Some(next) = next.into_iter().chain(unused).min() else { return };
         if conn.armed.is_some_and(|armed| armed <= next) {

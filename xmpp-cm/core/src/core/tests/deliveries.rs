@@ -1,0 +1,297 @@
+//! Messages that a router hands over, and how it learns what became of them.
+
+use std::time::Duration;
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::Instruction;
+use openfed_proto::packet::{Body, Cause, Ending, Failure, Protocol};
+
+use super::world::{World, taken};
+use crate::core::ConnectFailure;
+use crate::stream::StreamCondition;
+
+const DELIVERED: Ending = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
+
+fn failed(condition: Condition, cause: Cause) -> Ending {
+    Ending::Failed(Failure::new(condition, cause))
+}
+
+#[test]
+fn a_sip_message_is_delivered_when_the_home_server_answered_the_fence() {
+    let mut world = World::new();
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.home().pongs = false;
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [], "written is not yet taken");
+
+    let ping = world.home().got.pop().unwrap();
+    let id = ping.attr("id").unwrap();
+    assert_eq!(ping.attr("from"), Some("sip.example"));
+    world.home_says(&format!(
+        "<iq type='error' id='{id}' from='corp.example' to='sip.example'></iq>"
+    ));
+    assert_eq!(world.endings(), [DELIVERED], "an error answers a fence as well as a result");
+    let got = taken(world.home());
+    assert_eq!(got.len(), 1);
+    assert!(got[0].contains("<body>hi</body><thread>call-1</thread>"), "{}", got[0]);
+    assert!(got[0].contains("id='z9hG4bK1'") || got[0].contains("id=\"z9hG4bK1\""), "{}", got[0]);
+}
+
+#[test]
+fn e52_no_such_user_is_the_outcome_of_that_message_alone() {
+    let mut world = World::new();
+    world.home().pongs = false;
+    let packets: Vec<_> = ["alice", "nobody", "carol"]
+        .map(|user| world.sip_message("bob@sip.example", &format!("{user}@corp.example"), "hi"))
+        .into();
+    for packet in &packets {
+        world.attempt(packet, Instruction::Home);
+    }
+    let got = std::mem::take(&mut world.home().got);
+    let pings: Vec<_> = got.iter().filter(|it| it.name() == "iq").collect();
+    assert_eq!(pings.len(), 1, "one fence in flight; the others wait for it");
+    let id = pings[0].attr("id").unwrap();
+    world.home_says(&format!(
+        "<iq type='result' id='{id}' from='corp.example' to='sip.example'></iq>"
+    ));
+    assert_eq!(world.endings(), [DELIVERED]);
+
+    // The second fence covers both; the error comes before its answer.
+    world.home_says(
+        "<message type='error' id='z9hG4bK2' from='nobody@corp.example' to='bob@sip.example'>\
+         <error type='cancel'><service-unavailable \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+    );
+    assert_eq!(world.endings(), [failed(Condition::ServiceUnavailable, Cause::Remote)]);
+    let ping = world.home().got.pop().unwrap();
+    let id = ping.attr("id").unwrap();
+    world.home_says(&format!(
+        "<iq type='result' id='{id}' from='corp.example' to='sip.example'></iq>"
+    ));
+    let ended = world.ended();
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].outcome.id, &ended[0].outcome.ending), (packets[2].id, &DELIVERED));
+    assert_eq!(ended[0].outcome.hops.last().unwrap().verdict, "delivered");
+}
+
+#[test]
+fn an_error_after_its_fence_is_dropped_and_counted() {
+    let mut world = World::new();
+    world.knows_sip("sip.example");
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    taken(world.home());
+    world.home_says(
+        "<message type='error' id='z9hG4bK1' from='alice@corp.example' to='bob@sip.example'>\
+         </message>",
+    );
+    assert!(world.facts.contains(&crate::core::Fact::LateError));
+}
+
+#[test]
+fn a_fence_that_nobody_answers_ends_as_a_timeout() {
+    let mut world = World::new();
+    world.home().pongs = false;
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    world.wait(Duration::from_secs(9));
+    assert_eq!(world.endings(), []);
+    world.wait(Duration::from_secs(2));
+    assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Unreachable)]);
+    taken(world.home());
+}
+
+#[test]
+fn a_stream_that_dies_before_its_fence_never_makes_a_success() {
+    let mut world = World::new();
+    world.home().pongs = false;
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    let now = world.now;
+    let mut home = world.servers.remove("corp.example").unwrap();
+    home.crash(&mut world.core, now);
+    home.got.clear();
+    world.servers.insert("corp.example", home);
+    world.run();
+    assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Unreachable)]);
+}
+
+#[test]
+fn every_domain_speaks_on_the_same_stream_to_the_home_server() {
+    let mut world = World::new();
+    for from in ["bob@one.example", "bob@two.example", "bob@three.example"] {
+        let packet = world.sip_message(from, "alice@corp.example", "hi");
+        world.attempt(&packet, Instruction::Home);
+    }
+    assert_eq!(world.endings(), [DELIVERED, DELIVERED, DELIVERED]);
+    assert_eq!(taken(world.home()).len(), 3);
+    assert_eq!(world.home().accepted, 1);
+}
+
+#[test]
+fn a_home_server_that_wants_a_stream_for_each_domain_gets_them() {
+    let mut world = World::new();
+    world.home().multiplexes = false;
+    for from in ["bob@one.example", "bob@two.example", "bob@three.example"] {
+        let packet = world.sip_message(from, "alice@corp.example", "hi");
+        world.attempt(&packet, Instruction::Home);
+    }
+    assert_eq!(world.endings(), [DELIVERED, DELIVERED, DELIVERED]);
+    assert_eq!(taken(world.home()).len(), 3);
+}
+
+#[test]
+fn a_repeated_attempt_gets_the_same_ending_and_is_not_sent_twice() {
+    let mut world = World::new();
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED, DELIVERED]);
+    assert_eq!(taken(world.home()).len(), 1);
+}
+
+#[test]
+fn a_home_server_that_is_down_is_a_timeout_and_asked_again_after_a_pause() {
+    let mut world = World::new();
+    world.broken.insert("corp.example", ConnectFailure::Unreachable);
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Unreachable)]);
+    world.broken.clear();
+    world.wait(Duration::from_secs(5));
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    taken(world.home());
+}
+
+#[test]
+fn a_sip_message_reaches_an_xmpp_domain_with_its_fence() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let packet = world.sip_message("alice@corp.example", "bob@xmpp.example", "hi");
+    world.attempt(&packet, Instruction::Reach);
+    assert_eq!(world.endings(), [DELIVERED]);
+    assert_eq!(taken(world.server("xmpp.example")).len(), 1);
+}
+
+#[test]
+fn a_probe_is_delivered_by_an_authenticated_stream_and_by_memory() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let packet = world.sip_message("bob@xmpp.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Probe);
+    assert_eq!(world.endings(), [DELIVERED]);
+    world.servers.remove("xmpp.example");
+    let packet = world.sip_message("bob@xmpp.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Probe);
+    assert_eq!(world.endings(), [DELIVERED]);
+}
+
+/// The fallback set of the rules, §3: what a failed Reach is told as.
+#[test]
+fn every_failure_is_classified_as_the_rules_want() {
+    use Condition::{RemoteServerNotFound, RemoteServerTimeout};
+    type Break = fn(&mut World);
+    let cases: [(Break, Condition, Cause); 8] = [
+        (|world| drop(world.servers.remove("d.example")), RemoteServerNotFound, Cause::NotFound),
+        (
+            |world| world.break_name("d.example", ConnectFailure::Unreachable),
+            RemoteServerTimeout,
+            Cause::Unreachable,
+        ),
+        (
+            |world| world.break_name("d.example", ConnectFailure::Untrusted),
+            RemoteServerTimeout,
+            Cause::Untrusted,
+        ),
+        (
+            |world| world.break_name("d.example", ConnectFailure::Busy),
+            Condition::ResourceConstraint,
+            Cause::Busy,
+        ),
+        (
+            |world| world.server("d.example").refuses = Some(StreamCondition::HostUnknown),
+            RemoteServerTimeout,
+            Cause::HostUnknown,
+        ),
+        (
+            |world| world.server("d.example").refuses = Some(StreamCondition::PolicyViolation),
+            RemoteServerTimeout,
+            Cause::Remote,
+        ),
+        (|world| world.server("d.example").distrusts = true, RemoteServerTimeout, Cause::Untrusted),
+        (|world| world.server("d.example").mute = true, RemoteServerTimeout, Cause::Unreachable),
+    ];
+    for (number, (break_it, condition, cause)) in cases.into_iter().enumerate() {
+        let mut world = World::new();
+        world.add("d.example");
+        break_it(&mut world);
+        let packets =
+            [1, 2, 3].map(|_| world.sip_message("alice@corp.example", "b@d.example", "x"));
+        for packet in &packets {
+            world.attempt(packet, Instruction::Reach);
+        }
+        world.wait(Duration::from_secs(8));
+        let expected = failed(condition, cause);
+        assert_eq!(world.endings(), [expected.clone(), expected.clone(), expected], "{number}");
+    }
+}
+
+#[test]
+fn a_silent_domain_with_which_xmpp_worked_has_an_outage() {
+    let mut world = World::new();
+    world.add("d.example");
+    let packet = world.sip_message("alice@corp.example", "b@d.example", "x");
+    world.attempt(&packet, Instruction::Reach);
+    assert_eq!(world.endings(), [DELIVERED]);
+    taken(world.server("d.example"));
+    let now = world.now;
+    world.server("d.example").hang_up(now);
+    world.run();
+    world.broken.insert("d.example", ConnectFailure::Unreachable);
+    let packet = world.sip_message("alice@corp.example", "b@d.example", "x");
+    world.attempt(&packet, Instruction::Reach);
+    assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Outage)]);
+}
+
+#[test]
+fn a_sip_method_without_meaning_in_xmpp_is_refused() {
+    let mut world = World::new();
+    let mut packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    packet.body = Body::Opaque { kind: "INFO".to_owned() };
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [failed(Condition::FeatureNotImplemented, Cause::Unmappable)]);
+}
+
+#[test]
+fn an_idle_stream_is_closed_and_opened_again() {
+    let mut world = World::new();
+    world.add("d.example");
+    for connections in [1, 2] {
+        let packet = world.sip_message("alice@corp.example", "b@d.example", "x");
+        world.attempt(&packet, Instruction::Reach);
+        assert_eq!(world.endings(), [DELIVERED]);
+        assert_eq!(world.server("d.example").accepted, connections);
+        taken(world.server("d.example"));
+        world.wait(Duration::from_secs(301));
+        assert!(world.core.conns.is_empty(), "all streams of the peer were idle");
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_aloud() {
+    let mut settings = crate::core::Settings::new("here", [super::domain("corp.example")]);
+    settings.limits.queue = 2;
+    let mut world = World::with(settings);
+    world.add("d.example");
+    world.server("d.example").mute = true;
+    let packets = [1, 2, 3].map(|_| world.sip_message("alice@corp.example", "b@d.example", "x"));
+    for packet in &packets {
+        world.attempt(packet, Instruction::Reach);
+    }
+    assert_eq!(world.endings(), [failed(Condition::ResourceConstraint, Cause::Busy)]);
+    world.wait(Duration::from_secs(8));
+    assert_eq!(world.endings().len(), 2);
+}

@@ -1,0 +1,271 @@
+//! An XMPP server of the scenes: hosts domains, answers dialback, keeps what it gets.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use minidom::Element;
+
+use super::super::{ConnId, Core};
+use super::domain;
+use crate::dialback::Secret;
+use crate::peers::Pair;
+use crate::stanza::domain_of;
+use crate::stream::{
+    Domain, Event, InitiatorConfig, ResponderConfig, Settings, Stream, StreamCondition,
+    StreamError, Tls, Verdict,
+};
+
+struct End {
+    stream: Stream,
+    /// We opened it, for this pair.
+    opened: Option<Pair>,
+    ready: bool,
+    /// Our key for the pair is sent.
+    asked: bool,
+}
+
+struct Doubt {
+    /// Where the claim came from, and the connection that it is verified over.
+    claimed: ConnId,
+    over: ConnId,
+    from: Domain,
+    to: Domain,
+    id: String,
+    key: String,
+}
+
+/// See the head of this file.
+pub(in crate::core) struct Server {
+    hosted: Vec<Domain>,
+    secret: Secret,
+    ends: BTreeMap<ConnId, End>,
+    doubts: Vec<Doubt>,
+    outbox: VecDeque<Element>,
+    /// Stanzas that came.
+    pub(in crate::core) got: Vec<Element>,
+    /// Answers pings at once.
+    pub(in crate::core) pongs: bool,
+    /// Accepts a second domain on a stream.
+    pub(in crate::core) multiplexes: bool,
+    /// Refuses every stream with this.
+    pub(in crate::core) refuses: Option<StreamCondition>,
+    /// Calls every key wrong.
+    pub(in crate::core) distrusts: bool,
+    /// Takes connections and keeps silent.
+    pub(in crate::core) mute: bool,
+    /// Connections that came so far.
+    pub(in crate::core) accepted: usize,
+}
+
+fn settings() -> Settings {
+    Settings { tls: Tls::Opportunistic, ..Settings::default() }
+}
+
+impl Server {
+    pub(in crate::core) fn new(name: &str) -> Self {
+        Self {
+            hosted: vec![domain(name)],
+            secret: Secret::new(name.as_bytes()),
+            ends: BTreeMap::new(),
+            doubts: Vec::new(),
+            outbox: VecDeque::new(),
+            got: Vec::new(),
+            pongs: true,
+            multiplexes: true,
+            refuses: None,
+            distrusts: false,
+            mute: false,
+            accepted: 0,
+        }
+    }
+
+    /// Claims to host a domain that it may not own.
+    pub(in crate::core) fn claim(&mut self, name: &str) {
+        self.hosted.push(domain(name));
+    }
+
+    /// The core connected to this server.
+    pub(in crate::core) fn accept(&mut self, conn: ConnId, now: Instant) {
+        let mut seed = conn.0 << 8;
+        let mut random = || {
+            seed += 1;
+            seed
+        };
+        let config = ResponderConfig { settings: settings() };
+        let stream = Stream::responder(config, &mut random, now);
+        self.accepted += 1;
+        self.ends.insert(conn, End { stream, opened: None, ready: false, asked: false });
+    }
+
+    pub(in crate::core) fn bytes(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
+        if self.mute {
+            return;
+        }
+        if let Some(end) = self.ends.get_mut(&conn) {
+            end.stream.handle_bytes(bytes, now);
+        }
+    }
+
+    pub(in crate::core) fn has(&self, conn: ConnId) -> bool {
+        self.ends.contains_key(&conn)
+    }
+
+    /// What waited for the stream is given up.
+    pub(in crate::core) fn closed(&mut self, conn: ConnId) {
+        let end = self.ends.remove(&conn);
+        self.doubts.retain(|doubt| doubt.over != conn);
+        if let Some(pair) = end.and_then(|end| end.opened) {
+            self.outbox.retain(|it| domain_of(it, "to").as_ref() != Some(&pair.remote));
+        }
+    }
+
+    /// Sends a stanza, over a stream of its own.
+    pub(in crate::core) fn say(&mut self, stanza: &str) {
+        let text = stanza.replacen('>', " xmlns='jabber:client'>", 1);
+        self.outbox.push_back(text.parse().unwrap());
+    }
+
+    /// Ends all streams properly.
+    pub(in crate::core) fn hang_up(&mut self, now: Instant) {
+        self.ends.values_mut().for_each(|end| end.stream.close(now));
+    }
+
+    /// Loses all connections without a word; the core is told.
+    pub(in crate::core) fn crash(&mut self, core: &mut Core, now: Instant) {
+        for conn in std::mem::take(&mut self.ends).into_keys() {
+            core.handle_closed(conn, now);
+        }
+    }
+
+    /// Does what is to be done; false if that was nothing.
+    pub(in crate::core) fn pump(&mut self, core: &mut Core, now: Instant) -> bool {
+        let mut busy = self.post(core, now);
+        let conns: Vec<ConnId> = self.ends.keys().copied().collect();
+        for conn in conns {
+            while let Some(event) = self.ends.get_mut(&conn).and_then(|end| end.stream.next_event())
+            {
+                busy = true;
+                self.on_event(conn, event, core, now);
+            }
+        }
+        busy
+    }
+
+    fn end(&mut self, conn: ConnId) -> &mut Stream {
+        &mut self.ends.get_mut(&conn).unwrap().stream
+    }
+
+    fn on_event(&mut self, conn: ConnId, event: Event, core: &mut Core, now: Instant) {
+        match event {
+            Event::Transmit(bytes) => core.handle_bytes(conn, &bytes, now),
+            Event::StartTls { .. } => self.end(conn).handle_tls_established(now),
+            Event::Opened { to, .. } => match self.refuses.clone() {
+                Some(condition) => self.end(conn).refuse_header(StreamError::new(condition)),
+                None if !self.hosted.contains(&to) => {
+                    let error = StreamError::new(StreamCondition::HostUnknown);
+                    self.end(conn).refuse_header(error);
+                }
+                None => self.end(conn).accept_header(now),
+            },
+            Event::Ready(_) => self.on_ready(conn),
+            Event::DialbackRequested { from, to, id, key } => {
+                let guest = self.ends[&conn].ready && !self.multiplexes;
+                if self.distrusts || guest {
+                    self.end(conn).answer_dialback(&from, &to, &Verdict::Invalid);
+                    return;
+                }
+                self.ends.get_mut(&conn).unwrap().ready = true;
+                let over = self.open(Pair::new(&to, &from), core, now);
+                self.doubts.push(Doubt { claimed: conn, over, from, to, id, key });
+                self.ask(over);
+            }
+            Event::DialbackVerifyRequested { from, to, id, key } => {
+                let valid = self.secret.verify(&from, &to, &id, &key);
+                let verdict = if valid { Verdict::Valid } else { Verdict::Invalid };
+                self.end(conn).answer_verify(&from, &to, &id, &verdict);
+            }
+            Event::DialbackVerified { local, remote, id, verdict } => {
+                let at = self
+                    .doubts
+                    .iter()
+                    .position(|it| it.id == id && it.to == local && it.from == remote);
+                let doubt = self.doubts.remove(at.unwrap());
+                if self.ends.contains_key(&doubt.claimed) {
+                    self.end(doubt.claimed).answer_dialback(&remote, &local, &verdict);
+                }
+            }
+            Event::Stanza(stanza) => self.on_stanza(stanza),
+            Event::Closed(_) => {
+                self.closed(conn);
+                core.handle_closed(conn, now);
+            }
+            Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
+        }
+    }
+
+    fn on_stanza(&mut self, stanza: Element) {
+        let ping = stanza.has_child("ping", "urn:xmpp:ping");
+        if self.pongs && ping {
+            let (id, from) = (stanza.attr("id").unwrap(), stanza.attr("from").unwrap());
+            let to = stanza.attr("to").unwrap();
+            self.say(&format!("<iq type='result' id='{id}' from='{to}' to='{from}'></iq>"));
+        }
+        self.got.push(stanza);
+    }
+
+    /// A stream of our own for the pair.
+    fn open(&mut self, pair: Pair, core: &mut Core, now: Instant) -> ConnId {
+        let known = self.ends.iter().find(|(_, end)| end.opened.as_ref() == Some(&pair));
+        if let Some((conn, _)) = known {
+            return *conn;
+        }
+        let conn = core.handle_accepted("192.0.2.1:40000".parse().unwrap(), now).unwrap();
+        let Pair { local, remote } = pair.clone();
+        let config = InitiatorConfig { local, remote, settings: settings() };
+        let stream = Stream::initiator(config, now);
+        self.ends.insert(conn, End { stream, opened: Some(pair), ready: false, asked: false });
+        conn
+    }
+
+    fn on_ready(&mut self, conn: ConnId) {
+        self.ends.get_mut(&conn).unwrap().ready = true;
+        self.ask(conn);
+    }
+
+    fn ask(&mut self, over: ConnId) {
+        let end = self.ends.get_mut(&over).unwrap();
+        if !end.ready {
+            return;
+        }
+        for doubt in self.doubts.iter().filter(|doubt| doubt.over == over) {
+            end.stream.request_verify(&doubt.to, &doubt.from, &doubt.id, &doubt.key).unwrap();
+        }
+    }
+
+    /// Sends what is in the outbox, in order, as far as streams are there.
+    fn post(&mut self, core: &mut Core, now: Instant) -> bool {
+        let mut busy = false;
+        while let Some(stanza) = self.outbox.front() {
+            let pair = Pair {
+                local: domain_of(stanza, "from").unwrap(),
+                remote: domain_of(stanza, "to").unwrap(),
+            };
+            let stanza = stanza.clone();
+            let conn = self.open(pair.clone(), core, now);
+            let end = self.ends.get_mut(&conn).unwrap();
+            if end.stream.may_send(&pair.local, &pair.remote) {
+                end.stream.send(&stanza).unwrap();
+                self.outbox.pop_front();
+                busy = true;
+            } else {
+                if end.ready && !end.asked {
+                    let secret = self.secret.clone();
+                    let _ = end.stream.request_dialback(&pair.local, &pair.remote, &secret);
+                    end.asked = true;
+                }
+                break;
+            }
+        }
+        busy
+    }
+}

@@ -1,0 +1,104 @@
+use openfed_proto::domain::Domain;
+use openfed_proto::link::Instruction;
+use openfed_proto::packet::PacketId;
+use std::time::Duration;
+
+use super::*;
+
+fn pair(local: &str) -> Pair {
+    let domain = |name| Domain::parse(name).unwrap();
+    Pair { local: domain(local), remote: domain("corp.example") }
+}
+
+fn address(jid: &str) -> Address {
+    Address::from_jid(jid).unwrap()
+}
+
+fn message(number: u8, id: &str) -> Written {
+    Written {
+        key: key(number),
+        id: id.to_owned(),
+        from: address("bob@sip.example/phone"),
+        to: address("alice@corp.example"),
+    }
+}
+
+fn key(number: u8) -> Key {
+    (PacketId([number; 16]), Instruction::Home)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a scene needs some instant to count from")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn line(local: &str, conn: u64) -> Line {
+    Line { pair: pair(local), conn: ConnId(conn) }
+}
+
+/// Three messages: the first is behind a ping in flight, two wait for the next.
+fn batch() -> (Fences, Instant) {
+    let (mut fences, now) = (Fences::default(), now());
+    let line = line("sip.example", 1);
+    fences.wrote(line.clone(), message(1, "a"));
+    assert_eq!(fences.next_due(), Some(line.clone()));
+    fences.sent(line.clone(), "ping-1".into(), now + Duration::from_secs(10));
+    fences.wrote(line.clone(), message(2, "b"));
+    fences.wrote(line, message(3, "b"));
+    assert_eq!(fences.next_due(), None, "one ping in flight");
+    (fences, now)
+}
+
+#[test]
+fn an_answer_proves_what_was_written_before_the_ping_and_no_more() {
+    let (mut fences, now) = batch();
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), Some(vec![key(1)]));
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "once");
+    let line = fences.next_due().unwrap();
+    fences.sent(line, "ping-2".into(), now);
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-2"), Some(vec![key(2), key(3)]));
+    assert!(fences.is_empty());
+}
+
+#[test]
+fn the_answer_counts_only_from_the_server_that_was_asked() {
+    let (mut fences, _) = batch();
+    assert_eq!(fences.answered(&pair("other.example"), "ping-1"), None);
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-2"), None);
+}
+
+#[test]
+fn an_error_ends_the_one_message_that_it_names_the_older_first() {
+    let (mut fences, _) = batch();
+    let (user, sender) = (address("alice@corp.example"), address("bob@sip.example/phone"));
+    let mut error =
+        |id: &str, from: &Address, to: &Address| fences.refused(&pair("sip.example"), id, from, to);
+    assert_eq!(error("b", &address("carol@corp.example"), &sender), None);
+    assert_eq!(error("c", &user, &sender), None);
+    assert_eq!(error("b", &user, &sender), Some(key(2)));
+    assert_eq!(error("b", &user, &sender), Some(key(3)));
+    assert_eq!(error("b", &user, &sender), None);
+    assert_eq!(error("a", &user, &sender), Some(key(1)));
+}
+
+#[test]
+fn a_ping_without_answer_ends_its_messages_and_lets_the_next_go() {
+    let (mut fences, now) = batch();
+    assert_eq!(fences.expire(now + Duration::from_secs(9)), []);
+    let expired = fences.expire(now + Duration::from_secs(10));
+    assert_eq!(expired, [(pair("sip.example"), vec![key(1)])]);
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "too late");
+    assert!(fences.next_due().is_some());
+}
+
+#[test]
+fn a_lost_stream_ends_what_was_written_on_it_and_nothing_else() {
+    let (mut fences, _) = batch();
+    fences.wrote(line("sip.example", 2), message(4, "d"));
+    fences.wrote(line("two.example", 1), message(5, "e"));
+    assert_eq!(fences.lost(ConnId(1)), [key(1), key(2), key(3), key(5)]);
+    assert_eq!(fences.next_due(), Some(line("sip.example", 2)));
+    assert_eq!(fences.next_due(), None);
+    assert_eq!(fences.lost(ConnId(2)), [key(4)]);
+    assert!(fences.is_empty());
+}

@@ -1,0 +1,114 @@
+use openfed_proto::address::Address;
+use openfed_proto::packet::{
+    Body, Conversation, Direction, Original, PacketId, Protocol, TraceContext,
+};
+use std::time::Duration;
+
+use super::*;
+
+fn stanza(text: &str) -> Element {
+    text.replacen("<message", "<message xmlns='jabber:client'", 1).parse().unwrap()
+}
+
+fn packet(from: &str, to: &str, message: Message) -> (Packet, Message) {
+    let address = |jid: &str| Address::from_jid(jid).unwrap();
+    let packet = Packet {
+        id: PacketId([7; 16]),
+        conversation: Conversation(1),
+        direction: Direction::Inbound,
+        from: address(from),
+        to: address(to),
+        body: Body::Message(message.clone()),
+        original: Original { protocol: Protocol::Sip, bytes: "x".into() },
+        trace: TraceContext::default(),
+        hops: Vec::new(),
+        remaining: Duration::from_secs(1),
+        hops_left: 3,
+    };
+    (packet, message)
+}
+
+fn text(lang: Option<&str>, text: &str) -> Text {
+    Text { lang: lang.map(str::to_owned), text: text.to_owned() }
+}
+
+#[test]
+fn s099_a_stanza_is_read_with_id_thread_subject_and_language() {
+    let message = read(&stanza(
+        "<message type='chat' id='m' xml:lang='de'><subject>s</subject><thread>t</thread>\
+         <body>hallo &lt;du&gt;</body><html xmlns='http://jabber.org/protocol/xhtml-im'/></message>",
+    ));
+    assert_eq!(
+        message,
+        Some(Message {
+            id: Some("m".into()),
+            thread: Some("t".into()),
+            chat: true,
+            subjects: vec![text(Some("de"), "s")],
+            bodies: vec![text(Some("de"), "hallo <du>")],
+        })
+    );
+}
+
+#[test]
+fn s109_the_body_in_the_stanzas_own_language_comes_first() {
+    let message = read(&stanza(
+        "<message xml:lang='en'><body xml:lang='cs'>ahoj</body><body>hi</body>\
+         <body xml:lang='fr'>salut</body></message>",
+    ));
+    let bodies: Vec<String> = message.unwrap().bodies.into_iter().map(|body| body.text).collect();
+    assert_eq!(bodies, ["hi", "ahoj", "salut"]);
+}
+
+#[test]
+fn s113_what_is_not_a_message_to_a_person_has_no_meaning() {
+    for stanza_without in [
+        "<message type='groupchat'><body>x</body></message>",
+        "<message type='headline'><body>x</body></message>",
+        "<message type='error'><body>x</body></message>",
+        "<message><active xmlns='http://jabber.org/protocol/chatstates'/></message>",
+        "<message><body/></message>",
+        "<message><body xmlns='http://www.w3.org/1999/xhtml'>x</body></message>",
+    ] {
+        assert_eq!(read(&stanza(stanza_without)), None, "{stanza_without}");
+    }
+    assert!(read(&stanza("<message type='strange'><body>x</body></message>")).is_some());
+}
+
+#[test]
+fn s101_s102_a_sip_message_becomes_a_stanza_from_the_full_jid() {
+    let (packet, message) = packet(
+        "bob@sip.example/phone",
+        "alice@corp.example",
+        Message {
+            id: Some("z9hG4bK1".into()),
+            thread: Some("call@host".into()),
+            chat: false,
+            subjects: vec![text(None, "s")],
+            bodies: vec![text(Some("de"), "a & b"), text(Some("fr"), "c")],
+        },
+    );
+    let stanza = write(&packet, &message, false);
+    assert_eq!(stanza.attr("from"), Some("bob@sip.example/phone"));
+    assert_eq!(stanza.attr("to"), Some("alice@corp.example"));
+    assert_eq!(stanza.attr("type"), None, "S-103");
+    assert_eq!(lang(&stanza), Some("de"));
+    let again = read(&stanza).unwrap();
+    assert_eq!(again.id, message.id);
+    assert_eq!(again.thread, message.thread);
+    assert_eq!(again.bodies, message.bodies);
+    assert_eq!(write(&packet, &message, true).attr("type"), Some("chat"));
+}
+
+#[test]
+fn a_message_without_id_gets_the_packets() {
+    let message = Message {
+        id: None,
+        thread: None,
+        chat: false,
+        subjects: Vec::new(),
+        bodies: vec![text(None, "x")],
+    };
+    let (packet, message) = packet("b@sip.example", "a@corp.example", message);
+    assert_eq!(write(&packet, &message, false).attr("id"), Some("07".repeat(16).as_str()));
+}

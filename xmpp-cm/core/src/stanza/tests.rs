@@ -1,0 +1,53 @@
+use openfed_proto::condition::Condition;
+use openfed_proto::packet::Cause;
+
+use super::*;
+
+fn stanza(text: &str) -> Element {
+    text.replacen(' ', " xmlns='jabber:client' ", 1).parse().unwrap()
+}
+
+#[test]
+fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
+    let stanza = stanza("<message id='1' from='A@corp.example/r' to='b@D.example'/>");
+    let answer =
+        Reply::to(&stanza).unwrap().error(&Failure::new(Condition::Gone(None), Cause::Policy));
+    assert_eq!(answer.name(), "message");
+    assert_eq!(answer.attr("id"), Some("1"));
+    assert_eq!(answer.attr("from"), Some("b@D.example"));
+    assert_eq!(answer.attr("to"), Some("A@corp.example/r"));
+    assert_eq!(answer.attr("type"), Some("error"));
+}
+
+#[test]
+fn e46_errors_and_results_are_not_answered() {
+    for text in [
+        "<message type='error' from='a@a.example' to='b.example'/>",
+        "<presence type='error' from='a@a.example' to='b.example'/>",
+        "<iq type='error' from='a@a.example' to='b.example'/>",
+        "<iq type='result' from='a@a.example' to='b.example'/>",
+        "<message to='b.example'/>",
+    ] {
+        assert_eq!(Reply::to(&stanza(text)), None, "{text}");
+    }
+}
+
+#[test]
+fn what_people_see_of_a_stanza_is_never_foreign_text() {
+    let head = |text: &str| Head::read(&stanza(text)).unwrap().describe();
+    let users = "from='a@a.example' to='b.example'";
+    assert_eq!(head(&format!("<iq type='get' {users}/>")), "iq/get");
+    assert_eq!(head(&format!("<presence type='pr0be' {users}/>")), "presence");
+    assert_eq!(head(&format!("<message {users}/>")), "message");
+}
+
+#[test]
+fn the_domain_is_read_as_the_rfc_separates_it() {
+    let domain = |jid: &str| {
+        domain_of(&stanza(&format!("<iq from='{jid}'/>")), "from").map(|it| it.to_string())
+    };
+    assert_eq!(domain("a@Corp.Example/x@y/z").as_deref(), Some("corp.example"));
+    assert_eq!(domain("corp.example/x").as_deref(), Some("corp.example"));
+    assert_eq!(domain("a@b@c.example"), None);
+    assert_eq!(domain("a@"), None);
+}
