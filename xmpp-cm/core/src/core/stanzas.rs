@@ -107,9 +107,13 @@ impl Core {
             Way::Blocked => {
                 self.answer(&stanza, &error::refused(Condition::PolicyViolation), now);
             }
+            // An answer goes back the way the question came, and it has nothing to overtake.
+            _ if head.is_answer() && self.knowledge.spoke_xmpp(&pair.remote, now) => {
+                self.send(pair, Outgoing::Through(stanza), now);
+            }
+            _ if head.is_answer() => self.drop_answer(&head),
             Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
             Way::Sip => self.serve_sip_domain(&head, &stanza, now),
-            Way::Xmpp | Way::Unknown if head.is_answer() => self.drop_answer(&head),
             Way::Xmpp | Way::Unknown => self.submit(&head, &stanza, now),
         }
     }
@@ -124,9 +128,6 @@ impl Core {
     /// To a domain that speaks SIP: messages go on, requests are answered for it, and what has no
     /// meaning there ends here (S-113).
     fn serve_sip_domain(&mut self, head: &Head, stanza: &Element, now: Instant) {
-        if head.is_answer() {
-            return self.drop_answer(head);
-        }
         match head.kind {
             Kind::Iq => match iq::answer(head, stanza) {
                 Ok(payload) => {

@@ -49,6 +49,27 @@ fn an_error_of_the_local_user_goes_back_to_the_foreign_one() {
 }
 
 #[test]
+fn an_answer_goes_back_the_way_the_question_came_whatever_became_of_the_domain() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let ask = users("bob@xmpp.example/r", "alice@corp.example/d");
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    world.home().pongs = false;
+    world.server("xmpp.example").say(&format!("<iq {ask} type='get' id='1'>{ping}</iq>"));
+    world.run();
+    taken(world.home());
+    let back = users("alice@corp.example/d", "bob@xmpp.example/r");
+    let forget = openfed_proto::link::FromRouter::Invalidate(None);
+    world.frame(forget);
+    world.home_says(&format!("<message {back} id='m'><body>x</body></message>"));
+    assert_eq!(world.submitted().len(), 1, "what is new is asked about");
+    world.home_says(&format!("<iq {back} type='result' id='1'></iq>"));
+    world.knows_sip("xmpp.example");
+    world.home_says(&format!("<iq {back} type='error' id='2'></iq>"));
+    assert_eq!(taken(world.server("xmpp.example")).len(), 2);
+}
+
+#[test]
 fn a_foreign_stanza_for_a_home_server_that_is_down_is_answered() {
     let mut world = World::new();
     world.add("xmpp.example");
