@@ -20,6 +20,7 @@ mod links;
 mod requests;
 mod responses;
 mod submissions;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -28,11 +29,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Hop as PacketHop, PacketId, Role};
 
-use crate::cache::{NearCache, REPORT_EVERY, Usage};
+use crate::cache::{NearCache, Usage};
 use crate::command::{
     Arrival, Command, Fact, Hop, Parent, RouterId, Stage, StageEnd, StageId, StageKind, Token,
 };
@@ -384,32 +384,6 @@ impl Core {
             role: Role::SipCm,
             verdict: verdict.to_owned(),
             at_us: self.wall_us(now),
-        }
-    }
-
-    /// Traffic of a domain that no router saw.
-    fn count_use(
-        &mut self,
-        domain: &Domain,
-        failure: Option<&openfed_proto::condition::Condition>,
-        now: Instant,
-    ) {
-        if self.usage.is_empty() {
-            self.timers.set(now + REPORT_EVERY, Due::Report);
-        }
-        self.usage.count(domain, self.wall_us(now) / 1_000_000, failure);
-    }
-
-    fn report_usage(&mut self, now: Instant) {
-        if self.usage.is_empty() {
-            return;
-        }
-        match self.links.first() {
-            Some(router) => {
-                let report = self.usage.take();
-                self.tell_router(router, FromCm::Usage(report));
-            }
-            None => self.timers.set(now + REPORT_EVERY, Due::Report),
         }
     }
 }

@@ -4,9 +4,6 @@
 //! source trusted? ─▶ for us? ─▶ in a dialog? ─▶ sound? looping? ─▶ whose sides? ─▶ blocked? ─▶ known?
 //! ```
 
-#[cfg(test)]
-mod tests;
-
 use std::time::Instant;
 
 use openfed_proto::address::Address;

@@ -217,11 +217,6 @@ impl Watch {
                 } else if !up && is_up {
                     self.world.core.handle_link_down(router, self.world.now);
                     self.world.collect();
-                    // What it asked is no debt any more.
-                    if router == R1 {
-                        self.look();
-                        self.asked.clear();
-                    }
                 }
             }
             Step::Credit => self.world.frame(R1, FromRouter::Credit(3)),
