@@ -1,28 +1,34 @@
 //! Logs to stderr and traces to an OTLP collector.
 //!
-//! Log lines go through `tracing`. Packet spans do not: they are made directly with the
-//! OpenTelemetry SDK, so a packet that is not sampled costs one look at a flag, each role keeps
-//! its own `service.name` even when three share a process, and no library's spans can leak out.
+//! Packet spans are spans of `tracing` that `tracing-opentelemetry` exports, but each role keeps
+//! them in a subscriber of its own: so each has its `service.name` even when three share a
+//! process, no library's spans can leak out, and log lines stay apart. A packet that is not
+//! sampled costs one look at a flag: no span is made for it at all.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use openfed_proto::packet::{Role, TraceContext};
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
-    TraceState, Tracer as _, TracerProvider,
+    SpanContext, SpanId, Status, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
 };
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider,
 };
+use tracing::Dispatch;
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings::{LogFormat, Settings, Telemetry};
+
+/// The target of packet spans.
+const TARGET: &str = "openfed::packet";
 
 /// Starts logging for the process. Later calls change nothing: the first caller decides.
 pub fn start_logs(settings: &Telemetry) {
@@ -47,7 +53,7 @@ pub struct Tracer {
 #[derive(Clone, Debug)]
 struct Export {
     provider: SdkTracerProvider,
-    tracer: SdkTracer,
+    spans: Dispatch,
 }
 
 impl Tracer {
@@ -73,7 +79,7 @@ impl Tracer {
             flags: u8::from(sampled),
         };
         match &self.export {
-            Some(export) if sampled => export.span(name, kind, &Context::new(), fresh),
+            Some(export) if sampled => export.span(name, kind, Context::new(), fresh),
             _ => Span { recording: None, context: fresh },
         }
     }
@@ -90,7 +96,7 @@ impl Tracer {
                     TraceState::NONE,
                 );
                 let under = Context::new().with_remote_span_context(parent_span);
-                export.span(name, kind, &under, parent)
+                export.span(name, kind, under, parent)
             }
             _ => Span { recording: None, context: parent },
         }
@@ -137,14 +143,28 @@ impl Export {
                 BatchSpanProcessor::builder(exporter).with_batch_config(batch).build(),
             )
             .build();
-        let tracer = provider.tracer("openfed");
-        Ok(Self { provider, tracer })
+        let layer = OpenTelemetryLayer::new(provider.tracer("openfed"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_level(false)
+            .with_tracked_inactivity(false)
+            .with_context_activation(false);
+        // Without the filter every disabled log line of every library would be asked about.
+        let packets = Targets::new().with_target(TARGET, LevelFilter::INFO);
+        let spans = Dispatch::new(tracing_subscriber::registry().with(packets).with(layer));
+        Ok(Self { provider, spans })
     }
 
-    fn span(&self, name: &'static str, kind: Kind, under: &Context, parent: TraceContext) -> Span {
-        let builder = self.tracer.span_builder(name).with_kind(kind.into());
-        let span = self.tracer.build_with_context(builder, under);
-        let own = span.span_context();
+    fn span(&self, name: &'static str, kind: Kind, under: Context, parent: TraceContext) -> Span {
+        let span = tracing::dispatcher::with_default(
+            &self.spans,
+            || tracing::info_span!(target: TARGET, parent: None, "packet", otel.name = name, otel.kind = kind.as_str()),
+        );
+        // Cannot fail: the span is new, and nothing has asked for its context yet.
+        let _ = span.set_parent(under);
+        let started = span.context();
+        let own = started.span().span_context().clone();
         // After shutdown the SDK makes spans without identity; the trace then goes on unseen.
         let context = if own.is_valid() {
             TraceContext {
@@ -155,7 +175,7 @@ impl Export {
         } else {
             parent
         };
-        Span { recording: Some(Box::new(span)), context }
+        Span { recording: Some(span), context }
     }
 }
 
@@ -170,12 +190,13 @@ pub enum Kind {
     Inside,
 }
 
-impl From<Kind> for SpanKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Receive => Self::Server,
-            Kind::Send => Self::Client,
-            Kind::Inside => Self::Internal,
+impl Kind {
+    /// As `tracing-opentelemetry` wants it in `otel.kind`.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Receive => "server",
+            Self::Send => "client",
+            Self::Inside => "internal",
         }
     }
 }
@@ -184,7 +205,7 @@ impl From<Kind> for SpanKind {
 #[derive(Debug)]
 #[must_use = "a span that is dropped at once lasts no time"]
 pub struct Span {
-    recording: Option<Box<opentelemetry_sdk::trace::Span>>,
+    recording: Option<tracing::Span>,
     context: TraceContext,
 }
 
@@ -201,15 +222,15 @@ impl Span {
 
     /// Sets an attribute. Never a body, never the user part of an address.
     pub fn set(&mut self, key: &'static str, value: impl Into<Value>) {
-        if let Some(span) = &mut self.recording {
-            span.set_attribute(KeyValue::new(key, value));
+        if let Some(span) = &self.recording {
+            span.set_attribute(key, value);
         }
     }
 
     /// Marks the span as failed with `condition` in `error.type`.
     pub fn fail(&mut self, condition: &str) {
-        if let Some(span) = &mut self.recording {
-            span.set_attribute(KeyValue::new("error.type", condition.to_owned()));
+        if let Some(span) = &self.recording {
+            span.set_attribute("error.type", condition.to_owned());
             span.set_status(Status::error(condition.to_owned()));
         }
     }
