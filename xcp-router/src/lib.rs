@@ -1,1 +1,168 @@
-//! See ARCHITECTURE.md.
+//! The router's service around `xcp-router-core`: links, store, spans, metrics
+//! and the API (design §10–§12).
+
+mod api;
+mod catalogue;
+mod engine;
+mod flows;
+mod perform;
+mod store;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use openfed_node::http::{Health, Http};
+use openfed_node::link::LinkServer;
+use openfed_node::settings::{Dual, Settings};
+use openfed_node::shutdown::Shutdown;
+use openfed_node::store::{self as node_store, Store};
+use openfed_node::telemetry::Tracer;
+use openfed_proto::link::Hello;
+use openfed_proto::packet::Role;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use xcp_router_core::{Config, Now, Router};
+
+use crate::api::Api;
+use crate::catalogue::Catalogue;
+use crate::engine::Engine;
+use crate::flows::Flows;
+use crate::perform::Performer;
+
+/// Questions of the API that may wait for the engine.
+const ASKS: usize = 64;
+
+/// How long the store may take over its last work.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// Why the service could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address could not be listened at.
+    #[error(transparent)]
+    Listen(#[from] io::Error),
+    /// The store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[from] node_store::StoreError),
+    /// The exporter of traces could not be made.
+    #[error("traces cannot be exported: {0}")]
+    Traces(String),
+}
+
+/// A router that listens and is about to run.
+#[derive(Debug)]
+pub struct Service {
+    engine: Engine,
+    http: Http,
+    health: Health,
+    link: SocketAddr,
+    store: Weak<dyn Store>,
+}
+
+/// Starts the router and runs it until `shutdown` has drained it.
+///
+/// # Errors
+/// If it could not start.
+pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), StartError> {
+    Service::start(settings, shutdown).await?.run().await;
+    Ok(())
+}
+
+impl Service {
+    /// Opens the store and listens for links and HTTP.
+    ///
+    /// # Errors
+    /// If the store is unusable or an address is taken. A Redis that is down is
+    /// no error: `/readyz` waits for it.
+    pub async fn start(settings: Arc<Settings>, shutdown: Shutdown) -> Result<Self, StartError> {
+        let store = node_store::open(&settings.store).await?;
+        let tracer = Tracer::new(&settings, Role::Router)
+            .map_err(|error| StartError::Traces(error.to_string()))?;
+        let config = config(&settings);
+        let (links, link_events) = LinkServer::start(settings.router.link, hello(&config)).await?;
+        let link = links.address();
+        let (health, flows) = (Health::default(), Arc::new(Flows::default()));
+        let catalogue = Arc::new(Catalogue::default());
+        let (asks, asked) = mpsc::channel(ASKS);
+        let api = Api::new(&settings, store.clone(), catalogue.clone(), flows.clone(), asks);
+        let http = Http::start(settings.router.http, api.routes(), health.clone()).await?;
+        let store_events = store::follow(store.clone(), catalogue.clone());
+        let kept = Arc::downgrade(&store);
+        let (performer, inserted) = Performer::new(links, store, tracer, flows, health.clone());
+        let engine = Engine {
+            router: Router::new(config),
+            performer,
+            link_events,
+            store_events,
+            inserted,
+            asked,
+            catalogue,
+            shutdown,
+            draining: false,
+        };
+        Ok(Self { engine, http, health, link, store: kept })
+    }
+
+    /// Where the links listen.
+    pub fn link_address(&self) -> SocketAddr {
+        self.link
+    }
+
+    /// Where API, metrics and health listen.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.address()
+    }
+
+    /// Runs until the end of the drain.
+    pub async fn run(self) {
+        let performer = self.engine.run().await;
+        self.health.set_ready(false);
+        self.http.close().await;
+        performer.close().await;
+        // The last uses are still being written, and an embedded store is locked
+        // until nobody holds it any more.
+        let closed = async {
+            while self.store.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(CLOSE, closed).await.is_err() {
+            tracing::warn!("the store was not closed in time");
+        }
+    }
+}
+
+/// This moment by both clocks.
+fn now() -> Now {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let unix_us = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
+    Now { instant: Instant::now(), unix_us }
+}
+
+fn config(settings: &Settings) -> Config {
+    let discovery = &settings.discovery;
+    Config {
+        federation: settings.xmpp.federation,
+        require_xmpp: discovery.require_xmpp,
+        accept_dual: discovery.dual == Dual::Accept,
+        fallback_on_timeout: discovery.fallback_on_timeout,
+        xmpp_budget: discovery.xmpp_attempt,
+        rows_per_second: discovery.rate_per_node,
+        rows_per_source: discovery.rate_per_source,
+        table_cap: discovery.table_cap,
+        seed: rand::random(),
+        ..Config::new(settings.node_name(Role::Router), settings.local.clone())
+    }
+}
+
+fn hello(config: &Config) -> Hello {
+    Hello {
+        role: Role::Router,
+        node: config.node.clone(),
+        epoch: now().unix_us,
+        capacity: config.capacity,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}

@@ -212,7 +212,7 @@ impl Router {
     fn settle(&mut self, now: Now) {
         self.route_ready(now);
         self.check_xmpp();
-        if self.usage.is_full() {
+        if self.usage.is_full() || self.draining {
             self.flush_usage();
         }
         let idle = self.memory.is_empty()

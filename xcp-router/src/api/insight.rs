@@ -1,0 +1,139 @@
+//! What the router does and would do: explain, flows, nodes, audit.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::{Stream, stream};
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::Direction;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::timeout;
+use xcp_router_core::NodeView;
+
+use super::Api;
+use super::problem::{FieldError, Problem};
+use super::time::rfc3339;
+use crate::engine::Ask;
+
+const ANSWER: Duration = Duration::from_secs(2);
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/explain/{domain}", get(explain))
+        .route("/flows", get(flows))
+        .route("/flows/stream", get(flow_stream))
+        .route("/nodes", get(nodes))
+        .route("/audit", get(audit))
+}
+
+/// The query's `limit`.
+pub(super) fn limit(
+    query: &HashMap<String, String>,
+    default: usize,
+    most: usize,
+) -> Result<usize, Problem> {
+    let Some(text) = query.get("limit") else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    let message = format!("must be a whole number from 1 to {most}");
+    number.ok_or_else(|| Problem::fields(vec![FieldError { field: "limit", message }]))
+}
+
+async fn explain(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
+    let fault = |field, message: String| Problem::fields(vec![FieldError { field, message }]);
+    let domain = Domain::parse(&name).map_err(|error| fault("domain", error.to_string()))?;
+    let direction = match query.get("direction").map(String::as_str) {
+        None | Some("outbound") => Direction::Outbound,
+        Some("inbound") => Direction::Inbound,
+        Some(_) => return Err(fault("direction", "must be outbound or inbound".to_owned())),
+    };
+    let explanation = ask(&api, |reply| Ask::Explain { domain, direction, reply }).await?;
+    let step = |(index, step): (usize, &xcp_router_core::Step)| {
+        json!({
+            "step": index + 1,
+            "question": step.question,
+            "answer": step.answer,
+            "rule": step.rule,
+        })
+    };
+    Ok(Json(json!({
+        "domain": explanation.domain.as_str(),
+        "decision": explanation.decision.as_str(),
+        "steps": explanation.steps.iter().enumerate().map(step).collect::<Vec<_>>(),
+    })))
+}
+
+async fn nodes(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let nodes = ask(&api, |reply| Ask::Nodes { reply }).await?;
+    let describe = |node: &NodeView| {
+        json!({
+            "node": node.node,
+            "role": node.role.as_str(),
+            "version": node.version,
+            "address": node.address,
+            "up_since": rfc3339(node.up_since_us),
+            "in_flight": node.in_flight,
+            "draining": node.draining,
+        })
+    };
+    Ok(Json(json!({ "items": nodes.iter().map(describe).collect::<Vec<_>>() })))
+}
+
+/// Asks the engine; it answers between two packets.
+async fn ask<T>(
+    Api(api): &Api,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Problem> {
+    let busy = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The router has no time now");
+    let (reply, answer) = oneshot::channel();
+    api.engine.try_send(question(reply)).map_err(|_| busy())?;
+    timeout(ANSWER, answer).await.ok().and_then(Result::ok).ok_or_else(busy)
+}
+
+async fn flows(
+    State(Api(api)): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
+    let flows = api.flows.recent(limit(&query, 100, 1_000)?);
+    Ok(Json(json!({ "items": flows.iter().map(|flow| (**flow).clone()).collect::<Vec<_>>() })))
+}
+
+async fn flow_stream(
+    State(Api(api)): State<Api>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let events = stream::unfold(api.flows.watch(), async |mut watch| {
+        let flow = next(&mut watch).await?;
+        Some((Ok(Event::default().data(flow.to_string())), watch))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// The next flow; a reader that is too slow misses some.
+async fn next(watch: &mut broadcast::Receiver<Arc<Value>>) -> Option<Arc<Value>> {
+    loop {
+        match watch.recv().await {
+            Ok(flow) => return Some(flow),
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return None,
+        }
+    }
+}
+
+async fn audit(
+    State(Api(api)): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(json!({ "items": api.audit.recent(limit(&query, 100, 1_000)?) })))
+}

@@ -1,0 +1,260 @@
+//! The API's description, in OpenAPI 3.1.
+
+mod schemas;
+
+use axum::Json;
+use serde_json::{Map, Value, json};
+
+/// `GET /api/v1/openapi.json`
+pub(super) async fn document() -> Json<Value> {
+    Json(build())
+}
+
+fn build() -> Value {
+    let mut paths = Map::new();
+    for (path, methods) in
+        [static_routes(), sip_domains(), domain_lists(), insight()].into_iter().flatten()
+    {
+        paths.insert(path.to_owned(), methods);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "openfed",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "Static routes, SIP domains and what the router makes of them. \
+                Errors are problem documents (RFC 9457), times RFC 3339 in UTC. \
+                A change acts at once, on every node.",
+        },
+        "servers": [{ "url": "/api/v1" }],
+        "paths": paths,
+        "components": { "schemas": schemas::all(), "responses": { "Problem": problem() } },
+    })
+}
+
+type Paths = Vec<(&'static str, Value)>;
+
+fn static_routes() -> Paths {
+    let key = path_parameter(
+        "key",
+        "Destination Pattern, percent-encoded (`*` means `.*`), or the route's id. \
+         A pattern that several routes have is answered with 409.",
+    );
+    vec![
+        (
+            "/static-routes",
+            json!({
+                "get": operation("listStaticRoutes", "All static routes, in the order they are tried",
+                    json!([]), None, &[("200", Some("StaticRoutes"))]),
+                "post": operation("createStaticRoute", "Add a static route",
+                    json!([]), Some("StaticRouteCreate"), &[("201", Some("StaticRoute"))]),
+            }),
+        ),
+        (
+            "/static-routes/{key}",
+            json!({
+                "parameters": [key],
+                "get": operation("getStaticRoute", "One static route",
+                    json!([]), None, &[("200", Some("StaticRoute"))]),
+                "put": operation("replaceStaticRoute",
+                    "Replace a static route; fields that are left out get their defaults",
+                    json!([]), Some("StaticRouteChange"), &[("200", Some("StaticRoute"))]),
+                "patch": operation("changeStaticRoute",
+                    "Change fields of a static route. Unblocking `.*` needs its next hop, port and \
+                     protocol",
+                    json!([]), Some("StaticRouteChange"), &[("200", Some("StaticRoute"))]),
+                "delete": operation("removeStaticRoute",
+                    "Remove a static route; `.*` cannot be removed",
+                    json!([]), None, &[("204", None)]),
+            }),
+        ),
+    ]
+}
+
+fn sip_domains() -> Paths {
+    let search = query("search", "Only domains that contain this text", json!({"type": "string"}));
+    let cursor = query("cursor", "`next_cursor` of the page before", json!({"type": "string"}));
+    vec![
+        (
+            "/sip-domains",
+            json!({
+                "get": operation("listSipDomains", "The domain table, sorted by name, in pages",
+                    json!([search, limit(100, 1_000), cursor]), None, &[("200", Some("SipDomains"))]),
+                "post": operation("addSipDomain",
+                    "Configure a SIP domain; a discovered one becomes configured, its traffic goes on",
+                    json!([]), Some("SipDomainCreate"),
+                    &[("201", Some("SipDomain")), ("200", Some("SipDomain"))]),
+            }),
+        ),
+        (
+            "/sip-domains/{domain}",
+            json!({
+                "parameters": [path_parameter("domain", "The domain, as U-labels or A-labels")],
+                "get": operation("getSipDomain", "One row of the domain table",
+                    json!([]), None, &[("200", Some("SipDomain"))]),
+                "patch": operation("editSipDomain",
+                    "Edit the description; a discovered domain becomes configured",
+                    json!([]), Some("SipDomainChange"), &[("200", Some("SipDomain"))]),
+                "delete": operation("removeSipDomain",
+                    "Remove a row. While `.*` is open the next packet discovers the domain again; \
+                     while it is blocked its traffic stops",
+                    json!([]), None, &[("204", None)]),
+            }),
+        ),
+    ]
+}
+
+fn domain_lists() -> Paths {
+    let mut paths = Vec::new();
+    for (path, one, noun, effect) in [
+        (
+            "/blocked-domains",
+            "/blocked-domains/{domain}",
+            "BlockedDomain",
+            "Deny a domain in both directions; `*.example.com` denies it and every subdomain",
+        ),
+        (
+            "/xmpp-domains",
+            "/xmpp-domains/{domain}",
+            "XmppDomain",
+            "Pin a domain to XMPP: never SIP",
+        ),
+    ] {
+        paths.push((
+            path,
+            json!({
+                "get": operation(&format!("list{noun}s"), "The whole list",
+                    json!([]), None, &[("200", Some("NotedDomains"))]),
+                "post": operation(&format!("add{noun}"), effect,
+                    json!([]), Some("NotedDomain"), &[("201", Some("NotedDomain"))]),
+            }),
+        ));
+        paths.push((
+            one,
+            json!({
+                "parameters": [path_parameter("domain", "The entry, as the list shows it")],
+                "delete": operation(&format!("remove{noun}"), "Take it off the list",
+                    json!([]), None, &[("204", None)]),
+            }),
+        ));
+    }
+    paths
+}
+
+fn insight() -> Paths {
+    let direction = query(
+        "direction",
+        "Whose message; default outbound",
+        json!({"type": "string", "enum": ["outbound", "inbound"]}),
+    );
+    let get = |id: &str, summary: &str, parameters: Value, answer| json!({ "get": operation(id, summary, parameters, None, &[("200", Some(answer))]) });
+    let mut stream = get(
+        "streamFlows",
+        "Packets as they end: server-sent events, the data of each is one Flow",
+        json!([]),
+        "Flow",
+    );
+    let flow = json!({ "text/event-stream": { "schema": reference("Flow") } });
+    stream["get"]["responses"]["200"]["content"] = flow;
+    vec![
+        ("/explain/{domain}", {
+            let mut methods = get(
+                "explain",
+                "What would happen to a message now, and why",
+                json!([direction]),
+                "Explanation",
+            );
+            methods["parameters"] = json!([path_parameter("domain", "Any domain")]);
+            methods
+        }),
+        (
+            "/flows",
+            get(
+                "listFlows",
+                "Recent packets with their hops, newest first",
+                json!([limit(100, 1_000)]),
+                "Flows",
+            ),
+        ),
+        ("/flows/stream", stream),
+        ("/nodes", get("listNodes", "Linked connection managers", json!([]), "Nodes")),
+        (
+            "/audit",
+            get(
+                "listAudit",
+                "Who changed what, when; kept in the memory of the router that was asked",
+                json!([limit(100, 1_000)]),
+                "Audit",
+            ),
+        ),
+    ]
+}
+
+fn operation(
+    id: &str,
+    summary: &str,
+    parameters: Value,
+    body: Option<&str>,
+    answers: &[(&str, Option<&str>)],
+) -> Value {
+    let mut responses = Map::new();
+    for (status, schema) in answers {
+        let answer = match schema {
+            Some(name) => json!({
+                "description": "Done",
+                "content": { "application/json": { "schema": reference(name) } },
+            }),
+            None => json!({ "description": "Done" }),
+        };
+        responses.insert((*status).to_owned(), answer);
+    }
+    let problem = json!({ "$ref": "#/components/responses/Problem" });
+    responses.insert("default".to_owned(), problem);
+    let mut operation = json!({
+        "operationId": id,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    });
+    if let Some(name) = body {
+        operation["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": { "schema": reference(name) } },
+        });
+    }
+    operation
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn problem() -> Value {
+    json!({
+        "description": "It was not done, and why",
+        "content": { "application/problem+json": { "schema": reference("Problem") } },
+    })
+}
+
+fn path_parameter(name: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "in": "path",
+        "required": true,
+        "description": description,
+        "schema": { "type": "string" },
+    })
+}
+
+fn query(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+fn limit(default: u32, most: u32) -> Value {
+    let schema = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": default });
+    query("limit", "At most so many", schema)
+}
+
+#[cfg(test)]
+mod tests;

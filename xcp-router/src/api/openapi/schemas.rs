@@ -1,0 +1,210 @@
+//! The shapes of the API's objects.
+
+use serde_json::{Map, Value, json};
+
+/// Every schema by its name.
+pub(super) fn all() -> Map<String, Value> {
+    let mut all = Map::new();
+    for (name, schema) in [routes(), domains(), insight()].into_iter().flatten() {
+        all.insert(name.to_owned(), schema);
+    }
+    all
+}
+
+type Schemas = Vec<(&'static str, Value)>;
+
+fn routes() -> Schemas {
+    let route = object(shown_route_fields(), &[]);
+    let mut create = object(route_fields(), &["pattern", "next_hop"]);
+    create["properties"].as_object_mut().map(|fields| fields.remove("version"));
+    vec![
+        ("StaticRoute", route),
+        ("StaticRoutes", list("StaticRoute")),
+        ("StaticRouteCreate", create),
+        ("StaticRouteChange", object(route_fields(), &[])),
+    ]
+}
+
+/// The fields of a route that a request may name.
+fn route_fields() -> Value {
+    let number = |least: u32, default: u32, what: &str| {
+        json!({
+            "type": "integer",
+            "minimum": least,
+            "maximum": 65_535,
+            "default": default,
+            "description": what,
+        })
+    };
+    let flag = |default: bool, what: &str| json!({ "type": "boolean", "default": default, "description": what });
+    json!({
+        "pattern": {
+            "type": "string",
+            "description": "`.*`, `.com.example`, `.com.example.*`, or with type user the \
+                user part, possibly with a trailing `*`",
+        },
+        "description": { "type": "string", "maxLength": 255 },
+        "next_hop": { "type": "string", "description": "IP address or host name" },
+        "port": number(0, 0, "0: the next hop's SRV records (RFC 3263)"),
+        "type": { "type": "string", "enum": ["domain", "user"], "default": "domain" },
+        "protocol": { "type": "string", "enum": ["tcp", "udp", "tls"], "default": "tcp" },
+        "priority": number(1, 1, "Lower is tried first"),
+        "weight": number(1, 1, "Share among equal priorities"),
+        "allow_less_specific": flag(true, "Shorter patterns may be tried when this one fails"),
+        "in_service": flag(true, "Off: out of service without being removed"),
+        "blocked": flag(false, "`.*`: no new domains are discovered; others: matches are refused"),
+        "credentials": {
+            "type": ["object", "null"],
+            "properties": {
+                "username": { "type": "string" },
+                "password": { "type": "string", "writeOnly": true },
+            },
+            "required": ["username"],
+            "description": "For a next hop that challenges. A password that is left out stays",
+        },
+        "version": {
+            "type": "integer",
+            "description": "Given in a change: refused with 409 if it is not the current one",
+        },
+    })
+}
+
+fn shown_route_fields() -> Value {
+    let mut fields = route_fields();
+    fields["id"] = json!({ "type": "integer", "readOnly": true });
+    fields["predefined"] = json!({
+        "type": "boolean",
+        "readOnly": true,
+        "description": "Whether it is the open route `.*`",
+    });
+    fields
+}
+
+fn domains() -> Schemas {
+    let name = json!({ "type": "string", "examples": ["foreign.example"] });
+    let description = json!({ "type": "string", "maxLength": 255 });
+    let row = json!({
+        "domain": name,
+        "description": description,
+        "origin": { "type": "string", "enum": ["configured", "discovered"] },
+        "first_seen": time(),
+        "last_seen": time(),
+        "direction": { "type": ["string", "null"], "enum": ["inbound", "outbound", null] },
+        "route": { "type": ["string", "null"], "description": "Pattern it was discovered by" },
+        "hits": { "type": "integer" },
+        "last_failure": { "type": ["string", "null"], "description": "Condition" },
+    });
+    let mut page = list("SipDomain");
+    page["properties"]["next_cursor"] = json!({ "type": ["string", "null"] });
+    page["properties"]["total"] = json!({ "type": "integer" });
+    let note = json!({
+        "type": ["string", "null"],
+        "maxLength": 255,
+        "description": "Why. It goes to the audit; this router shows it until it is restarted",
+    });
+    vec![
+        ("SipDomain", object(row, &[])),
+        ("SipDomains", page),
+        (
+            "SipDomainCreate",
+            object(json!({ "domain": name, "description": description }), &["domain"]),
+        ),
+        ("SipDomainChange", object(json!({ "description": description }), &[])),
+        ("NotedDomain", object(json!({ "domain": name, "note": note }), &["domain"])),
+        ("NotedDomains", list("NotedDomain")),
+    ]
+}
+
+fn insight() -> Schemas {
+    let text = || json!({ "type": "string" });
+    let decision = json!({
+        "type": "string",
+        "enum": ["local", "configured", "cached", "discover", "fallback", "blocked", "refused"],
+    });
+    let step = json!({
+        "step": { "type": "integer" },
+        "question": text(),
+        "answer": text(),
+        "rule": text(),
+    });
+    let hop = json!({
+        "node": text(),
+        "role": role(),
+        "verdict": text(),
+        "at_us": { "type": "integer", "description": "Microseconds since the Unix epoch" },
+    });
+    let flow = json!({
+        "packet_id": text(),
+        "started": time(),
+        "domain": text(),
+        "direction": { "type": "string", "enum": ["inbound", "outbound", "internal"] },
+        "decision": decision,
+        "outcome": { "type": ["string", "null"], "description": "`delivered` or a condition" },
+        "trace_id": { "type": ["string", "null"] },
+        "hops": { "type": "array", "items": object(hop, &[]) },
+    });
+    let node = json!({
+        "node": text(),
+        "role": role(),
+        "version": text(),
+        "address": text(),
+        "up_since": time(),
+        "in_flight": { "type": "integer" },
+        "draining": { "type": "boolean" },
+    });
+    let entry = json!({
+        "at": time(),
+        "who": text(),
+        "action": text(),
+        "subject": text(),
+        "note": { "type": ["string", "null"] },
+    });
+    let explanation = json!({
+        "domain": text(),
+        "decision": decision,
+        "steps": { "type": "array", "items": object(step, &[]) },
+    });
+    vec![
+        ("Explanation", object(explanation, &[])),
+        ("Flow", object(flow, &[])),
+        ("Flows", list("Flow")),
+        ("Node", object(node, &[])),
+        ("Nodes", list("Node")),
+        ("AuditEntry", object(entry, &[])),
+        ("Audit", list("AuditEntry")),
+        ("Problem", problem()),
+    ]
+}
+
+fn problem() -> Value {
+    let error = json!({ "field": { "type": "string" }, "message": { "type": "string" } });
+    let fields = json!({
+        "type": { "type": "string" },
+        "title": { "type": "string" },
+        "status": { "type": "integer" },
+        "detail": { "type": "string" },
+        "errors": { "type": "array", "items": object(error, &[]) },
+    });
+    object(fields, &["type", "title", "status"])
+}
+
+fn role() -> Value {
+    json!({ "type": "string", "enum": ["sip-cm", "xmpp-cm", "xcp-router"] })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn object(properties: Value, required: &[&str]) -> Value {
+    let mut object = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        object["required"] = json!(required);
+    }
+    object
+}
+
+fn list(item: &str) -> Value {
+    let items = json!({ "$ref": format!("#/components/schemas/{item}") });
+    object(json!({ "items": { "type": "array", "items": items } }), &["items"])
+}

@@ -1,0 +1,139 @@
+//! Static routes, with every field of the operator's page.
+
+mod change;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use openfed_proto::route::{Pattern, StaticRoute};
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::body::Object;
+use super::problem::Problem;
+use change::{Base, read};
+
+pub(super) fn routes() -> Router<Api> {
+    let one = get(show).put(replace).patch(change).delete(remove);
+    Router::new().route("/static-routes", get(list).post(create)).route("/static-routes/{key}", one)
+}
+
+async fn list(State(Api(api)): State<Api>) -> Json<Value> {
+    let mut routes = api.catalogue.read(|listing| listing.routes.clone());
+    // In the order in which they are tried.
+    routes.sort_by_key(|route| {
+        (std::cmp::Reverse(route.pattern.specificity()), route.priority, route.id)
+    });
+    Json(json!({ "items": routes.iter().map(describe).collect::<Vec<_>>() }))
+}
+
+async fn show(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
+    Ok(Json(describe(&find(&api, &key)?)))
+}
+
+async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response, Problem> {
+    let Api(shared) = &api;
+    let route = read(body, Base::New, &shared.settings)?;
+    if route.is_open_route() {
+        let title = "The open route .* exists already, exactly once";
+        return Err(Problem::new(StatusCode::CONFLICT, title).detail("Change it instead."));
+    }
+    let route = shared.store.create_route(&route).await?;
+    shared.audit.add("create static route", route.pattern.to_string(), None);
+    settle(&api, &route).await;
+    let location = [(header::LOCATION, format!("/api/v1/static-routes/{}", route.id))];
+    Ok((StatusCode::CREATED, location, Json(describe(&route))).into_response())
+}
+
+async fn replace(
+    State(api): State<Api>,
+    Path(key): Path<String>,
+    Object(body): Object,
+) -> Result<Json<Value>, Problem> {
+    let old = find(&api, &key)?;
+    update(&api, body, Base::Replaced(&old)).await
+}
+
+async fn change(
+    State(api): State<Api>,
+    Path(key): Path<String>,
+    Object(body): Object,
+) -> Result<Json<Value>, Problem> {
+    let old = find(&api, &key)?;
+    update(&api, body, Base::Changed(&old)).await
+}
+
+async fn update(
+    api: &Api,
+    body: Map<String, Value>,
+    base: Base<'_>,
+) -> Result<Json<Value>, Problem> {
+    let Api(shared) = api;
+    let route = shared.store.update_route(&read(body, base, &shared.settings)?).await?;
+    shared.audit.add("change static route", route.pattern.to_string(), None);
+    settle(api, &route).await;
+    Ok(Json(describe(&route)))
+}
+
+async fn remove(State(api): State<Api>, Path(key): Path<String>) -> Result<StatusCode, Problem> {
+    let route = find(&api, &key)?;
+    if route.is_open_route() {
+        let title = "The open route .* cannot be removed";
+        return Err(Problem::new(StatusCode::CONFLICT, title).detail("Block it instead."));
+    }
+    let Api(shared) = &api;
+    shared.store.delete_route(route.id, route.version).await?;
+    shared.audit.add("remove static route", route.pattern.to_string(), None);
+    let gone = |routes: &[StaticRoute]| routes.iter().all(|other| other.id != route.id);
+    shared.catalogue.settled(|listing| gone(&listing.routes)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Waits until this node routes by it.
+async fn settle(Api(api): &Api, route: &StaticRoute) {
+    let same = |other: &StaticRoute| other.id == route.id && other.version >= route.version;
+    api.catalogue.settled(|listing| listing.routes.iter().any(same)).await;
+}
+
+/// The route that a key means: its id, or its pattern if only one has that.
+fn find(Api(api): &Api, key: &str) -> Result<StaticRoute, Problem> {
+    let routes = api.catalogue.read(|listing| listing.routes.clone());
+    let id: Option<u32> = key.parse().ok();
+    let pattern = Pattern::domain(key).or_else(|_| Pattern::user(key)).ok();
+    let mut meant = routes.into_iter().filter(|route| match id {
+        Some(id) => route.id == id,
+        None => Some(&route.pattern) == pattern.as_ref(),
+    });
+    match (meant.next(), meant.next()) {
+        (Some(route), None) => Ok(route),
+        (None, _) => Err(Problem::not_found(format!("There is no route {key}."))),
+        (Some(_), Some(_)) => {
+            let title = "Several routes have this pattern";
+            Err(Problem::new(StatusCode::CONFLICT, title).detail("Name the one meant by its id."))
+        }
+    }
+}
+
+fn describe(route: &StaticRoute) -> Value {
+    let credentials =
+        route.credentials.as_ref().map(|credentials| json!({ "username": credentials.username }));
+    json!({
+        "id": route.id,
+        "pattern": route.pattern.to_string(),
+        "description": route.description,
+        "next_hop": route.next_hop,
+        "port": route.port,
+        "type": if route.pattern.is_user() { "user" } else { "domain" },
+        "protocol": route.transport.as_str(),
+        "priority": route.priority,
+        "weight": route.weight,
+        "allow_less_specific": route.allow_less_specific,
+        "in_service": route.in_service,
+        "blocked": route.blocked,
+        "predefined": route.is_open_route(),
+        "credentials": credentials,
+        "version": route.version,
+    })
+}

@@ -1,0 +1,129 @@
+//! The tables as the API lists them: sorted, at hand while the store is away.
+//!
+//! The core keeps no order and is not to be kept waiting by a search over a
+//! million names; so the names stand here once more.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use openfed_node::store::{Change, StoreEvent};
+use openfed_proto::domain::Domain;
+use openfed_proto::route::{DomainPattern, StaticRoute};
+use tokio::sync::watch;
+
+/// How long the answer to a change waits for this node to act by it.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What the store told last.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) names: BTreeSet<Box<str>>,
+    pub(crate) routes: Vec<StaticRoute>,
+    pub(crate) blocked: Vec<DomainPattern>,
+    pub(crate) pinned: Vec<Domain>,
+    pub(crate) loaded: bool,
+}
+
+/// A page of the domain table's names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) domains: Vec<Domain>,
+    pub(crate) next: Option<String>,
+    pub(crate) total: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    listing: RwLock<Listing>,
+    applied: watch::Sender<()>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Catalogue { listing: RwLock::default(), applied: watch::Sender::new(()) }
+    }
+}
+
+impl Catalogue {
+    /// Takes news of the store.
+    pub(crate) fn apply(&self, event: &StoreEvent) {
+        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            StoreEvent::Snapshot(snapshot) => {
+                let names = snapshot.rows.iter().map(|(domain, _)| domain.as_str().into());
+                listing.names = names.collect();
+                listing.routes.clone_from(&snapshot.routes);
+                listing.blocked.clone_from(&snapshot.blocked);
+                listing.pinned.clone_from(&snapshot.pinned);
+                listing.loaded = true;
+            }
+            StoreEvent::Changes { changes, .. } => {
+                changes.iter().for_each(|change| listing.apply(change));
+            }
+            StoreEvent::Up | StoreEvent::Down(_) => {}
+        }
+    }
+
+    /// The engine acts by all that was applied.
+    pub(crate) fn announce(&self) {
+        self.applied.send_replace(());
+    }
+
+    /// Looks at the tables.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
+        look(&self.listing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until this node acts by a change that the store has taken; not
+    /// longer than half a second, for the store has it in any case.
+    pub(crate) async fn settled(&self, holds: impl Fn(&Listing) -> bool) {
+        let mut applied = self.applied.subscribe();
+        let settled = async {
+            while !self.read(&holds) {
+                if applied.changed().await.is_err() {
+                    return;
+                }
+            }
+            // The catalogue knows before the engine does.
+            let _ = tokio::time::timeout(Duration::from_millis(50), applied.changed()).await;
+        };
+        let _ = tokio::time::timeout(SETTLE, settled).await;
+    }
+
+    /// Names that contain `search`, from after `cursor`, in their order.
+    pub(crate) fn page(&self, search: &str, cursor: Option<&str>, limit: usize) -> Page {
+        self.read(|listing| {
+            let wanted = |name: &&str| search.is_empty() || name.contains(search);
+            let total = match search {
+                "" => listing.names.len(),
+                _ => listing.names.iter().map(AsRef::as_ref).filter(wanted).count(),
+            };
+            let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+            let rest = listing.names.range::<str, _>((after, Bound::Unbounded));
+            let mut rest = rest.map(AsRef::as_ref).filter(wanted);
+            let names: Vec<&str> = rest.by_ref().take(limit).collect();
+            let more = rest.next().is_some();
+            let next = names.last().filter(|_| more).map(ToString::to_string);
+            // Whatever is in the table was a domain when it went in.
+            let domains = names.iter().filter_map(|name| Domain::parse(name).ok()).collect();
+            Page { domains, next, total }
+        })
+    }
+}
+
+impl Listing {
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Row(domain, _) => drop(self.names.insert(domain.as_str().into())),
+            Change::RowRemoved(domain) => drop(self.names.remove(domain.as_str())),
+            Change::Routes(routes) => self.routes.clone_from(routes),
+            Change::Blocked(patterns) => self.blocked.clone_from(patterns),
+            Change::Pinned(domains) => self.pinned.clone_from(domains),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+use openfed_node::store::Snapshot;
+use openfed_proto::route::Origin;
+
+use super::*;
+
+fn filled(names: &[&str]) -> Catalogue {
+    let catalogue = Catalogue::default();
+    let rows = names.iter().map(|name| (Domain::parse(name).unwrap(), Origin::Discovered));
+    let snapshot = Snapshot { version: 1, rows: rows.collect(), ..Snapshot::default() };
+    catalogue.apply(&StoreEvent::Snapshot(snapshot));
+    catalogue
+}
+
+fn names(page: &Page) -> Vec<&str> {
+    page.domains.iter().map(Domain::as_str).collect()
+}
+
+#[test]
+fn pages_follow_each_other_in_order_without_gap_or_repetition() {
+    let catalogue = filled(&["d.example", "a.example", "c.example", "b.example", "x.other"]);
+    let first = catalogue.page("example", None, 3);
+    assert_eq!(names(&first), ["a.example", "b.example", "c.example"]);
+    assert_eq!((first.next.as_deref(), first.total), (Some("c.example"), 4));
+    let second = catalogue.page("example", first.next.as_deref(), 3);
+    assert_eq!(names(&second), ["d.example"]);
+    assert_eq!((second.next, second.total), (None, 4));
+    assert_eq!(catalogue.page("", None, 9).total, 5);
+}
+
+#[test]
+fn a_page_continues_after_a_name_that_is_gone() {
+    let catalogue = filled(&["a.example", "b.example", "c.example"]);
+    let changes = vec![Change::RowRemoved(Domain::parse("b.example").unwrap())];
+    catalogue.apply(&StoreEvent::Changes { version: 2, changes });
+    assert_eq!(names(&catalogue.page("", Some("b.example"), 9)), ["c.example"]);
+}

@@ -1,0 +1,127 @@
+//! The router's loop: one fact from the world, then all that follows from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openfed_node::link::LinkEvent;
+use openfed_node::shutdown::Shutdown;
+use openfed_node::store::StoreEvent;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::FromCm;
+use openfed_proto::packet::{Direction, PacketId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use xcp_router_core::{Explanation, InsertResult, LinkId, NodeView, Router, StoreFact};
+
+use crate::catalogue::Catalogue;
+use crate::now;
+use crate::perform::Performer;
+use crate::store;
+
+/// Link events taken at once, so that the timer is armed once for many packets.
+const BATCH: usize = 128;
+
+/// A question of the API.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    Explain { domain: Domain, direction: Direction, reply: oneshot::Sender<Explanation> },
+    Nodes { reply: oneshot::Sender<Vec<NodeView>> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) router: Router,
+    pub(crate) performer: Performer,
+    pub(crate) link_events: mpsc::Receiver<LinkEvent<FromCm>>,
+    pub(crate) store_events: mpsc::Receiver<StoreEvent>,
+    pub(crate) inserted: mpsc::Receiver<(PacketId, InsertResult)>,
+    pub(crate) asked: mpsc::Receiver<Ask>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) draining: bool,
+}
+
+impl Engine {
+    /// Runs until drained or cut.
+    pub(crate) async fn run(mut self) -> Performer {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let wake = self.router.poll_timeout().map_or_else(far_away, Instant::from_std);
+            tokio::select! {
+                1.. = self.link_events.recv_many(&mut batch, BATCH) => {
+                    batch.drain(..).for_each(|event| self.link_event(event));
+                }
+                Some(event) = self.store_events.recv() => self.store_event(event),
+                Some((id, result)) = self.inserted.recv() => {
+                    self.router.handle_inserted(id, result, now());
+                }
+                Some(ask) = self.asked.recv() => self.answer(ask),
+                () = sleep_until(wake) => self.router.handle_timeout(now()),
+                () = self.shutdown.draining(), if !self.draining => self.drain(),
+                () = self.shutdown.stopped() => break,
+            }
+            self.perform();
+            self.performer.gauge(self.router.in_flight(), self.router.rows());
+            if self.draining && self.router.in_flight() == 0 {
+                break;
+            }
+        }
+        self.performer
+    }
+
+    fn link_event(&mut self, event: LinkEvent<FromCm>) {
+        match event {
+            LinkEvent::Up { link, hello, address } => {
+                let address = address.to_string();
+                self.router.handle_link_up(LinkId(link.0), hello, address, now());
+            }
+            LinkEvent::Frame { link, frame } => {
+                self.router.handle_frame(LinkId(link.0), frame, now());
+            }
+            LinkEvent::Down { link, reason } => {
+                tracing::info!(link = link.0, reason, "link lost");
+                self.router.handle_link_down(LinkId(link.0), now());
+            }
+        }
+        // At once: an outcome may free what the next event of the batch needs.
+        self.perform();
+    }
+
+    fn store_event(&mut self, event: StoreEvent) {
+        let fact = store::fact(event);
+        match fact {
+            StoreFact::Down => self.performer.store_is_down(),
+            _ => self.performer.store_is_up(),
+        }
+        self.router.handle_store(fact, now());
+        self.perform();
+        self.performer.set_ready(self.router.is_ready() && !self.draining);
+        self.catalogue.announce();
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        // An asker that has gone needs no answer.
+        match ask {
+            Ask::Explain { domain, direction, reply } => {
+                let _ = reply.send(self.router.explain(&domain, direction, now()));
+            }
+            Ask::Nodes { reply } => drop(reply.send(self.router.nodes())),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        self.performer.set_ready(false);
+        self.router.handle_shutdown(self.shutdown.grace(), now());
+    }
+
+    fn perform(&mut self) {
+        while let Some(command) = self.router.next_command() {
+            self.performer.perform(command);
+        }
+    }
+}
+
+fn far_away() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}

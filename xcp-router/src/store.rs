@@ -1,0 +1,74 @@
+//! What the store tells, in the core's words.
+
+use std::sync::Arc;
+
+use openfed_node::store::{self, Change, Inserted, Store, StoreError, StoreEvent};
+use tokio::sync::mpsc;
+use xcp_router_core::{InsertResult, StoreFact, TableChange};
+
+use crate::catalogue::Catalogue;
+
+/// Follows the store. The catalogue, which may take its time over a large
+/// snapshot, has the news before the engine hears of it.
+pub(crate) fn follow(
+    store: Arc<dyn Store>,
+    catalogue: Arc<Catalogue>,
+) -> mpsc::Receiver<StoreEvent> {
+    let mut news = store::follow(store);
+    let (sender, receiver) = mpsc::channel(64);
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::select! {
+                Some(event) = news.recv() => event,
+                // The engine has ended; holding on would keep the store open.
+                () = sender.closed() => return,
+                else => return,
+            };
+            catalogue.apply(&event);
+            // An engine that has just ended is noticed in the next round.
+            let _ = sender.send(event).await;
+        }
+    });
+    receiver
+}
+
+pub(crate) fn fact(event: StoreEvent) -> StoreFact {
+    match event {
+        StoreEvent::Snapshot(snapshot) => StoreFact::Snapshot {
+            version: snapshot.version,
+            rows: snapshot.rows,
+            routes: snapshot.routes,
+            blocked: snapshot.blocked,
+            pinned: snapshot.pinned,
+        },
+        StoreEvent::Changes { version, changes } => {
+            StoreFact::Changes { version, changes: changes.into_iter().map(change).collect() }
+        }
+        StoreEvent::Up => StoreFact::Up,
+        StoreEvent::Down(_) => StoreFact::Down,
+    }
+}
+
+fn change(change: Change) -> TableChange {
+    match change {
+        Change::Row(domain, origin) => TableChange::Row(domain, origin),
+        Change::RowRemoved(domain) => TableChange::RowRemoved(domain),
+        Change::Routes(routes) => TableChange::Routes(routes),
+        Change::Blocked(patterns) => TableChange::Blocked(patterns),
+        Change::Pinned(domains) => TableChange::Pinned(domains),
+    }
+}
+
+pub(crate) fn insert_result(result: Result<Inserted, StoreError>) -> InsertResult {
+    match result {
+        Ok(Inserted::New(version) | Inserted::Exists(version)) => InsertResult::Present { version },
+        Ok(Inserted::NotOpen) => InsertResult::Refused("the open route is closed"),
+        Ok(Inserted::Blocked) => InsertResult::Refused("the domain is blocked"),
+        Ok(Inserted::Pinned) => InsertResult::Refused("the domain is pinned to XMPP"),
+        Ok(Inserted::TableFull) => InsertResult::Refused("the domain table is full"),
+        Err(error) => {
+            tracing::warn!(%error, "no row inserted");
+            InsertResult::Unavailable
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The documented hop over real links.
+
+use std::time::Duration;
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromRouter, Instruction};
+use openfed_proto::packet::{Cause, Ending, Failure, Protocol, Role};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::stage::{Manager, Stage, message};
+
+fn not_found() -> Ending {
+    Ending::Failed(Failure::new(Condition::RemoteServerNotFound, Cause::NotFound))
+}
+
+fn delivered() -> Ending {
+    Ending::Delivered { by: Protocol::Sip, status: 200 }
+}
+
+#[tokio::test]
+async fn the_documented_hop_makes_a_row_that_outlives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    stage.open().await;
+    let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let mut xmpp = Manager::link(stage.link, Role::XmppCm, "xmpp-1").await;
+    let (_, nodes) = stage.get("/api/v1/nodes").await;
+    assert_eq!(nodes["items"].as_array().unwrap().len(), 2, "{nodes}");
+
+    // When a SIP user of ours writes to an unknown domain,
+    sip.submit(message(1, "foreign.example"));
+    xmpp.play(Instruction::Reach, not_found()).await;
+    sip.play(Instruction::Discover, delivered()).await;
+    // then the sip-cm is told that it is a SIP domain, and the sender of the success,
+    let verdict = sip.next(|frame| match frame {
+        FromRouter::Verdict { domain, sip, .. } => Some((domain.to_string(), sip)),
+        _ => None,
+    });
+    assert_eq!(verdict.await, ("foreign.example".to_owned(), true));
+    let outcome = sip.outcome().await;
+    assert_eq!(outcome.ending, delivered());
+    let roles: Vec<&str> = outcome.hops.iter().map(|hop| hop.role.as_str()).collect();
+    assert_eq!(roles, ["sip-cm", "xcp-router", "xmpp-cm", "xcp-router", "sip-cm"]);
+
+    // there is a row and a flow,
+    let (status, row) = stage.get("/api/v1/sip-domains/foreign.example").await;
+    assert_eq!((status, row["origin"].as_str()), (200, Some("discovered")), "{row}");
+    assert_eq!((&row["direction"], &row["route"]), (&"outbound".into(), &".*".into()));
+    let (_, flows) = stage.get("/api/v1/flows?limit=5").await;
+    let flow = &flows["items"][0];
+    assert_eq!(flow["outcome"], "delivered");
+    assert_eq!(flow["decision"], "fallback");
+    assert_eq!(flow["started"], "2023-11-14T22:13:20.000001Z");
+    assert_eq!(flow["trace_id"], "07".repeat(16));
+    assert_eq!(flow["hops"].as_array().unwrap().len(), 5);
+    let (_, page) = stage.get("/api/v1/sip-domains?search=FOREIGN").await;
+    assert_eq!((&page["total"], &page["next_cursor"]), (&1.into(), &Value::Null));
+
+    // and after a restart the domain is still known.
+    stage.stop().await;
+    let stage = Stage::start(directory.path()).await;
+    let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let _xmpp = Manager::link(stage.link, Role::XmppCm, "xmpp-1").await;
+    sip.submit(message(2, "foreign.example"));
+    sip.play(Instruction::Send, delivered()).await;
+    assert_eq!(sip.outcome().await.ending, delivered());
+    let (_, explanation) = stage.get("/api/v1/explain/foreign.example").await;
+    assert_eq!(explanation["decision"], "cached");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_the_tables_reaches_the_managers_before_the_api_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let tables = |frame| match frame {
+        FromRouter::Tables(tables) => Some(tables),
+        _ => None,
+    };
+    assert!(sip.next(tables).await.routes[0].blocked);
+    stage.open().await;
+    let within = tokio::time::timeout(Duration::from_millis(500), sip.next(tables));
+    assert!(!within.await.unwrap().routes[0].blocked);
+    let body = serde_json::json!({ "domain": "*.bad.example", "note": "spam" });
+    assert_eq!(stage.call("POST", "/api/v1/blocked-domains", Some(body)).await.0, 201);
+    let within = tokio::time::timeout(Duration::from_millis(500), sip.next(tables));
+    assert_eq!(within.await.unwrap().blocked[0].to_string(), "*.bad.example");
+    // And the router obeys itself.
+    sip.submit(message(1, "x.bad.example"));
+    let Ending::Failed(failure) = sip.outcome().await.ending else { panic!("delivered") };
+    assert_eq!(failure.condition, Condition::PolicyViolation);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn flows_can_be_watched_as_they_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let mut stream = TcpStream::connect(stage.http).await.unwrap();
+    let request = format!("GET /api/v1/flows/stream HTTP/1.1\r\nHost: {}\r\n\r\n", stage.http);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    while !lines.next_line().await.unwrap().unwrap().is_empty() {}
+    sip.submit(message(1, "foreign.example"));
+    let event = async {
+        loop {
+            let line = lines.next_line().await.unwrap().unwrap();
+            if let Some(data) = line.strip_prefix("data: ") {
+                return serde_json::from_str::<Value>(data).unwrap();
+            }
+        }
+    };
+    let flow = tokio::time::timeout(Duration::from_secs(10), event).await.unwrap();
+    // No xmpp-cm is linked.
+    assert_eq!(flow["decision"], "refused");
+    assert_eq!(flow["outcome"], "remote-server-not-found");
+    stage.stop().await;
+}

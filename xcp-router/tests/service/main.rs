@@ -1,0 +1,8 @@
+//! The router's service over real links, HTTP and an embedded store. The
+//! connection managers are played by the test.
+
+#![allow(clippy::unwrap_used, reason = "a scene that cannot go on has failed")]
+
+mod api;
+mod hop;
+mod stage;
