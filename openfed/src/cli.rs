@@ -4,17 +4,22 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use openfed_node::process;
-use openfed_node::settings::{HostPort, HttpUrl};
+use openfed_node::settings::{HostPort, HttpUrl, Settings};
 use serde_json::Value;
 
 use crate::api::{Api, ApiError};
 use crate::check::reachable;
-use crate::{check, domain, explain, flows, nodes, route};
+use crate::{check, demo, domain, explain, flows, nodes, route, up};
+
+/// The settings file that is taken if none is named.
+const NEARBY: &str = "openfed.toml";
 
 const AFTER_HELP: &str = "\
 First steps:
+  openfed demo                                see it work, with nothing else installed
+  openfed up --config openfed.toml            all three services in one process
   openfed route show '.*'                     the open route, blocked after first start
   openfed route set '.*' --next-hop sbc.example.net --port 5060 --protocol tcp --unblock
   openfed explain example.org                 what would happen to a message for example.org, and why
@@ -26,7 +31,7 @@ Quote patterns: the shell has its own idea of *.
 
 Exit codes:
    0  done
-   1  refused by the API, or a check failed
+   1  refused by the API, or a check or the demo failed
    2  the command line is wrong
   64  the settings are wrong; every fault is printed
   69  the API cannot be reached
@@ -37,6 +42,18 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "openfed", version, after_help = AFTER_HELP)]
 pub struct Cli {
+    /// What every command understands.
+    #[command(flatten)]
+    everywhere: Everywhere,
+
+    /// What is to be done.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Everywhere {
     /// The router's API [default: router.http of the settings file, else http://127.0.0.1:7480]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
     api: Option<HttpUrl>,
@@ -48,13 +65,22 @@ pub struct Cli {
     /// Print the API's own JSON instead of tables; one object per line with --follow
     #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
-
-    #[command(subcommand)]
-    command: Command,
 }
 
+/// What is to be done.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the three services in this one process
+    Up,
+    /// See it work, with nothing else installed: the documented hop, then the cached one
+    Demo,
+    #[command(flatten)]
+    Errand(Errand),
+}
+
+/// What is asked of a running router.
+#[derive(Debug, Subcommand)]
+enum Errand {
     /// Static routes: where SIP domains are reached, and `.*`, the open route
     #[command(subcommand)]
     Route(route::Command),
@@ -80,6 +106,9 @@ pub enum Failure {
     /// The settings are wrong; the faults are printed already.
     #[error("the settings are wrong")]
     Settings(ExitCode),
+    /// The demo could not show what it should.
+    #[error("the demo failed: {0}")]
+    Demo(String),
     /// So many checks failed; they are printed already.
     #[error("{0} of the checks failed")]
     Checks(usize),
@@ -92,7 +121,7 @@ impl Failure {
     /// The process's exit code, as `--help` documents them.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Api(ApiError::Refused(_)) | Self::Checks(_) => ExitCode::from(1),
+            Self::Api(ApiError::Refused(_)) | Self::Checks(_) | Self::Demo(_) => ExitCode::from(1),
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
             Self::Api(ApiError::NotOurs { .. }) => ExitCode::from(70),
@@ -104,22 +133,57 @@ impl Failure {
 }
 
 impl Cli {
+    /// Does what the command line says; results go to `out`. Not to be called by async code.
+    pub fn run(self, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+        let Self { everywhere, command } = self;
+        match command {
+            // A service has a runtime, logs and signals of its own.
+            Command::Up => Ok(up::run(everywhere.settings()?)),
+            Command::Demo => within_runtime(demo::run(out)),
+            Command::Errand(errand) => within_runtime(errand.run(everywhere, out)),
+        }
+    }
+}
+
+fn within_runtime(task: impl Future<Output = Result<(), Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(task);
+    // What has not ended by itself is not waited for.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+impl Everywhere {
+    /// The settings that a service runs with.
+    fn settings(&self) -> Result<Settings, Failure> {
+        // Without a file its absence is reported as any other fault is.
+        let file = self.settings_file().unwrap_or_else(|| PathBuf::from(NEARBY));
+        process::load(Some(&file)).map_err(Failure::Settings)
+    }
+
+    /// The file named on the command line, or the one in the working directory.
+    fn settings_file(&self) -> Option<PathBuf> {
+        let nearby = || Some(PathBuf::from(NEARBY)).filter(|file| file.exists());
+        self.config.clone().or_else(nearby)
+    }
+}
+
+impl Errand {
     /// Does what the command line says; results go to `out`.
-    pub async fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
-        let nearby = || Some(PathBuf::from("openfed.toml")).filter(|file| file.exists());
-        let settings_file = self.config.or_else(nearby);
-        let api = Api::new(match self.api {
+    async fn run(self, everywhere: Everywhere, out: &mut dyn Write) -> Result<(), Failure> {
+        let settings_file = everywhere.settings_file();
+        let api = Api::new(match everywhere.api {
             Some(url) => url,
             None => api_address(settings_file.as_deref())?,
         });
-        let mut session = Session { api, json: self.json, settings_file, out };
-        match self.command {
-            Command::Route(command) => command.run(&mut session).await,
-            Command::Domain(command) => command.run(&mut session).await,
-            Command::Explain(arguments) => arguments.run(&mut session).await,
-            Command::Flows(arguments) => arguments.run(&mut session).await,
-            Command::Nodes => nodes::run(&mut session).await,
-            Command::Check(arguments) => arguments.run(&mut session).await,
+        let mut session = Session { api, json: everywhere.json, settings_file, out };
+        match self {
+            Self::Route(command) => command.run(&mut session).await,
+            Self::Domain(command) => command.run(&mut session).await,
+            Self::Explain(arguments) => arguments.run(&mut session).await,
+            Self::Flows(arguments) => arguments.run(&mut session).await,
+            Self::Nodes => nodes::run(&mut session).await,
+            Self::Check(arguments) => arguments.run(&mut session).await,
         }
     }
 }

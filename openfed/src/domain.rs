@@ -1,5 +1,7 @@
 //! `openfed domain`: the domain table, blocked domains, domains pinned to XMPP.
 
+use std::io::{self, Write};
+
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -127,7 +129,7 @@ impl List {
         }
         let rows: Vec<SipDomain> = session.api.read(&answer["items"])?;
         let shown = rows.len();
-        print_rows(session, rows)?;
+        print_rows(session.out, rows)?;
         match total {
             Some(total) if more => session.say(&format!("{shown} of {total}; --limit 0 shows all")),
             _ => Ok(()),
@@ -135,7 +137,8 @@ impl List {
     }
 }
 
-fn print_rows(session: &mut Session<'_>, rows: Vec<SipDomain>) -> Result<(), Failure> {
+/// Rows of the domain table, for people.
+pub(crate) fn print_rows(out: &mut dyn Write, rows: Vec<SipDomain>) -> io::Result<()> {
     let titles = [
         "DOMAIN",
         "ORIGIN",
@@ -160,7 +163,7 @@ fn print_rows(session: &mut Session<'_>, rows: Vec<SipDomain>) -> Result<(), Fai
             row.description,
         ]
     });
-    Ok(table::print(session.out, titles, rows)?)
+    table::print(out, titles, rows)
 }
 
 async fn list_noted(session: &mut Session<'_>, path: &str) -> Result<(), Failure> {

@@ -57,14 +57,14 @@ pub(crate) fn print(out: &mut dyn Write, flow: &Flow) -> io::Result<()> {
     writeln!(out, "{started}  {direction}  {domain}  {decision} → {outcome}")?;
     let start = flow.hops.first().map_or(0, |hop| hop.at_us);
     for hop in &flow.hops {
-        let after = milliseconds(hop.at_us.saturating_sub(start));
+        let after = format!("+{}", milliseconds(hop.at_us.saturating_sub(start)));
         writeln!(out, "  {after:>11}  {:<10}  {}  ({})", hop.role, hop.verdict, hop.node)?;
     }
     let trace = flow.trace_id.as_deref().unwrap_or("-");
     writeln!(out, "  packet {}  trace {trace}", flow.packet_id)
 }
 
-/// `+1.234 ms`
+/// `1.234 ms`
 pub(crate) fn milliseconds(micros: u64) -> String {
-    format!("+{}.{:03} ms", micros / 1000, micros % 1000)
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
 }

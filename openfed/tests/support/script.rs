@@ -70,7 +70,10 @@ async fn answer(State(script): State<Script>, method: Method, uri: Uri, body: By
 /// Runs the command line as a process would; gives what was printed, too.
 pub(crate) async fn run(arguments: &[&str]) -> (Result<(), Failure>, String) {
     let cli = Cli::try_parse_from([&["openfed"], arguments].concat()).unwrap();
-    let mut out = Vec::new();
-    let ended = cli.run(&mut out).await;
-    (ended, String::from_utf8(out).unwrap())
+    let errand = move || {
+        let mut out = Vec::new();
+        let ended = cli.run(&mut out).map(|_| ());
+        (ended, String::from_utf8(out).unwrap())
+    };
+    tokio::task::spawn_blocking(errand).await.unwrap()
 }
