@@ -1,7 +1,7 @@
 //! The tables as the API lists them: sorted, at hand while the store is away.
 //!
 //! The core keeps no order and is not to be kept waiting by a search over a
-//! million names; so the names stand here once more.
+//! million names; so they stand here in order, their text shared with the core.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -19,7 +19,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// What the store told last.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) names: BTreeSet<Box<str>>,
+    pub(crate) names: BTreeSet<Domain>,
     pub(crate) routes: Vec<StaticRoute>,
     pub(crate) blocked: Vec<DomainPattern>,
     pub(crate) pinned: Vec<Domain>,
@@ -52,8 +52,7 @@ impl Catalogue {
         let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             StoreEvent::Snapshot(snapshot) => {
-                let names = snapshot.rows.iter().map(|(domain, _)| domain.as_str().into());
-                listing.names = names.collect();
+                listing.names = snapshot.rows.iter().map(|(domain, _)| domain.clone()).collect();
                 listing.routes.clone_from(&snapshot.routes);
                 listing.blocked.clone_from(&snapshot.blocked);
                 listing.pinned.clone_from(&snapshot.pinned);
@@ -95,19 +94,17 @@ impl Catalogue {
     /// Names that contain `search`, from after `cursor`, in their order.
     pub(crate) fn page(&self, search: &str, cursor: Option<&str>, limit: usize) -> Page {
         self.read(|listing| {
-            let wanted = |name: &&str| search.is_empty() || name.contains(search);
+            let wanted = |domain: &&Domain| search.is_empty() || domain.as_str().contains(search);
             let total = match search {
                 "" => listing.names.len(),
-                _ => listing.names.iter().map(AsRef::as_ref).filter(wanted).count(),
+                _ => listing.names.iter().filter(wanted).count(),
             };
             let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
             let rest = listing.names.range::<str, _>((after, Bound::Unbounded));
-            let mut rest = rest.map(AsRef::as_ref).filter(wanted);
-            let names: Vec<&str> = rest.by_ref().take(limit).collect();
+            let mut rest = rest.filter(wanted);
+            let domains: Vec<Domain> = rest.by_ref().take(limit).cloned().collect();
             let more = rest.next().is_some();
-            let next = names.last().filter(|_| more).map(ToString::to_string);
-            // Whatever is in the table was a domain when it went in.
-            let domains = names.iter().filter_map(|name| Domain::parse(name).ok()).collect();
+            let next = domains.last().filter(|_| more).map(ToString::to_string);
             Page { domains, next, total }
         })
     }
@@ -116,8 +113,8 @@ impl Catalogue {
 impl Listing {
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::Row(domain, _) => drop(self.names.insert(domain.as_str().into())),
-            Change::RowRemoved(domain) => drop(self.names.remove(domain.as_str())),
+            Change::Row(domain, _) => drop(self.names.insert(domain.clone())),
+            Change::RowRemoved(domain) => drop(self.names.remove(domain)),
             Change::Routes(routes) => self.routes.clone_from(routes),
             Change::Blocked(patterns) => self.blocked.clone_from(patterns),
             Change::Pinned(domains) => self.pinned.clone_from(domains),

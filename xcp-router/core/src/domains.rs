@@ -95,7 +95,7 @@ impl Domains {
     /// Why `domain` counts as a SIP domain, if it does. A row that the operator
     /// entered says more than a route, a route more than a discovered row.
     pub(crate) fn known(&self, domain: &Domain) -> Option<Known> {
-        match self.table.get(domain.as_str()) {
+        match self.table.get(domain) {
             Some(Origin::Configured) => Some(Known::Configured),
             row => match (self.routes.configures(domain), row) {
                 (true, _) => Some(Known::Routed),
@@ -106,9 +106,9 @@ impl Domains {
     }
 
     pub(crate) fn replace(&mut self, version: u64, rows: Vec<(Domain, Origin)>, tables: Tables) {
-        self.table = Table::with_capacity(self.seed, rows.len());
-        for (domain, origin) in &rows {
-            self.table.insert(domain.as_str(), *origin);
+        self.table = Table::new(self.seed);
+        for (domain, origin) in rows {
+            self.table.insert(domain, origin);
         }
         self.set_routes(tables.routes);
         self.set_blocked(tables.blocked);
@@ -120,11 +120,11 @@ impl Domains {
 
     pub(crate) fn apply(&mut self, change: TableChange) -> Effect {
         match change {
-            TableChange::Row(domain, origin) => match self.table.insert(domain.as_str(), origin) {
+            TableChange::Row(domain, origin) => match self.table.insert(domain.clone(), origin) {
                 None => Effect::Added(domain),
                 Some(_) => Effect::Nothing,
             },
-            TableChange::RowRemoved(domain) => match self.table.remove(domain.as_str()) {
+            TableChange::RowRemoved(domain) => match self.table.remove(&domain) {
                 true => Effect::Removed(domain),
                 false => Effect::Nothing,
             },
@@ -154,8 +154,8 @@ impl Domains {
     /// A row of our own making, as of `version`: the change stream may already
     /// be further and have it removed again. Returns whether it is new.
     pub(crate) fn insert_own(&mut self, domain: &Domain, version: u64) -> bool {
-        version > self.version && self.table.get(domain.as_str()).is_none() && {
-            self.table.insert(domain.as_str(), Origin::Discovered);
+        version > self.version && self.table.get(domain).is_none() && {
+            self.table.insert(domain.clone(), Origin::Discovered);
             true
         }
     }

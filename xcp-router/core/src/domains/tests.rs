@@ -7,13 +7,15 @@ fn domain(name: &str) -> Domain {
 #[test]
 fn a_row_is_found_changed_and_removed() {
     let mut table = Table::new(1);
-    assert_eq!(table.insert("foreign.example", Origin::Discovered), None);
-    assert_eq!(table.get("foreign.example"), Some(Origin::Discovered));
-    assert_eq!(table.get("x.foreign.example"), None, "one row per exact host");
-    let before = table.insert("foreign.example", Origin::Configured);
+    let foreign = domain("foreign.example");
+    assert_eq!(table.insert(foreign.clone(), Origin::Discovered), None);
+    assert_eq!(table.get(&foreign), Some(Origin::Discovered));
+    assert_eq!(table.get(&domain("x.foreign.example")), None, "one row per exact host");
+    let before = table.insert(foreign.clone(), Origin::Configured);
     assert_eq!(before, Some(Origin::Discovered), "configured in place, traffic uninterrupted");
-    assert!(table.remove("foreign.example"));
-    assert!(!table.remove("foreign.example"));
+    assert_eq!((table.get(&foreign), table.len()), (Some(Origin::Configured), 1));
+    assert!(table.remove(&foreign));
+    assert!(!table.remove(&foreign));
     assert_eq!(table.len(), 0);
 }
 
