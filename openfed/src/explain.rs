@@ -36,7 +36,7 @@ fn meaning(decision: &str) -> &'static str {
         "local" => "one of your own domains",
         "configured" => "SIP, by a static route or a configured row",
         "cached" => "SIP, known from earlier correspondence",
-        "discover" => "unknown: XMPP is tried first, then SIP over the open route",
+        "discover" => "unknown: XMPP is tried first; the steps say what follows",
         "fallback" => "SIP over the open route, as XMPP has just failed",
         "blocked" => "denied by you",
         "refused" => "not possible as things are set",

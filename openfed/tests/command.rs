@@ -237,7 +237,7 @@ async fn a_decision_is_explained_step_by_step() {
     prints(
         script.run(&["explain", "new.example"]).await,
         "\
-new.example: discover (unknown: XMPP is tried first, then SIP over the open route)
+new.example: discover (unknown: XMPP is tried first; the steps say what follows)
 
    QUESTION            ANSWER  RULE
 1  Is it one of ours?  no      §3.1

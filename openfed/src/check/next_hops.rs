@@ -34,7 +34,9 @@ pub(super) async fn check(
     let routes = match routes(api).await {
         Ok(routes) => routes,
         Err(error) => {
-            let finding = format!("the static routes cannot be read: {error}");
+            let error = error.to_string();
+            let cause = error.lines().next().unwrap_or_default();
+            let finding = format!("the static routes cannot be read: {cause}");
             return report.bad("routes", &finding, "start xcp-router, or name it with --api");
         }
     };

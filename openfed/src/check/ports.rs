@@ -47,7 +47,9 @@ pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Resul
                 report.doubt(
                     "process",
                     &format!("{role} does not run (nothing answers at {})", service.http),
-                    &format!("start it: {role} --config FILE"),
+                    &format!(
+                        "start it: {role} --config FILE; or all three: openfed up --config FILE"
+                    ),
                 )?;
                 free(report, &service)?;
             }
