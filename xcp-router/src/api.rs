@@ -23,7 +23,7 @@ use openfed_node::settings::Settings;
 use openfed_node::store::Store;
 use tokio::sync::mpsc;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
 use crate::flows::Flows;
 use audit::Audit;
@@ -39,10 +39,13 @@ pub(crate) struct Api(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: Arc<Settings>,
+    /// Every change goes there first; this node acts by it like all others.
     store: Arc<dyn Store>,
+    /// Lists are read here, also while the store is away.
     catalogue: Arc<Catalogue>,
     flows: Arc<Flows>,
     audit: Audit,
+    /// For questions that only the router's core can answer.
     engine: mpsc::Sender<Ask>,
 }
 
@@ -58,6 +61,7 @@ impl Api {
         Api(Arc::new(Shared { settings, store, catalogue, flows, audit, engine }))
     }
 
+    /// Everything below `/api/v1`.
     pub(crate) fn routes(&self) -> Router {
         let nothing_there = async || Problem::new(StatusCode::NOT_FOUND, "There is nothing here");
         let api = Router::new()
@@ -71,5 +75,12 @@ impl Api {
             .layer(map_response(problem::instead_of_plain_text))
             .with_state(self.clone());
         Router::new().nest("/api/v1", api)
+    }
+
+    /// Looks at the tables, once there are any: an empty list would be a lie.
+    fn listing<T>(&self, look: impl FnOnce(&Listing) -> T) -> Result<T, Problem> {
+        let looked = self.0.catalogue.read(|listing| listing.loaded.then(|| look(listing)));
+        let unread = "The store has not been read since this router started";
+        looked.ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, unread))
     }
 }

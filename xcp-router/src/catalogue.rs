@@ -23,6 +23,7 @@ pub(crate) struct Listing {
     pub(crate) routes: Vec<StaticRoute>,
     pub(crate) blocked: Vec<DomainPattern>,
     pub(crate) pinned: Vec<Domain>,
+    /// Whether the store was read at all.
     pub(crate) loaded: bool,
 }
 
@@ -30,10 +31,13 @@ pub(crate) struct Listing {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) domains: Vec<Domain>,
+    /// The cursor of the page that follows, if there is more.
     pub(crate) next: Option<String>,
+    /// All that the search finds, on whatever page.
     pub(crate) total: usize,
 }
 
+/// The tables, and word of their changes.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     listing: RwLock<Listing>,
@@ -90,27 +94,25 @@ impl Catalogue {
         };
         let _ = tokio::time::timeout(SETTLE, settled).await;
     }
-
-    /// Names that contain `search`, from after `cursor`, in their order.
-    pub(crate) fn page(&self, search: &str, cursor: Option<&str>, limit: usize) -> Page {
-        self.read(|listing| {
-            let wanted = |domain: &&Domain| search.is_empty() || domain.as_str().contains(search);
-            let total = match search {
-                "" => listing.names.len(),
-                _ => listing.names.iter().filter(wanted).count(),
-            };
-            let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-            let rest = listing.names.range::<str, _>((after, Bound::Unbounded));
-            let mut rest = rest.filter(wanted);
-            let domains: Vec<Domain> = rest.by_ref().take(limit).cloned().collect();
-            let more = rest.next().is_some();
-            let next = domains.last().filter(|_| more).map(ToString::to_string);
-            Page { domains, next, total }
-        })
-    }
 }
 
 impl Listing {
+    /// Names that contain `search`, from after `cursor`, in their order.
+    pub(crate) fn page(&self, search: &str, cursor: Option<&str>, limit: usize) -> Page {
+        let wanted = |domain: &&Domain| search.is_empty() || domain.as_str().contains(search);
+        let total = match search {
+            "" => self.names.len(),
+            _ => self.names.iter().filter(wanted).count(),
+        };
+        let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = self.names.range::<str, _>((after, Bound::Unbounded));
+        let mut rest = rest.filter(wanted);
+        let domains: Vec<Domain> = rest.by_ref().take(limit).cloned().collect();
+        let more = rest.next().is_some();
+        let next = domains.last().filter(|_| more).map(ToString::to_string);
+        Page { domains, next, total }
+    }
+
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Row(domain, _) => drop(self.names.insert(domain.clone())),

@@ -28,6 +28,7 @@ pub(crate) enum Ask {
     Nodes { reply: oneshot::Sender<Vec<NodeView>> },
 }
 
+/// The core, the world it acts on, and everything it hears from.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) router: Router,
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) asked: mpsc::Receiver<Ask>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) shutdown: Shutdown,
+    /// Taking no new packets any more.
     pub(crate) draining: bool,
 }
 
@@ -87,6 +89,8 @@ impl Engine {
         self.perform();
     }
 
+    /// Ready is whoever has read the store once: without it even a blocked domain could not be
+    /// told from another. A store that goes away later leaves the router ready, and degraded.
     fn store_event(&mut self, event: StoreEvent) {
         let fact = store::fact(event);
         match fact {
@@ -109,12 +113,14 @@ impl Engine {
         }
     }
 
+    /// The end begins: what is under way may end, within the time of the drain.
     fn drain(&mut self) {
         self.draining = true;
         self.performer.set_ready(false);
         self.router.handle_shutdown(self.shutdown.grace(), now());
     }
 
+    /// Does all that the core asks for.
     fn perform(&mut self) {
         while let Some(command) = self.router.next_command() {
             self.performer.perform(command);
@@ -122,6 +128,7 @@ impl Engine {
     }
 }
 
+/// When nothing is due: any moment will do, since every event arms the timer anew.
 fn far_away() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }

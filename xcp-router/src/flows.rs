@@ -51,6 +51,7 @@ impl Flows {
     }
 }
 
+/// A flow as the API shows it.
 fn describe(finished: &Finished) -> Value {
     let outcome = match &finished.outcome.ending {
         Ending::Delivered { .. } => "delivered",
@@ -82,6 +83,7 @@ fn describe(finished: &Finished) -> Value {
     })
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal, as trace ids are written.
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -141,6 +141,7 @@ fn now() -> Now {
     Now { instant: Instant::now(), unix_us }
 }
 
+/// The core's part of the settings.
 fn config(settings: &Settings) -> Config {
     let discovery = &settings.discovery;
     Config {
@@ -157,6 +158,7 @@ fn config(settings: &Settings) -> Config {
     }
 }
 
+/// How this router greets. Its start is its epoch.
 fn hello(config: &Config) -> Hello {
     Hello {
         role: Role::Router,

@@ -25,6 +25,7 @@ const STORE: Duration = Duration::from_millis(300);
 /// Inserts that may be under way; the core's rates allow fewer.
 const INSERTS: usize = 1_024;
 
+/// The world as the core acts on it.
 #[derive(Debug)]
 pub(crate) struct Performer {
     links: LinkServer,
@@ -57,6 +58,7 @@ impl Performer {
         self.tracer.shutdown().await;
     }
 
+    /// Does one command; never waits.
     pub(crate) fn perform(&mut self, command: Command) {
         match command {
             Command::Send { link, frame } => self.send(link, frame),
@@ -75,6 +77,7 @@ impl Performer {
         }
     }
 
+    /// What `/readyz` answers.
     pub(crate) fn set_ready(&self, ready: bool) {
         self.health.set_ready(ready);
     }
@@ -89,6 +92,7 @@ impl Performer {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+    /// How much there is right now.
     pub(crate) fn gauge(&self, in_flight: usize, rows: usize) {
         gauge!("openfed_router_packets_in_flight").set(in_flight as f64);
         gauge!("openfed_router_domains").set(rows as f64);
@@ -104,6 +108,7 @@ impl Performer {
         }
     }
 
+    /// The span of this stage begins, and whatever the connection manager does hangs on it.
     fn attempt(&mut self, link: LinkId, mut attempt: Attempt, decision: Decision) {
         let packet = &mut attempt.packet;
         if packet.trace.is_sampled() {
@@ -124,6 +129,7 @@ impl Performer {
         }
     }
 
+    /// A span `xcp.route` under the packet's own context; nothing if nothing is exported.
     fn span(
         &self,
         id: PacketId,
@@ -140,6 +146,7 @@ impl Performer {
         span
     }
 
+    /// Counts, shows and answers.
     fn finished(&mut self, finished: Finished) {
         let condition = match &finished.outcome.ending {
             Ending::Delivered { .. } => None,
@@ -167,6 +174,7 @@ impl Performer {
         }
     }
 
+    /// Off the loop: a store that hangs holds up this one packet only.
     fn insert(&self, id: PacketId, row: DomainRow, cap: u64) {
         let (store, inserted) = (self.store.clone(), self.inserted.clone());
         tokio::spawn(async move {
@@ -179,6 +187,7 @@ impl Performer {
         });
     }
 
+    /// Counters may be lost with the store; traffic is not.
     fn touch(&self, uses: Vec<DomainUse>) {
         let store = self.store.clone();
         tokio::spawn(async move {
@@ -190,6 +199,7 @@ impl Performer {
     }
 }
 
+/// What a peer or a domain became is for the log; what one packet did is for its span.
 fn log(event: &Event) {
     match event {
         Event::NodeUp { node, role, address } => {

@@ -32,6 +32,7 @@ pub(crate) fn follow(
     receiver
 }
 
+/// News of the store as the core takes it.
 pub(crate) fn fact(event: StoreEvent) -> StoreFact {
     match event {
         StoreEvent::Snapshot(snapshot) => StoreFact::Snapshot {
@@ -59,6 +60,7 @@ fn change(change: Change) -> TableChange {
     }
 }
 
+/// A row that is there already is as good as a new one.
 pub(crate) fn insert_result(result: Result<Inserted, StoreError>) -> InsertResult {
     match result {
         Ok(Inserted::New(version) | Inserted::Exists(version)) => InsertResult::Present { version },

@@ -1,4 +1,5 @@
-//! Blocked domains, and domains pinned to XMPP.
+//! Blocked domains, and domains pinned to XMPP. The store keeps the names; why they are there
+//! is in the audit.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -22,16 +23,17 @@ pub(super) fn routes() -> Router<Api> {
         .route("/xmpp-domains/{domain}", delete(unpin))
 }
 
-async fn list_blocked(State(Api(api)): State<Api>) -> Json<Value> {
+async fn list_blocked(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let item = |name: String| {
-        let note = api.audit.note("block domain", &name);
+        let note = api.0.audit.note("block domain", &name);
         json!({ "domain": name, "note": note })
     };
     let names: Vec<String> =
-        api.catalogue.read(|listing| listing.blocked.iter().map(ToString::to_string).collect());
-    Json(json!({ "items": names.into_iter().map(item).collect::<Vec<_>>() }))
+        api.listing(|listing| listing.blocked.iter().map(ToString::to_string).collect())?;
+    Ok(Json(json!({ "items": names.into_iter().map(item).collect::<Vec<_>>() })))
 }
 
+/// Denies a domain in both directions; doing it twice changes nothing.
 async fn block(State(Api(api)): State<Api>, Object(body): Object) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let note = fields.note("note").filter(|note| !note.is_empty());
@@ -55,6 +57,7 @@ async fn block(State(Api(api)): State<Api>, Object(body): Object) -> Result<Resp
     Ok((StatusCode::CREATED, Json(item)).into_response())
 }
 
+/// 404 if it was not blocked by exactly this entry.
 async fn unblock(
     State(Api(api)): State<Api>,
     Path(name): Path<String>,
@@ -69,15 +72,16 @@ async fn unblock(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_pinned(State(Api(api)): State<Api>) -> Json<Value> {
+async fn list_pinned(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let item = |domain: Domain| {
-        let note = api.audit.note("pin domain", domain.as_str());
+        let note = api.0.audit.note("pin domain", domain.as_str());
         json!({ "domain": domain.as_str(), "note": note })
     };
-    let domains = api.catalogue.read(|listing| listing.pinned.clone());
-    Json(json!({ "items": domains.into_iter().map(item).collect::<Vec<_>>() }))
+    let domains = api.listing(|listing| listing.pinned.clone())?;
+    Ok(Json(json!({ "items": domains.into_iter().map(item).collect::<Vec<_>>() })))
 }
 
+/// XMPP only from now on; doing it twice changes nothing.
 async fn pin(State(Api(api)): State<Api>, Object(body): Object) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let note = fields.note("note").filter(|note| !note.is_empty());
@@ -95,6 +99,7 @@ async fn pin(State(Api(api)): State<Api>, Object(body): Object) -> Result<Respon
     Ok((StatusCode::CREATED, Json(item)).into_response())
 }
 
+/// 404 if it was not pinned.
 async fn unpin(
     State(Api(api)): State<Api>,
     Path(name): Path<String>,

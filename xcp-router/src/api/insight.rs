@@ -24,6 +24,7 @@ use super::problem::{FieldError, Problem};
 use super::time::rfc3339;
 use crate::engine::Ask;
 
+/// The engine answers between two packets; this is for one that hangs.
 const ANSWER: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> Router<Api> {
@@ -47,6 +48,7 @@ pub(super) fn limit(
     number.ok_or_else(|| Problem::fields(vec![FieldError { field: "limit", message }]))
 }
 
+/// What would happen now to a message to (or from) the domain: nothing is sent.
 async fn explain(
     State(api): State<Api>,
     Path(name): Path<String>,
@@ -75,6 +77,7 @@ async fn explain(
     })))
 }
 
+/// The connection managers that are linked to this router.
 async fn nodes(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     let nodes = ask(&api, |reply| Ask::Nodes { reply }).await?;
     let describe = |node: &NodeView| {
@@ -91,7 +94,10 @@ async fn nodes(State(api): State<Api>) -> Result<Json<Value>, Problem> {
     Ok(Json(json!({ "items": nodes.iter().map(describe).collect::<Vec<_>>() })))
 }
 
-/// Asks the engine; it answers between two packets.
+/// Asks the engine.
+///
+/// # Errors
+/// 503 if too many questions wait already, or it does not answer.
 async fn ask<T>(
     Api(api): &Api,
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
@@ -102,6 +108,7 @@ async fn ask<T>(
     timeout(ANSWER, answer).await.ok().and_then(Result::ok).ok_or_else(busy)
 }
 
+/// The last packets, newest first.
 async fn flows(
     State(Api(api)): State<Api>,
     Query(query): Query<HashMap<String, String>>,
@@ -110,12 +117,18 @@ async fn flows(
     Ok(Json(json!({ "items": flows.iter().map(|flow| (**flow).clone()).collect::<Vec<_>>() })))
 }
 
+/// Packets as they end, each as one event; a comment every 15 s keeps proxies patient.
 async fn flow_stream(
     State(Api(api)): State<Api>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let events = stream::unfold(api.flows.watch(), async |mut watch| {
-        let flow = next(&mut watch).await?;
-        Some((Ok(Event::default().data(flow.to_string())), watch))
+    let watch = (api.flows.watch(), api.engine.clone());
+    let events = stream::unfold(watch, async |(mut flows, engine)| {
+        let flow = tokio::select! {
+            flow = next(&mut flows) => flow?,
+            // The router has ended; an endless answer would keep the store open.
+            () = engine.closed() => return None,
+        };
+        Some((Ok(Event::default().data(flow.to_string())), (flows, engine)))
     });
     Sse::new(events).keep_alive(KeepAlive::default())
 }
@@ -131,6 +144,7 @@ async fn next(watch: &mut broadcast::Receiver<Arc<Value>>) -> Option<Arc<Value>>
     }
 }
 
+/// The last changes made through this router.
 async fn audit(
     State(Api(api)): State<Api>,
     Query(query): Query<HashMap<String, String>>,

@@ -10,6 +10,7 @@ pub(super) async fn document() -> Json<Value> {
     Json(build())
 }
 
+/// The whole document.
 fn build() -> Value {
     let mut paths = Map::new();
     for (path, methods) in
@@ -33,6 +34,7 @@ fn build() -> Value {
     })
 }
 
+/// Paths below `/api/v1` with their methods.
 type Paths = Vec<(&'static str, Value)>;
 
 fn static_routes() -> Paths {
@@ -191,6 +193,7 @@ fn insight() -> Paths {
     ]
 }
 
+/// One method of a path; whatever it refuses is a problem document.
 fn operation(
     id: &str,
     summary: &str,

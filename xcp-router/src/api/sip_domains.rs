@@ -28,19 +28,21 @@ pub(super) fn routes() -> Router<Api> {
         .route("/sip-domains/{domain}", get(show).patch(edit).delete(remove))
 }
 
+/// One page of the table, sorted by name. What the store counts is read now; names that went
+/// between the two looks are left out.
 async fn list(
-    State(Api(api)): State<Api>,
+    State(api): State<Api>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
     let search = query.get("search").map(|text| text.trim().to_lowercase()).unwrap_or_default();
     let limit = super::insight::limit(&query, PAGE, LONGEST_PAGE)?;
-    let (catalogue, cursor) = (api.catalogue.clone(), query.get("cursor").cloned());
+    let (looking, cursor) = (api.clone(), query.get("cursor").cloned());
     // A search over a million names takes its time.
-    let look = move || catalogue.page(&search, cursor.as_deref(), limit);
+    let look = move || looking.listing(|listing| listing.page(&search, cursor.as_deref(), limit));
     let page = tokio::task::spawn_blocking(look).await.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The search did not come to an end")
-    })?;
-    let rows = api.store.rows(&page.domains).await?;
+    })??;
+    let rows = api.0.store.rows(&page.domains).await?;
     let mut by_name: HashMap<&str, &DomainRow> =
         rows.iter().map(|row| (row.domain.as_str(), row)).collect();
     let in_order = page.domains.iter().filter_map(|domain| by_name.remove(domain.as_str()));
@@ -55,6 +57,7 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<V
     Ok(Json(describe(&row(&api, &name).await?)))
 }
 
+/// Configures a domain: 201 if it is new to the table, 200 if it was there, discovered or not.
 async fn add(State(api): State<Api>, Object(body): Object) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let description = fields.note("description").unwrap_or_default();
@@ -95,6 +98,7 @@ async fn edit(
     Ok(Json(describe(&row(&api, &name).await?)))
 }
 
+/// Makes the row configured, and waits until this node acts by it.
 async fn configure(Api(api): &Api, domain: &Domain, description: &str) -> Result<(), Problem> {
     api.store.put_configured(domain, description, now().unix_s()).await?;
     api.audit.add("configure SIP domain", domain.to_string(), None);
@@ -102,6 +106,7 @@ async fn configure(Api(api): &Api, domain: &Domain, description: &str) -> Result
     Ok(())
 }
 
+/// Removes a row. Whether the domain comes back by itself, the open route decides.
 async fn remove(
     State(Api(api)): State<Api>,
     Path(name): Path<String>,
@@ -114,6 +119,7 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The full row, from the store.
 async fn row(Api(api): &Api, name: &str) -> Result<DomainRow, Problem> {
     let missing = || Problem::not_found(format!("{name} is not in the domain table."));
     let domain = Domain::parse(name).map_err(|_| missing())?;

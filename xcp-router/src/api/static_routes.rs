@@ -20,19 +20,20 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route("/static-routes", get(list).post(create)).route("/static-routes/{key}", one)
 }
 
-async fn list(State(Api(api)): State<Api>) -> Json<Value> {
-    let mut routes = api.catalogue.read(|listing| listing.routes.clone());
-    // In the order in which they are tried.
+/// All routes, in the order in which they are tried.
+async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+    let mut routes = api.listing(|listing| listing.routes.clone())?;
     routes.sort_by_key(|route| {
         (std::cmp::Reverse(route.pattern.specificity()), route.priority, route.id)
     });
-    Json(json!({ "items": routes.iter().map(describe).collect::<Vec<_>>() }))
+    Ok(Json(json!({ "items": routes.iter().map(describe).collect::<Vec<_>>() })))
 }
 
 async fn show(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
     Ok(Json(describe(&find(&api, &key)?)))
 }
 
+/// Adds a route. `.*` is there already, so a second one is refused with 409.
 async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response, Problem> {
     let Api(shared) = &api;
     let route = read(body, Base::New, &shared.settings)?;
@@ -47,6 +48,7 @@ async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response
     Ok((StatusCode::CREATED, location, Json(describe(&route))).into_response())
 }
 
+/// Fields that are left out get their defaults.
 async fn replace(
     State(api): State<Api>,
     Path(key): Path<String>,
@@ -56,6 +58,7 @@ async fn replace(
     update(&api, body, Base::Replaced(&old)).await
 }
 
+/// Fields that are left out stay.
 async fn change(
     State(api): State<Api>,
     Path(key): Path<String>,
@@ -77,6 +80,7 @@ async fn update(
     Ok(Json(describe(&route)))
 }
 
+/// Removes a route, but never `.*`: 409.
 async fn remove(State(api): State<Api>, Path(key): Path<String>) -> Result<StatusCode, Problem> {
     let route = find(&api, &key)?;
     if route.is_open_route() {
@@ -98,8 +102,11 @@ async fn settle(Api(api): &Api, route: &StaticRoute) {
 }
 
 /// The route that a key means: its id, or its pattern if only one has that.
-fn find(Api(api): &Api, key: &str) -> Result<StaticRoute, Problem> {
-    let routes = api.catalogue.read(|listing| listing.routes.clone());
+///
+/// # Errors
+/// 404 if there is none, 409 if several have the pattern.
+fn find(api: &Api, key: &str) -> Result<StaticRoute, Problem> {
+    let routes = api.listing(|listing| listing.routes.clone())?;
     let id: Option<u32> = key.parse().ok();
     let pattern = Pattern::domain(key).or_else(|_| Pattern::user(key)).ok();
     let mut meant = routes.into_iter().filter(|route| match id {
@@ -116,6 +123,7 @@ fn find(Api(api): &Api, key: &str) -> Result<StaticRoute, Problem> {
     }
 }
 
+/// As the API shows it: the password is never among it.
 fn describe(route: &StaticRoute) -> Value {
     let credentials =
         route.credentials.as_ref().map(|credentials| json!({ "username": credentials.username }));

@@ -60,6 +60,7 @@ pub(super) fn read(
     fields.finish(route)
 }
 
+/// Pattern and type belong together; neither ever changes for `.*`.
 fn read_pattern(fields: &mut Fields, route: &mut StaticRoute, base: Base<'_>) {
     let was_user = base.old().is_some_and(|old| old.pattern.is_user());
     let is_user = match fields.text("type").as_deref() {
@@ -90,6 +91,7 @@ fn read_pattern(fields: &mut Fields, route: &mut StaticRoute, base: Base<'_>) {
     }
 }
 
+/// Fields whose values stand for themselves.
 fn simple_fields(fields: &mut Fields, route: &mut StaticRoute) {
     if let Some(description) = fields.note("description") {
         route.description = description;
@@ -127,6 +129,7 @@ fn simple_fields(fields: &mut Fields, route: &mut StaticRoute) {
     }
 }
 
+/// An address or a name; only a blocked `.*` can do without.
 fn next_hop(fields: &mut Fields, route: &mut StaticRoute, settings: &Settings) {
     if let Some(text) = fields.text("next_hop") {
         let text = text.trim();
@@ -181,6 +184,7 @@ fn open_route(fields: &mut Fields, route: &StaticRoute, base: Base<'_>) {
     if !route.is_open_route() || base.old().is_none() {
         return;
     }
+    // Defaults are no choice: the first next hop comes with its port and protocol.
     let never_set = base.old().is_some_and(|old| old.next_hop.is_empty());
     let fresh = matches!(base, Base::Replaced(_)) || never_set;
     let needs_all = !route.blocked || (never_set && !route.next_hop.is_empty());
