@@ -1,12 +1,11 @@
 //! The loop: one fact from the world to the core, then all its commands out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openfed_node::http::Health;
 use openfed_node::link::{LinkClient, LinkEvent, LinkId};
 use openfed_node::settings::Cidr;
 use openfed_node::shutdown::Shutdown;
-use openfed_node::telemetry::Tracer;
 use openfed_proto::link::{FromCm, FromRouter};
 use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
 use sip_cm_core::core::Core;
@@ -17,51 +16,43 @@ use crate::resolve::Resolver;
 use crate::stages::Stages;
 use crate::transport::{Arrived, Event, Transports};
 
+/// How often the gauges follow what is under way.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
 /// See the head of this file.
 pub(crate) struct Engine {
-    core: Core,
-    transports: Transports,
-    links: LinkClient,
-    resolver: Resolver,
-    stages: Stages,
-    health: Health,
-    trusted: Vec<Cidr>,
+    pub(crate) core: Core,
+    pub(crate) transports: Transports,
+    pub(crate) links: LinkClient,
+    pub(crate) resolver: Resolver,
+    pub(crate) stages: Stages,
+    pub(crate) health: Health,
+    pub(crate) trusted: Vec<Cidr>,
+}
+
+/// Where facts come from.
+pub(crate) struct Inputs {
+    pub(crate) sockets: Receiver<Event>,
+    pub(crate) routers: Receiver<LinkEvent<FromRouter>>,
 }
 
 impl Engine {
-    pub(crate) fn new(
-        core: Core,
-        transports: Transports,
-        links: LinkClient,
-        resolver: Resolver,
-        tracer: Tracer,
-        health: Health,
-    ) -> Self {
-        let stages = Stages::new(tracer);
-        Engine { core, transports, links, resolver, stages, health, trusted: Vec::new() }
-    }
-
     /// Runs until everything is answered after the shutdown has begun, or it stops.
-    pub(crate) async fn run(
-        mut self,
-        trusted: Vec<Cidr>,
-        mut sockets: Receiver<Event>,
-        mut routers: Receiver<LinkEvent<FromRouter>>,
-        shutdown: Shutdown,
-    ) {
-        self.trusted = trusted;
+    pub(crate) async fn run(mut self, mut from: Inputs, shutdown: Shutdown) {
         // Bounded by the core's look-ups under way.
         let (answers, mut resolved) = unbounded_channel();
+        let mut gauges = tokio::time::interval(GAUGES_EVERY);
         let mut draining = false;
         while !(draining && self.core.is_idle()) {
             let wake = self.core.poll_timeout();
             tokio::select! {
-                Some(event) = sockets.recv() => self.on_socket(event),
-                Some(event) = routers.recv() => self.on_link(event),
+                Some(event) = from.sockets.recv() => self.on_socket(event),
+                Some(event) = from.routers.recv() => self.on_link(event),
                 Some((token, hops)) = resolved.recv() => {
                     self.core.handle_resolved(token, hops, Instant::now());
                 }
                 () = until(wake) => self.core.handle_timeout(Instant::now()),
+                _ = gauges.tick() => self.stages.measure(self.core.load()),
                 () = shutdown.draining(), if !draining => {
                     draining = true;
                     self.core.handle_draining(shutdown.grace(), Instant::now());

@@ -17,14 +17,15 @@ use sip_cm_core::core::Core;
 use sip_cm_core::random::Random;
 use sip_cm_core::uri::Host;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Inputs};
 use crate::resolve::{ResolveError, Resolver};
+use crate::stages::Stages;
 use crate::tls::{TlsConfigs, TlsError};
 use crate::transport::{Limits, StartError, Transports};
 
 /// Attempts that routers may have in flight here.
 const CAPACITY: u32 = 8_192;
-/// Transactions of each kind; what is beyond is refused with 503.
+/// Transactions of each kind; what is beyond is refused.
 const TRANSACTIONS: usize = 100_000;
 
 /// Why the service could not run.
@@ -49,39 +50,68 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] if it cannot start.
 pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), ServeError> {
-    let node = settings.node_name(Role::SipCm);
-    let tracer = Tracer::new(&settings, Role::SipCm)
-        .map_err(|error| ServeError::Telemetry(error.to_string()))?;
-    let resolver = Resolver::new(&settings.sip.resolver)?;
-    let tls = TlsConfigs::load(&settings.sip.tls, None)?;
-    let (transports, events) = Transports::start(&settings.sip.listen, tls, Limits::default())?;
-    let listeners = listeners(&transports.bound(), settings.sip.advertise.as_ref())?;
-    let health = Health::default();
-    let http = Http::start(settings.sip.http, Default::default(), health.clone()).await?;
-
-    let config = Config {
-        node: node.clone(),
-        local: settings.local.clone(),
-        listeners,
-        intradomain: settings.sip.intradomain,
-        capacity: CAPACITY,
-        max_transactions: TRANSACTIONS,
-    };
-    let random = Random::new(rand::random::<u64>);
-    let core = Core::new(config, random, Instant::now(), unix_us());
-    let hello = Hello {
-        role: Role::SipCm,
-        node,
-        epoch: unix_us(),
-        capacity: CAPACITY,
-        version: env!("CARGO_PKG_VERSION").into(),
-    };
-    let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
-    let engine = Engine::new(core, transports, links, resolver, tracer.clone(), health);
-    engine.run(settings.sip.trusted.clone(), events, link_events, shutdown).await;
-    http.close().await;
-    tracer.shutdown().await;
+    Service::start(&settings).await?.run(shutdown).await;
     Ok(())
+}
+
+/// The service, listening, before its first message.
+struct Service {
+    engine: Engine,
+    inputs: Inputs,
+    http: Http,
+    tracer: Tracer,
+    /// Where SIP is really listened for.
+    #[cfg(test)]
+    bound: Vec<Listen>,
+}
+
+impl Service {
+    async fn start(settings: &Settings) -> Result<Self, ServeError> {
+        let node = settings.node_name(Role::SipCm);
+        let tracer = Tracer::new(settings, Role::SipCm)
+            .map_err(|error| ServeError::Telemetry(error.to_string()))?;
+        let resolver = Resolver::new(&settings.sip.resolver)?;
+        let tls = TlsConfigs::load(&settings.sip.tls, None)?;
+        let listen = &settings.sip.listen;
+        let (transports, sockets) = Transports::start(listen, tls, Limits::default())?;
+        let bound = transports.bound();
+        let health = Health::default();
+        let http = Http::start(settings.sip.http, Default::default(), health.clone()).await?;
+        let config = Config {
+            node: node.clone(),
+            local: settings.local.clone(),
+            listeners: listeners(&bound, settings.sip.advertise.as_ref())?,
+            intradomain: settings.sip.intradomain,
+            capacity: CAPACITY,
+            max_transactions: TRANSACTIONS,
+        };
+        let core = Core::new(config, Random::new(rand::random::<u64>), Instant::now(), unix_us());
+        let hello = Hello {
+            role: Role::SipCm,
+            node,
+            epoch: unix_us(),
+            capacity: CAPACITY,
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        let (links, routers) = LinkClient::start(settings.routers.clone(), hello);
+        let trusted = settings.sip.trusted.clone();
+        let stages = Stages::new(tracer.clone());
+        let engine = Engine { core, transports, links, resolver, stages, health, trusted };
+        Ok(Service {
+            engine,
+            inputs: Inputs { sockets, routers },
+            http,
+            tracer,
+            #[cfg(test)]
+            bound,
+        })
+    }
+
+    async fn run(self, shutdown: Shutdown) {
+        self.engine.run(self.inputs, shutdown).await;
+        self.http.close().await;
+        self.tracer.shutdown().await;
+    }
 }
 
 /// What the core is told about our addresses.
@@ -130,3 +160,6 @@ fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

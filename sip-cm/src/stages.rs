@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::packet::TraceContext;
 use sip_cm_core::command::{Fact, Parent, Stage, StageEnd, StageId, StageKind};
+use sip_cm_core::core::Load;
 
 /// The stages under way, each with its span (an empty shell if the packet is not sampled).
 pub(crate) struct Stages {
@@ -40,6 +41,19 @@ impl Stages {
                 metrics::counter!("openfed_sip_discarded_total", "reason" => reason).increment(1);
             }
         }
+    }
+
+    /// How much is under way, now.
+    pub(crate) fn measure(&self, load: Load) {
+        let gauge = |kind: &'static str, value: usize| {
+            let value = u32::try_from(value).unwrap_or(u32::MAX);
+            metrics::gauge!("openfed_sip_open", "kind" => kind).set(value);
+        };
+        gauge("request", load.requests);
+        gauge("submission", load.submissions);
+        gauge("forward", load.forwards);
+        gauge("server-transaction", load.servers);
+        gauge("client-transaction", load.clients);
     }
 
     fn begin(&mut self, stage: Stage) {

@@ -54,6 +54,8 @@ pub(super) struct Request {
     /// Who corresponds; `None` in dialogs and for requests to this service.
     pub(super) parties: Option<Parties>,
     pub(super) stage: StageId,
+    /// As what its domain is known, if no router was asked.
+    known: Option<&'static str>,
     /// The packet that was made of it.
     pub(super) submission: Option<PacketId>,
     pub(super) forward: Option<ForwardId>,
@@ -107,6 +109,7 @@ impl Core {
             method,
             parties,
             stage: stage.id,
+            known,
             submission: None,
             forward: None,
             held: None,
@@ -354,8 +357,8 @@ impl Core {
         if let Some(forward) = request.forward {
             self.detach_forward(forward, now);
         }
-        let kind = StageKind::Receive;
-        self.end(StageEnd { id: request.stage, kind, status, condition, decision });
+        let (id, kind, decision) = (request.stage, StageKind::Receive, decision.or(request.known));
+        self.end(StageEnd { id, kind, status, condition, decision });
     }
 
     /// RFC 4320 §4.1; an INVITE got its 100 at once.

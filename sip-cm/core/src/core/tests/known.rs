@@ -38,6 +38,12 @@ fn a_message_to_a_cached_domain_is_forwarded_without_asking_a_router() {
     assert_eq!(ok.vias().expect("Via").len(), 1);
     assert_eq!(header(&ok, HeaderId::To), "<sip:bob@partner.example>;tag=b1");
 
+    let decided = world.facts.iter().find_map(|fact| match fact {
+        Fact::Ended(end) if end.kind == StageKind::Receive => Some((end.status, end.decision)),
+        _ => None,
+    });
+    assert_eq!(decided, Some((Some(200), Some("cached"))));
+
     world.pass(secs(2));
     match world.frames.pop_front() {
         Some((_, FromCm::Usage(used))) => {
