@@ -31,12 +31,17 @@ pub struct Setup {
     pub sample: Option<f64>,
     /// What is logged; without one, nearly everything.
     pub log: Option<&'static str>,
-    /// The three services run as programs of their own instead of `openfed up`.
+    /// The three services run as programs of their own instead of `openfed up`; in all scenes if
+    /// OPENFED_TEST_APART is in the environment.
     pub apart: bool,
 }
 
 /// Its three services; each is a program of its own and one third of `openfed up`.
 pub const SERVICES: [&str; 3] = ["xcp-router", "sip-cm", "xmpp-cm"];
+
+/// All that our own crates log.
+const EVERYTHING: &str = "info,openfed=debug,openfed_node=debug,sip_cm=debug,sip_cm_core=debug,\
+    xmpp_cm=debug,xmpp_cm_core=debug,xcp_router=debug,xcp_router_core=debug";
 
 /// The running program, or its three services as programs of their own.
 pub struct Openfed {
@@ -49,7 +54,7 @@ impl Openfed {
     /// Starts it and waits until it can route.
     pub async fn start(place: &Place, setup: &Setup) -> Result<Self> {
         let mut openfed = Self::settled(place, setup)?;
-        if setup.apart {
+        if setup.apart || std::env::var_os("OPENFED_TEST_APART").is_some() {
             for service in SERVICES {
                 openfed.start_service(place, service)?;
             }
@@ -178,6 +183,15 @@ impl Openfed {
         }
     }
 
+    /// Waits until the router has noticed that a service is gone.
+    pub async fn is_missed(&self, service: &str) -> Result<()> {
+        let missed = until(async || {
+            let nodes = http::get(self.api(), "/api/v1/nodes").await;
+            nodes.is_ok_and(|nodes| nodes.status == 200 && !nodes.text.contains(service))
+        });
+        missed.await.map_err(|_| Failure::new(format!("{service} is still listed")))
+    }
+
     /// How many rows the table of SIP domains has.
     pub async fn rows(&self) -> Result<u64> {
         let page = http::get(self.api(), "/api/v1/sip-domains").await?.json()?;
@@ -269,7 +283,7 @@ log = "{log}"
         trusted = place.ip(Host::SipPeer),
         collector = setup.collector,
         sample = setup.sample.unwrap_or(1.0),
-        log = setup.log.unwrap_or("debug"),
+        log = setup.log.unwrap_or(EVERYTHING),
         more = setup.more,
     )
 }
