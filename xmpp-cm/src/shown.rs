@@ -18,7 +18,7 @@ use xmpp_cm_core::core::{ConnId, Fact};
 pub(crate) struct Shown {
     tracer: Tracer,
     received: HashMap<PacketId, Received>,
-    attempts: HashMap<(PacketId, u32), Span>,
+    attempts: HashMap<PacketId, Span>,
     dials: HashMap<ConnId, Span>,
 }
 
@@ -42,20 +42,25 @@ impl Shown {
         describe(&mut span, &attempt.packet);
         span.set("xcp.attempt", i64::from(attempt.number));
         attempt.packet.trace = span.context();
-        self.attempts.insert((attempt.packet.id, attempt.number), span);
+        // A repeated attempt takes the place of the one before.
+        self.attempts.insert(attempt.packet.id, span);
     }
 
     /// A frame goes: a packet gets its trace, an ending ends the span of its attempt.
     pub(crate) fn leaving(&mut self, frame: &mut FromCm, known: impl Fn(&Domain) -> bool) {
         match frame {
             FromCm::Submit { packet, .. } => self.submit(packet, known),
-            FromCm::Ended(AttemptEnded { outcome, number, .. }) => {
-                count("xmpp.deliver", &outcome.ending);
-                if let Some(span) = self.attempts.remove(&(outcome.id, *number)) {
-                    end(span, &outcome.ending);
-                }
+            FromCm::Ended(AttemptEnded { outcome, .. }) => {
+                self.delivered(outcome.id, &outcome.ending);
             }
             FromCm::Hello(_) | FromCm::Credit(_) | FromCm::Usage(_) | FromCm::Leaving(_) => {}
+        }
+    }
+
+    fn delivered(&mut self, id: PacketId, ending: &Ending) {
+        count("xmpp.deliver", ending);
+        if let Some(span) = self.attempts.remove(&id) {
+            end(span, ending);
         }
     }
 
@@ -109,6 +114,7 @@ impl Shown {
                     end(whole, &ending);
                 }
             }
+            Fact::Unheard { id, ending } => self.delivered(id, &ending),
             Fact::Passed { .. } => metrics::counter!("openfed_xmpp_passed_total").increment(1),
             Fact::Answered { condition } => {
                 metrics::counter!("openfed_xmpp_answered_total", "condition" => condition)

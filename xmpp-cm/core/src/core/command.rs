@@ -146,6 +146,13 @@ pub enum Fact {
         /// Its ending.
         ending: Ending,
     },
+    /// An attempt has ended, and the link of whoever asked for it is gone.
+    Unheard {
+        /// The packet.
+        id: PacketId,
+        /// Its ending.
+        ending: Ending,
+    },
     /// A stanza passed from one stream to another without the routers.
     Passed {
         /// The foreign domain.

@@ -226,6 +226,7 @@ impl Core {
         reason: Option<&CloseReason>,
         now: Instant,
     ) {
+        self.retire(id);
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.commands.push_back(Command::Close { conn: id });
         if let Some(armed) = conn.armed {
@@ -234,12 +235,8 @@ impl Core {
         if conn.is_accepted() && !conn.authenticated {
             self.strangers -= 1;
         }
-        if let Some(dialed) = conn.dialed() {
-            self.dialed.retain(|_, other| *other != id);
-            if !std::mem::replace(&mut dialed.told, true) {
-                let failure = Some(failure.clone());
-                self.commands.push_back(Command::Note(Fact::Dialed { conn: id, failure }));
-            }
+        if conn.dialed().is_some_and(|dialed| !dialed.told) {
+            self.note(Fact::Dialed { conn: id, failure: Some(failure.clone()) });
         }
         for key in self.fences.lost(id) {
             self.end_attempt(key, Err(error::unconfirmed()), now);

@@ -184,7 +184,7 @@ impl Core {
         match self.stream(conn) {
             Some(stream) => {
                 Stream::close(stream, now);
-                self.dialed.retain(|_, other| *other != conn);
+                self.retire(conn);
                 self.dirty.insert(conn);
             }
             None => self.lost(conn, error::unconfirmed(), None, now),

@@ -229,7 +229,7 @@ impl Core {
         self.dirty.insert(conn);
         if asked.is_err() {
             // Full, or about to end: whoever comes next gets a fresh one.
-            self.dialed.retain(|_, other| *other != conn);
+            self.retire(conn);
             self.leave(conn, &pair);
             self.redial_or_fail(pair, error::busy(), now);
         }
@@ -255,6 +255,16 @@ impl Core {
         }
         self.redial_or_fail(pair, error::of_verdict(verdict), now);
         self.abandon(conn, now);
+    }
+
+    /// Whoever needs such a connection next gets a fresh one.
+    pub(super) fn retire(&mut self, conn: ConnId) {
+        let Some(Side::Dialed(dialed)) = self.conns.get(&conn).map(|conn| &conn.side) else {
+            return;
+        };
+        if self.dialed.get(&dialed.key) == Some(&conn) {
+            self.dialed.remove(&dialed.key);
+        }
     }
 
     fn leave(&mut self, conn: ConnId, pair: &Pair) {

@@ -165,7 +165,7 @@ impl Core {
         let Asker { router, number } = asker;
         // Gone: another router asks again and gets the remembered ending.
         if !self.routers.is_up(router) {
-            return;
+            return self.note(Fact::Unheard { id: outcome.id, ending: outcome.ending });
         }
         let frame = FromCm::Ended(AttemptEnded { outcome, number, route: None });
         self.commands.push_back(Command::ToRouter { router, frame });

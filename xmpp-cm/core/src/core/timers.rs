@@ -49,10 +49,12 @@ impl Core {
             // What the peer still sends is still taken; it opens another when it needs one.
             stream.close(now);
             conn.used = now;
-            self.dialed.retain(|_, other| *other != id);
         }
         stream.handle_timeout(now);
         self.dirty.insert(id);
+        if unused {
+            self.retire(id);
+        }
     }
 
     /// Sets the timer of a connection, if it is not set to an earlier time already.
