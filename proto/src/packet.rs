@@ -43,6 +43,28 @@ impl Conversation {
     }
 }
 
+/// Who sent a packet, for limits only: a hash of the address of the SIP peer that it came from, or
+/// of the local user who wrote it. Zero if nobody in particular.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(pub u64);
+
+impl Source {
+    /// A peer, by its address.
+    pub fn peer(address: std::net::IpAddr) -> Self {
+        let mut hash = Fnv::default();
+        match address.to_canonical() {
+            std::net::IpAddr::V4(v4) => hash.write(&v4.octets()),
+            std::net::IpAddr::V6(v6) => hash.write(&v6.octets()),
+        }
+        Source(hash.0)
+    }
+
+    /// A local user, by the bare address.
+    pub fn user(user: &Address) -> Self {
+        Source(Conversation::between(user, user).0)
+    }
+}
+
 /// FNV-1a, 64 bit: the same on every node and in every release.
 struct Fnv(u64);
 
@@ -201,6 +223,7 @@ pub struct Packet {
     pub remaining: Duration,
     /// Services it may still pass; a packet without any is looping.
     pub hops_left: u8,
+    pub source: Source,
 }
 
 /// Services that a packet may pass before it counts as looping: the documented

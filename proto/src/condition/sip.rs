@@ -9,7 +9,8 @@ impl Condition {
     /// Our choices where the RFC leaves one: `not-authorized` and `registration-required` are 403,
     /// as 401 and 407 need a challenge that we have no realm for (S-033); `service-unavailable` is
     /// never 503, which would condemn the whole server (S-032); `remote-server-not-found` is 404
-    /// (S-031); `unexpected-request` is 491. With 301 and 302 the caller puts
+    /// (S-031); `unexpected-request` is 491; `item-not-found` is 404 for a bare JID, too, where
+    /// S-029 recommends 604: we know of our own server only, not of all that a caller may try. With 301 and 302 the caller puts
     /// [`Condition::new_address`] into Contact.
     pub fn to_sip_status(&self, full_jid: bool) -> u16 {
         let by_jid = |full, bare| if full_jid { full } else { bare };
@@ -21,7 +22,7 @@ impl Condition {
             Self::Gone(Some(_)) => 301,
             Self::Gone(None) => 410,
             Self::InternalServerError | Self::ResourceConstraint => 500,
-            Self::ItemNotFound => by_jid(404, 604),
+            Self::ItemNotFound => 404,
             Self::NotAcceptable => by_jid(406, 606),
             Self::NotAllowed | Self::PolicyViolation => 403,
             Self::NotAuthorized | Self::RegistrationRequired => 403,

@@ -8,7 +8,7 @@ const CONDITIONS: [(&str, &str, u16, u16); 22] = [
     ("forbidden", "auth", 403, 603),
     ("gone", "cancel", 410, 410),
     ("internal-server-error", "cancel", 500, 500),
-    ("item-not-found", "cancel", 404, 604),
+    ("item-not-found", "cancel", 404, 404),
     ("jid-malformed", "modify", 400, 400),
     ("not-acceptable", "modify", 406, 606),
     ("not-allowed", "cancel", 403, 403),

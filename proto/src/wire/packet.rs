@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::condition::Condition;
 use crate::packet::{
     Body, Cause, Conversation, Direction, Ending, Failure, Hop, Message, Original, Outcome, Packet,
-    PacketId, Protocol, Role, Text, TraceContext,
+    PacketId, Protocol, Role, Source, Text, TraceContext,
 };
 
 impl From<Packet> for v1::Packet {
@@ -31,6 +31,7 @@ impl From<Packet> for v1::Packet {
             hops: packet.hops.into_iter().map(hop_out).collect(),
             remaining_ms: millis(packet.remaining),
             hops_left: packet.hops_left.into(),
+            source: packet.source.0,
         }
     }
 }
@@ -52,6 +53,7 @@ impl TryFrom<v1::Packet> for Packet {
             hops: packet.hops.into_iter().map(hop_in).collect::<Result<_, _>>()?,
             remaining: Duration::from_millis(packet.remaining_ms.into()),
             hops_left: packet.hops_left.try_into().unwrap_or(u8::MAX),
+            source: Source(packet.source),
         })
     }
 }

@@ -37,6 +37,7 @@ fn packet() -> Packet {
         }],
         remaining: Duration::from_secs(30),
         hops_left: MAX_HOPS,
+        source: Source(99),
     }
 }
 

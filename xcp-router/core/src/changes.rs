@@ -140,7 +140,7 @@ impl Router {
             Some("not by the open route")
         } else if full {
             Some("the domain table is full")
-        } else if !self.rates.admit(packet, now.instant) {
+        } else if !self.rates.admit(packet.source, now.instant) {
             Some("too many new domains")
         } else {
             None

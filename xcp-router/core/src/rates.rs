@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use openfed_proto::packet::{Direction, Packet};
+use openfed_proto::packet::Source;
 
 use crate::expiring::Expiring;
 
@@ -43,7 +43,7 @@ impl Bucket {
 pub(crate) struct Rates {
     node: Bucket,
     fresh: Bucket,
-    sources: Expiring<String, Bucket>,
+    sources: Expiring<Source, Bucket>,
 }
 
 impl Rates {
@@ -53,9 +53,12 @@ impl Rates {
         Rates { node: Bucket::new(per_node), fresh: Bucket::new(per_source), sources }
     }
 
-    /// Whether one more row may be inserted for this packet now.
-    pub(crate) fn admit(&mut self, packet: &Packet, now: Instant) -> bool {
-        let source = source(packet);
+    /// Whether one more row may be inserted now for a packet from `source`. Nobody in particular
+    /// is limited as part of the node only.
+    pub(crate) fn admit(&mut self, source: Source, now: Instant) -> bool {
+        if source == Source::default() {
+            return self.node.take(now);
+        }
         let mut bucket = self.sources.get(&source, now).unwrap_or(&self.fresh).clone();
         let admitted = bucket.has(now) && self.node.take(now) && bucket.take(now);
         self.sources.insert(&source, bucket, now);
@@ -73,15 +76,4 @@ impl Rates {
     pub(crate) fn len(&self) -> usize {
         self.sources.len()
     }
-}
-
-/// Who makes rows appear: our own domain for what its users write; for what
-/// comes in, the last two labels, since made-up names below them cost nothing.
-fn source(packet: &Packet) -> String {
-    let domain = packet.from.domain().as_str();
-    let start = match packet.direction {
-        Direction::Inbound => domain.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1),
-        Direction::Outbound | Direction::Internal => 0,
-    };
-    domain.get(start..).unwrap_or(domain).to_owned()
 }

@@ -204,5 +204,6 @@ pub(crate) fn message(number: u8, to: &str) -> Packet {
         }],
         remaining: Duration::from_secs(32),
         hops_left: MAX_HOPS,
+        source: Source::default(),
     }
 }

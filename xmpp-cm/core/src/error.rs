@@ -3,6 +3,7 @@
 //! §10.4; E-43; rules §3, fallback set).
 
 use minidom::Element;
+use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::packet::{Cause, Failure};
 
@@ -46,6 +47,18 @@ pub(crate) fn from_stanza(stanza: &Element) -> Failure {
         }
     }
     failure
+}
+
+/// What the home server's error for a message means. To a bare JID, `service-unavailable` is its
+/// word for a user that does not exist (RFC 6121 §8.5.1, E-52); said as such, so that a SIP peer
+/// hears 404 and not what S-032 makes of a service that is not offered.
+pub(crate) fn of_home(failure: Failure, recipient: &Address) -> Failure {
+    match failure.condition {
+        Condition::ServiceUnavailable if !recipient.is_full() => {
+            Failure { condition: Condition::ItemNotFound, ..failure }
+        }
+        _ => failure,
+    }
 }
 
 fn with_address(condition: Condition, text: &str) -> Condition {

@@ -24,14 +24,11 @@ pub(crate) fn answer(head: &Head, stanza: &Element) -> Result<Option<Element>, C
     if head.subtype.as_deref() != Some("get") {
         return Err(Condition::ServiceUnavailable);
     }
-    let server = head.to.local().is_none();
     match (request.name(), request.ns().as_str()) {
-        ("ping", PING) if server => Ok(None),
-        ("query", DISCO_INFO) if server && request.attr("node").is_some() => {
-            Err(Condition::ItemNotFound)
-        }
-        ("query", DISCO_INFO) if server => Ok(Some(info())),
-        ("query", VERSION) if server => Ok(Some(version())),
+        ("ping", PING) => Ok(None),
+        ("query", DISCO_INFO) if request.attr("node").is_some() => Err(Condition::ItemNotFound),
+        ("query", DISCO_INFO) => Ok(Some(info(head.to.local().is_some()))),
+        ("query", VERSION) => Ok(Some(version())),
         _ => Err(Condition::ServiceUnavailable),
     }
 }
@@ -41,11 +38,13 @@ pub(crate) fn ping() -> Element {
     Element::bare("ping", PING)
 }
 
-fn info() -> Element {
+/// A SIP domain is a gateway, to be seen from here, and its users have accounts there.
+fn info(of_user: bool) -> Element {
+    let (category, kind) = if of_user { ("account", "registered") } else { ("gateway", "sip") };
     let mut query = Element::bare("query", DISCO_INFO);
     let mut identity = Element::bare("identity", DISCO_INFO);
-    set(&mut identity, "category", "gateway");
-    set(&mut identity, "type", "sip");
+    set(&mut identity, "category", category);
+    set(&mut identity, "type", kind);
     set(&mut identity, "name", "openfed");
     query.append_child(identity);
     for var in [DISCO_INFO, VERSION, PING] {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, Instruction};
 use openfed_proto::packet::{
-    Body, Cause, Conversation, Ending, Failure, MAX_HOPS, Original, Outcome, Packet, PacketId,
-    Protocol, TraceContext,
+    Body, Cause, Conversation, Direction, Ending, Failure, MAX_HOPS, Original, Outcome, Packet,
+    PacketId, Protocol, Source, TraceContext,
 };
 
 use super::{Core, Due};
 use crate::command::{Command, Fact, RouterId, StageEnd, StageId, StageKind};
+use crate::headers::HeaderId;
 use crate::status::{RETRY, Refusal};
 use crate::transaction::ServerId;
 
@@ -50,8 +51,18 @@ impl Core {
         let Some(request) = self.requests.get(&request_id) else { return Err(Refusal::Busy) };
         let Some(parties) = request.parties.clone() else { return Err(Refusal::Relay) };
         let invite = &*request.method == "INVITE";
-        let remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
+        let mut remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
+        // RFC 3428 §6: the sender of a MESSAGE may say until when it is worth delivering.
+        if let (Body::Message(_), Ok(Some(seconds @ 1..))) =
+            (&body, request.message.number(HeaderId::Expires))
+        {
+            remaining = remaining.min(Duration::from_secs(seconds.into()));
+        }
         let original = Original { protocol: Protocol::Sip, bytes: request.message.to_bytes() };
+        let source = match parties.direction {
+            Direction::Inbound => Source::peer(request.arrival.source.ip()),
+            Direction::Outbound | Direction::Internal => Source::user(&parties.from),
+        };
         let id = self.random.packet_id();
         let packet = Packet {
             id,
@@ -65,6 +76,7 @@ impl Core {
             hops: vec![self.hop("received", now)],
             remaining: accepted.map_or(remaining, |packet| packet.remaining.min(remaining)),
             hops_left: accepted.map_or(MAX_HOPS, |packet| packet.hops_left.saturating_sub(1)),
+            source,
         };
         let router = self.links.choose(packet.conversation).map_err(|_| Refusal::Busy)?;
         if invite && accepted.is_none() {

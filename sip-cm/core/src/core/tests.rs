@@ -19,7 +19,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Tables};
 use openfed_proto::packet::{
     Body, Cause, Conversation, Direction, Ending, Failure, Message as InstantMessage, Original,
-    Outcome, Packet, PacketId, Protocol, Role, Text, TraceContext,
+    Outcome, Packet, PacketId, Protocol, Role, Source, Text, TraceContext,
 };
 use openfed_proto::route::{DomainPattern, Pattern, StaticRoute, Transport};
 
@@ -58,6 +58,7 @@ pub(super) fn config() -> Config {
         intradomain: false,
         capacity: 8,
         max_transactions: 1_000,
+        max_requests: 1_000,
     }
 }
 
@@ -342,6 +343,7 @@ pub(super) fn packet_from_xmpp(number: u8, to: &str, text: &str) -> Packet {
         hops: Vec::new(),
         remaining: Duration::from_secs(30),
         hops_left: 16,
+        source: Source::default(),
     }
 }
 

@@ -408,6 +408,7 @@ impl Scene {
             hops: vec![Hop { node: "edge".into(), role, verdict: "submitted".into(), at_us }],
             remaining: Duration::from_secs(32),
             hops_left: MAX_HOPS,
+            source: Source::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openfed_proto::condition::Condition;
 use openfed_proto::link::Instruction;
-use openfed_proto::packet::{Cause, Ending, PacketId, Protocol, Role};
+use openfed_proto::packet::{Cause, Ending, Packet, PacketId, Protocol, Role, Source};
 use openfed_proto::route::Origin;
 use xcp_router_core::{Event, InsertResult, StoreFact, TableChange};
 
@@ -130,17 +130,24 @@ fn a_flood_of_made_up_domains_stays_capped() {
 fn one_source_gets_five_rows_a_second() {
     let mut scene = Scene::open();
     for number in 0..8 {
-        let packet = scene.sip_in(&format!("x{number}.evil.example"));
-        scene.submit(SIP, packet);
+        let packet = scene.sip_in(&format!("evil{number}.example"));
+        scene.submit(SIP, Packet { source: Source(1), ..packet });
         scene.play(Instruction::Probe, XMPP, not_found());
         scene.play(Instruction::Accept, SIP, delivered(Protocol::Xmpp));
         if number < 5 {
             scene.insert();
-            scene.announced(&format!("x{number}.evil.example"));
+            scene.announced(&format!("evil{number}.example"));
         }
         scene.finished();
     }
     assert_eq!(reasons(&scene), ["too many new domains"; 3]);
+    let packet = scene.sip_in("neighbour.example");
+    scene.submit(SIP, Packet { source: Source(2), ..packet });
+    scene.play(Instruction::Probe, XMPP, not_found());
+    scene.play(Instruction::Accept, SIP, delivered(Protocol::Xmpp));
+    scene.insert();
+    scene.announced("neighbour.example");
+    scene.finished();
     scene.pass(Duration::from_secs(1));
     discovered_by_sip(&mut scene, "good.example");
     scene.insert();

@@ -5,9 +5,9 @@ use std::time::Instant;
 use minidom::Element;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::FromCm;
+use openfed_proto::link::{FromCm, Instruction};
 use openfed_proto::packet::{
-    Body, Conversation, Direction, MAX_HOPS, Original, Packet, Protocol, TraceContext,
+    Body, Conversation, Direction, MAX_HOPS, Original, Packet, Protocol, Source, TraceContext,
 };
 
 use super::{Command, ConnId, Core, Fact, Life};
@@ -63,7 +63,12 @@ impl Core {
                 let Ok(head) = Head::read(stanza) else { return false };
                 match self.fences.refused(&asked, id, &head.from, &head.to) {
                     Some(key) => {
-                        self.end_attempt(key, Err(error::from_stanza(stanza)), now);
+                        let failure = error::from_stanza(stanza);
+                        let failure = match key.1 {
+                            Instruction::Home => error::of_home(failure, &head.from),
+                            _ => failure,
+                        };
+                        self.end_attempt(key, Err(failure), now);
                         true
                     }
                     None => false,
@@ -195,6 +200,7 @@ impl Core {
             hops: vec![self.hop("received", now)],
             remaining: PACKET_TIME,
             hops_left: MAX_HOPS,
+            source: Source::user(&head.from),
         }
     }
 

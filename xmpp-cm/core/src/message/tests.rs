@@ -1,6 +1,6 @@
 use openfed_proto::address::Address;
 use openfed_proto::packet::{
-    Body, Conversation, Direction, Original, PacketId, Protocol, TraceContext,
+    Body, Conversation, Direction, Original, PacketId, Protocol, Source, TraceContext,
 };
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ fn packet(from: &str, to: &str, message: Message) -> (Packet, Message) {
         hops: Vec::new(),
         remaining: Duration::from_secs(1),
         hops_left: 3,
+        source: Source::default(),
     };
     (packet, message)
 }

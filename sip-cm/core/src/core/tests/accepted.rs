@@ -44,7 +44,7 @@ fn an_accepted_message_that_no_user_gets_fails_both() {
     world.outcome(second.id, no_user.clone());
     assert_eq!(world.ended().outcome.ending, no_user);
     world.outcome(first.id, no_user);
-    world.answered(604);
+    world.answered(404);
     world.ends();
 }
 

@@ -191,3 +191,28 @@ fn full_tables_refuse_aloud() {
     world.answered(200);
     world.ends();
 }
+
+#[test]
+fn more_requests_than_can_be_answered_in_time_are_refused_aloud() {
+    let mut world = World::with(Config { max_requests: 1, ..config() });
+    world.link(R1, "r1", 10);
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    assert_eq!(world.answered(500).retry_after(), Some(5));
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn a_message_is_not_worth_more_time_than_it_says() {
+    let mut world = World::open();
+    world.arrives(PEER, &request("MESSAGE", BOB, ALICE, "Expires: 9\r\n", "hello"));
+    let (_, packet, _) = world.submitted();
+    assert_eq!(packet.remaining, secs(9));
+    world.pass(secs(10));
+    world.answered(100);
+    world.answered(408);
+    world.ends();
+}

@@ -260,7 +260,7 @@ fn a_full_window_refuses_aloud_until_credit_comes() {
 #[test]
 fn every_outcome_has_its_status() {
     let table = [
-        (Condition::ItemNotFound, 604),
+        (Condition::ItemNotFound, 404),
         (Condition::PolicyViolation, 403),
         (Condition::RemoteServerNotFound, 404),
         (Condition::ServiceUnavailable, 403),

@@ -6,8 +6,8 @@ use openfed_proto::condition::Condition;
 use openfed_proto::link::Instruction;
 use openfed_proto::packet::{Body, Cause, Ending, Failure, Protocol};
 
-use super::world::{World, taken};
-use crate::core::ConnectFailure;
+use super::world::{ROUTER, World, hello, taken};
+use crate::core::{ConnectFailure, Fact};
 use crate::stream::StreamCondition;
 
 const DELIVERED: Ending = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
@@ -62,7 +62,7 @@ fn e52_no_such_user_is_the_outcome_of_that_message_alone() {
          <error type='cancel'><service-unavailable \
          xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
     );
-    assert_eq!(world.endings(), [failed(Condition::ServiceUnavailable, Cause::Remote)]);
+    assert_eq!(world.endings(), [failed(Condition::ItemNotFound, Cause::Remote)]);
     let ping = world.home().got.pop().unwrap();
     let id = ping.attr("id").unwrap();
     world.home_says(&format!(
@@ -149,6 +149,23 @@ fn a_repeated_attempt_gets_the_same_ending_and_is_not_sent_twice() {
     world.attempt(&packet, Instruction::Home);
     assert_eq!(world.endings(), [DELIVERED, DELIVERED]);
     assert_eq!(taken(world.home()).len(), 1);
+}
+
+#[test]
+fn the_ending_of_an_attempt_whose_router_died_is_told_to_the_next_that_asks() {
+    let mut world = World::new();
+    world.home().pongs = false;
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    let now = world.now;
+    world.core.handle_link_down(ROUTER, now);
+    world.wait(Duration::from_secs(11));
+    assert!(matches!(world.facts.last(), Some(Fact::Unheard { .. })), "{:?}", world.facts);
+    let now = world.now;
+    world.core.handle_link_up(ROUTER, &hello("r1"), now);
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Unreachable)]);
+    assert_eq!(taken(world.home()).len(), 1, "sent once");
 }
 
 #[test]

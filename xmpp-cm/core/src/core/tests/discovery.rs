@@ -256,7 +256,11 @@ fn requests_to_a_sip_domain_are_answered_for_it() {
     assert!(pong.contains("result") && pong.contains("<name>openfed</name>"), "{pong}");
     let info = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
     assert!(asks(&mut world, &iq("get", "sip.example", info)).contains("gateway"));
-    assert!(asks(&mut world, &iq("get", "b@sip.example", ping)).contains("service-unavailable"));
+    let pong = asks(&mut world, &iq("get", "b@sip.example", ping));
+    assert!(pong.contains("result") && pong.contains("b@sip.example"), "{pong}");
+    assert!(asks(&mut world, &iq("get", "b@sip.example", info)).contains("account"));
+    let roster = "<query xmlns='jabber:iq:roster'/>";
+    assert!(asks(&mut world, &iq("get", "b@sip.example", roster)).contains("service-unavailable"));
     assert!(asks(&mut world, &iq("set", "sip.example", ping)).contains("service-unavailable"));
     assert!(asks(&mut world, &iq("get", "sip.example", "")).contains("bad-request"));
     assert!(asks(&mut world, &iq("what", "sip.example", ping)).contains("bad-request"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Tables};
 use openfed_proto::packet::{
     Body, Conversation, Direction, Ending, Failure, MAX_HOPS, Message, Original, Outcome, Packet,
-    PacketId, Protocol, Role, Text, TraceContext,
+    PacketId, Protocol, Role, Source, Text, TraceContext,
 };
 use openfed_proto::route::DomainPattern;
 
@@ -242,6 +242,7 @@ impl World {
             hops: Vec::new(),
             remaining: Duration::from_secs(30),
             hops_left: MAX_HOPS,
+            source: Source::default(),
         }
     }
 
