@@ -26,7 +26,9 @@ use crate::transport::{Limits, StartError, Transports};
 /// Attempts that routers may have in flight here.
 const CAPACITY: u32 = 8_192;
 /// Transactions of each kind; what is beyond is refused.
-const TRANSACTIONS: usize = 100_000;
+const TRANSACTIONS: usize = 400_000;
+/// Received requests without answer.
+const REQUESTS: usize = 20_000;
 
 /// Why the service could not run.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,7 @@ impl Service {
             intradomain: settings.sip.intradomain,
             capacity: CAPACITY,
             max_transactions: TRANSACTIONS,
+            max_requests: REQUESTS,
         };
         let core = Core::new(config, Random::new(rand::random::<u64>), Instant::now(), unix_us());
         let hello = Hello {

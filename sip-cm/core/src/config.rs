@@ -30,8 +30,12 @@ pub struct Config {
     pub intradomain: bool,
     /// Attempts that routers may have in flight here.
     pub capacity: u32,
-    /// Most transactions of each kind at a time; what is beyond is refused.
+    /// Most transactions of each kind at a time; what is beyond is refused. Answered requests
+    /// that only wait for their copies make room first.
     pub max_transactions: usize,
+    /// Most received requests without answer; what is beyond is refused, so that the others are
+    /// answered in time.
+    pub max_requests: usize,
 }
 
 impl Config {

@@ -29,6 +29,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Hop as PacketHop, PacketId, Role};
 
@@ -351,15 +352,21 @@ impl Core {
         self.commands.push_back(Command::Fact(fact));
     }
 
-    /// Opens a stage; the rest of it comes from the message.
-    fn begin(&mut self, kind: StageKind, parent: Parent, message: &Message) -> Stage {
+    /// Opens a stage.
+    fn begin(
+        &mut self,
+        kind: StageKind,
+        parent: Parent,
+        method: ByteString,
+        call_id: ByteString,
+    ) -> Stage {
         self.next_stage += 1;
         Stage {
             id: StageId(self.next_stage),
             kind,
             parent,
-            method: message.method().unwrap_or_default().into(),
-            call_id: message.call_id().unwrap_or_default(),
+            method,
+            call_id,
             domain: None,
             packet: None,
             conversation: None,

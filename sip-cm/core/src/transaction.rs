@@ -9,6 +9,7 @@
 
 mod client;
 mod derived;
+mod facts;
 mod key;
 mod server;
 
@@ -21,7 +22,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::command::{Arrival, Hop, Send, Token};
-use crate::headers::HeaderId;
 use crate::random::{Seed, Table};
 use crate::timer::Timers;
 use crate::wire::Message;
@@ -29,7 +29,9 @@ use client::Client;
 use server::Server;
 
 pub(crate) use derived::{cancel_of, response_hop};
-pub(crate) use key::{ServerKey, merge_key};
+pub(crate) use facts::{Arrived, Event};
+pub(crate) use key::is_in_dialog;
+use key::{ServerKey, merge_key};
 
 /// RFC 3261 §17.1.1.1: the estimated round-trip time.
 pub(crate) const T1: Duration = Duration::from_millis(500);
@@ -62,36 +64,6 @@ impl Kind {
     }
 }
 
-/// What a request that arrived is.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Arrived {
-    /// To be answered with [`Transactions::respond`].
-    New(ServerId),
-    /// Seen before; the last response went out again, if there is one.
-    Retransmission,
-    /// An ACK that no failed INVITE waits for: it follows a 2xx (RFC 3261 §17.1).
-    Ack,
-    /// A CANCEL: the transaction it came in and the one it means (RFC 3261 §9.2).
-    Cancel { own: ServerId, meant: Option<ServerId> },
-    /// No room for another transaction.
-    Full,
-}
-
-/// Something that time or the network did to a transaction.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// No final response came in time (timer B or F).
-    TimedOut(ClientId),
-    /// The request could not be sent.
-    Unsent(ClientId),
-    /// Nothing more will come: the transaction is gone.
-    ClientGone(ClientId),
-    /// A non-INVITE is unanswered for so long that its sender needs a 100 (RFC 4320 §4.1).
-    TryingDue(ServerId),
-    /// A request can no longer be answered, or needs no answer any more.
-    ServerGone(ServerId),
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Owner {
     Server(ServerId),
@@ -107,6 +79,8 @@ pub(crate) struct Transactions {
     by_key: Table<ServerKey, ServerId>,
     /// Requests being answered, by what stays the same when they come on two ways (E-04).
     merged: Table<u64, ServerId>,
+    /// Answered non-INVITEs that only wait for their copies (timer J), oldest first.
+    answered: VecDeque<ServerId>,
     clients: Table<ClientId, Client>,
     by_branch: Table<Box<str>, ClientId>,
     timers: Timers<Owner>,
@@ -122,6 +96,7 @@ impl Transactions {
             servers: Table::with_hasher(seed),
             by_key: Table::with_hasher(seed),
             merged: Table::with_hasher(seed),
+            answered: VecDeque::new(),
             clients: Table::with_hasher(seed),
             by_branch: Table::with_hasher(seed),
             timers: Timers::new(),
@@ -155,12 +130,12 @@ impl Transactions {
             if let Some(server) = self.servers.get(&id)
                 && let Some(bytes) = server.repeat()
             {
-                let (token, to) = (Token(id.0), server.reply_to.clone());
-                self.sends.push_back(Send { token, to, bytes });
+                let to = server.reply_to.clone();
+                self.sends.push_back(Send { token: Token(id.0), to, bytes });
             }
             return Arrived::Retransmission;
         }
-        if self.servers.len() >= self.limit {
+        if self.servers.len() >= self.limit && !self.make_room() {
             return Arrived::Full;
         }
         let meant = (method == "CANCEL").then(|| self.by_key.get(&key.invite()).copied());
@@ -204,8 +179,23 @@ impl Transactions {
         let Some(server) = self.servers.get_mut(&id) else { return false };
         let Some(bytes) = server.respond(response, now) else { return false };
         self.sends.push_back(Send { token: Token(id.0), to: server.reply_to.clone(), bytes });
+        if server.only_waits_for_copies() {
+            self.answered.push_back(id);
+        }
         self.settle_server(id);
         true
+    }
+
+    /// Ends the oldest answered request early: better a copy that comes very late is taken for
+    /// new than a new request for too much.
+    fn make_room(&mut self) -> bool {
+        while let Some(id) = self.answered.pop_front() {
+            if self.servers.contains_key(&id) {
+                self.close_server(id);
+                return true;
+            }
+        }
+        false
     }
 
     /// Sends a request. Its top Via is ours, with a branch that was never used before.
@@ -380,12 +370,10 @@ impl Transactions {
             {
                 self.merged.remove(&merge);
             }
+            while self.answered.front().is_some_and(|id| !self.servers.contains_key(id)) {
+                self.answered.pop_front();
+            }
             self.events.push_back(Event::ServerGone(id));
         }
     }
-}
-
-/// Whether the message's To has a tag: it belongs to a dialog.
-pub(crate) fn is_in_dialog(request: &Message) -> bool {
-    request.header(HeaderId::To).is_some() && request.to().is_ok_and(|to| to.tag().is_some())
 }

@@ -28,8 +28,10 @@ use crate::transaction::ServerId;
 
 /// How long an ending is remembered, so that a repeated attempt is not done twice.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// Attempts that are remembered at most, running or ended.
+/// Attempts that are remembered at most; beyond that the oldest ended one is forgotten.
 const MAX_REMEMBERED: usize = 200_000;
+/// Attempts at a time; routers keep to the capacity of our greeting, unless there are many.
+const MAX_RUNNING: usize = 50_000;
 /// Routers that are told one ending.
 const MAX_ASKERS: usize = 8;
 
@@ -67,7 +69,7 @@ impl Attempts {
 
     pub(super) fn forget_old(&mut self, now: Instant) {
         while let Some((until, key)) = self.ended.front()
-            && *until <= now
+            && (*until <= now || self.known.len() > MAX_REMEMBERED)
         {
             self.known.remove(key);
             self.ended.pop_front();
@@ -94,7 +96,7 @@ impl Core {
             }
             return;
         }
-        if self.attempts.known.len() >= MAX_REMEMBERED {
+        if self.attempts.running >= MAX_RUNNING {
             let outcome = Outcome::failed(packet.id, busy());
             return self.tell_ended(router, AttemptEnded { outcome, number, route: None });
         }

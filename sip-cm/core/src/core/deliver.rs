@@ -52,8 +52,9 @@ impl Core {
         if line >= MAX_LINE {
             return Err(busy());
         }
-        let mut stage =
-            self.begin(StageKind::Deliver, Parent::Remote(packet.trace), &outbound.request);
+        let call_id = outbound.request.call_id().unwrap_or_default();
+        let parent = Parent::Remote(packet.trace);
+        let mut stage = self.begin(StageKind::Deliver, parent, "MESSAGE".into(), call_id);
         stage.domain = Some(packet.foreign().clone());
         stage.packet = Some(packet.id);
         stage.conversation = Some(packet.conversation);

@@ -88,12 +88,15 @@ impl Core {
 
     fn on_new_request(&mut self, id: ServerId, message: Message, arrival: Arrival, now: Instant) {
         let trusted = self.is_trusted(&arrival);
+        let too_many = self.requests.len() >= self.config.max_requests;
         let way = match self.edge(now).decide(&message, trusted) {
-            Ok(_) if self.draining => Err(Refusal::Busy),
+            Ok(_) if self.draining || too_many => Err(Refusal::Busy),
             way => way,
         };
-        let mut stage =
-            self.begin(StageKind::Receive, Parent::None { may_discover: false }, &message);
+        let method: ByteString = message.method().unwrap_or_default().into();
+        let call_id = message.call_id().unwrap_or_default();
+        let parent = Parent::None { may_discover: false };
+        let mut stage = self.begin(StageKind::Receive, parent, method.clone(), call_id);
         let (parties, known) = match &way {
             Ok(Way::Correspondence { parties, known }) => (Some(parties.clone()), *known),
             _ => (None, None),
@@ -102,7 +105,6 @@ impl Core {
             stage.domain = Some(parties.foreign().clone());
             stage.parent = Parent::None { may_discover: known.is_none() };
         }
-        let method = stage.method.clone();
         let request = Request {
             message,
             arrival,
@@ -377,9 +379,10 @@ impl Core {
     /// The span of a stage that belongs to a request hangs on the request's.
     pub(super) fn begin_under(&mut self, kind: StageKind, id: ServerId) -> Option<Stage> {
         let request = self.requests.get(&id)?;
-        let (message, parent) = (request.message.clone(), Parent::Stage(request.stage));
+        let (method, parent) = (request.method.clone(), Parent::Stage(request.stage));
+        let call_id = request.message.call_id().unwrap_or_default();
         let domain = request.parties.as_ref().map(|parties| parties.foreign().clone());
-        Some(Stage { domain, ..self.begin(kind, parent, &message) })
+        Some(Stage { domain, ..self.begin(kind, parent, method, call_id) })
     }
 }
 

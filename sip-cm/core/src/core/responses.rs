@@ -24,10 +24,11 @@ impl Core {
         let Some(client) = self.transactions.receive_response(&message, now) else { return };
         let Some(id) = self.by_client.get(&client).copied() else { return };
         let Some(forward) = self.forwards.get_mut(&id) else { return };
-        if let Some(hop) = forward.current.clone() {
+        let code = message.code().unwrap_or_default();
+        if let Some(hop) = forward.current.clone().filter(|_| code != 503) {
             self.note_next_hop(&hop, true);
         }
-        match message.code().unwrap_or_default() {
+        match code {
             0..200 => self.on_provisional(id, message, now),
             200..300 => self.on_success(id, message, now),
             _ => self.on_failure(id, client, message, now),

@@ -21,6 +21,7 @@ fn config() -> Config {
         intradomain: false,
         capacity: 1,
         max_transactions: 1,
+        max_requests: 1,
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn client_key(branch: &str, method: &str) -> Box<str> {
 
 /// From tag, Call-ID and CSeq of a request outside of dialogs (RFC 3261 §8.2.2.2); `None` inside.
 pub(crate) fn merge_key(request: &Message) -> Option<u64> {
-    if super::is_in_dialog(request) || request.method() == Some("CANCEL") {
+    if is_in_dialog(request) || request.method() == Some("CANCEL") {
         return None;
     }
     let from = request.from().ok()?;
@@ -69,4 +69,9 @@ pub(crate) fn merge_key(request: &Message) -> Option<u64> {
         request.header(HeaderId::CSeq)?.value(),
     ];
     Some(stable_hash(parts))
+}
+
+/// Whether the message's To has a tag: it belongs to a dialog.
+pub(crate) fn is_in_dialog(request: &Message) -> bool {
+    request.header(HeaderId::To).is_some() && request.to().is_ok_and(|to| to.tag().is_some())
 }

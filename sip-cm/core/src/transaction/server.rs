@@ -140,6 +140,11 @@ impl Server {
         self.state == State::Over
     }
 
+    /// An answered non-INVITE over UDP.
+    pub(super) fn only_waits_for_copies(&self) -> bool {
+        self.kind == Kind::Other && matches!(self.state, State::Completed { .. })
+    }
+
     /// The timer that the last step asked for.
     pub(super) fn take_timer(&mut self) -> Option<Instant> {
         self.timer.take()

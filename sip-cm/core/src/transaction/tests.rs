@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::FlowId;
+use crate::headers::HeaderId;
 use crate::random::{Random, some_instant};
 use openfed_proto::route::Transport;
 
@@ -410,4 +411,22 @@ fn a_full_table_opens_no_transaction_but_still_knows_the_old_ones() {
         l.receive(&text("MESSAGE", "z9hG4bK1", "UDP"), Transport::Udp),
         Arrived::Retransmission
     );
+}
+
+#[test]
+fn a_full_table_lets_the_oldest_answered_request_go_for_a_new_one() {
+    let mut l = Layer::new();
+    let mut answered = Vec::new();
+    for n in 0..10 {
+        let request = text("MESSAGE", &format!("z9hG4bK{n}"), "UDP");
+        let Arrived::New(id) = l.receive(&request, Transport::Udp) else { panic!("new") };
+        if n % 2 == 0 {
+            l.layer.respond(id, &reply(&request, 200), l.now);
+            answered.push((request, id));
+        }
+    }
+    let new = text("MESSAGE", "z9hG4bKnew", "UDP");
+    assert!(matches!(l.receive(&new, Transport::Udp), Arrived::New(_)));
+    assert_eq!(l.events(), [Event::ServerGone(answered[0].1)]);
+    assert_eq!(l.receive(&answered[1].0, Transport::Udp), Arrived::Retransmission);
 }
