@@ -257,6 +257,7 @@ impl Core {
     }
 }
 
-fn unmappable() -> Failure {
+/// It has no meaning in SIP, or is not ours to do.
+pub(super) fn unmappable() -> Failure {
     Failure::new(Condition::FeatureNotImplemented, Cause::Unmappable)
 }

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use openfed_proto::packet::{Body, Cause, Failure, Packet};
+use openfed_proto::packet::{Body, Failure, Packet};
 use openfed_proto::route::Use;
 
 use super::Core;
-use super::attempts::AttemptKey;
+use super::attempts::{AttemptKey, unmappable};
 use super::forward::{Failed, Forward, ForwardId, Made, State, Upstream};
 use super::submissions::busy;
-use crate::command::{Fact, Parent, StageKind};
-use crate::message;
+use crate::command::{Fact, Parent, Stage, StageKind};
+use crate::message::{self, Outbound};
 use crate::status::Refusal;
 
 /// Messages that may wait for one URI.
@@ -32,10 +32,7 @@ impl Core {
         now: Instant,
     ) -> Result<(), Failure> {
         let Body::Message(message) = &packet.body else {
-            return Err(Failure::new(
-                openfed_proto::condition::Condition::FeatureNotImplemented,
-                Cause::Unmappable,
-            ));
+            return Err(unmappable());
         };
         let outbound = message::write(&packet, message, &mut self.random)?;
         message::check_size(&outbound.request)?;
@@ -52,13 +49,7 @@ impl Core {
         if line >= MAX_LINE {
             return Err(busy());
         }
-        let call_id = outbound.request.call_id().unwrap_or_default();
-        let parent = Parent::Remote(packet.trace);
-        let mut stage = self.begin(StageKind::Deliver, parent, "MESSAGE".into(), call_id);
-        stage.domain = Some(packet.foreign().clone());
-        stage.packet = Some(packet.id);
-        stage.conversation = Some(packet.conversation);
-        stage.attempt = number;
+        let stage = self.begin_delivery(&packet, &outbound, number);
         let forward = Forward {
             upstream: Upstream { request: None, attempt: Some(key) },
             base: outbound.request.clone(),
@@ -84,6 +75,19 @@ impl Core {
             self.advance(id, now);
         }
         Ok(())
+    }
+
+    fn begin_delivery(&mut self, packet: &Packet, outbound: &Outbound, attempt: u32) -> Stage {
+        let call_id = outbound.request.call_id().unwrap_or_default();
+        let parent = Parent::Remote(packet.trace);
+        let stage = self.begin(StageKind::Deliver, parent, "MESSAGE".into(), call_id);
+        Stage {
+            domain: Some(packet.foreign().clone()),
+            packet: Some(packet.id),
+            conversation: Some(packet.conversation),
+            attempt,
+            ..stage
+        }
     }
 
     /// A message to `uri` is over: the next one may go.

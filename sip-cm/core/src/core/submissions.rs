@@ -48,37 +48,10 @@ impl Core {
         accepted: Option<&Packet>,
         now: Instant,
     ) -> Result<(), Refusal> {
-        let Some(request) = self.requests.get(&request_id) else { return Err(Refusal::Busy) };
-        let Some(parties) = request.parties.clone() else { return Err(Refusal::Relay) };
-        let invite = &*request.method == "INVITE";
-        let mut remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
-        // RFC 3428 §6: the sender of a MESSAGE may say until when it is worth delivering.
-        if let (Body::Message(_), Ok(Some(seconds @ 1..))) =
-            (&body, request.message.number(HeaderId::Expires))
-        {
-            remaining = remaining.min(Duration::from_secs(seconds.into()));
-        }
-        let original = Original { protocol: Protocol::Sip, bytes: request.message.to_bytes() };
-        let source = match parties.direction {
-            Direction::Inbound => Source::peer(request.arrival.source.ip()),
-            Direction::Outbound | Direction::Internal => Source::user(&parties.from),
-        };
-        let id = self.random.packet_id();
-        let packet = Packet {
-            id,
-            conversation: Conversation::between(&parties.from, &parties.to),
-            direction: parties.direction,
-            from: parties.from,
-            to: parties.to,
-            body,
-            original,
-            trace: TraceContext::default(),
-            hops: vec![self.hop("received", now)],
-            remaining: accepted.map_or(remaining, |packet| packet.remaining.min(remaining)),
-            hops_left: accepted.map_or(MAX_HOPS, |packet| packet.hops_left.saturating_sub(1)),
-            source,
-        };
-        let router = self.links.choose(packet.conversation).map_err(|_| Refusal::Busy)?;
+        let packet = self.packet_of(request_id, body, accepted, now)?;
+        let (id, conversation) = (packet.id, packet.conversation);
+        let invite = self.requests.get(&request_id).is_some_and(|r| &*r.method == "INVITE");
+        let router = self.links.choose(conversation).map_err(|_| Refusal::Busy)?;
         if invite && accepted.is_none() {
             self.send_trying(request_id, now);
         }
@@ -86,7 +59,7 @@ impl Core {
             return Err(Refusal::Busy);
         };
         stage.packet = Some(id);
-        stage.conversation = Some(packet.conversation);
+        stage.conversation = Some(conversation);
         let submission = Submission {
             router: Some(router),
             request: request_id,
@@ -105,6 +78,46 @@ impl Core {
             request.submission = Some(id);
         }
         Ok(())
+    }
+
+    /// The packet of a request; its time and hops are what is left of `accepted`'s.
+    fn packet_of(
+        &mut self,
+        id: ServerId,
+        body: Body,
+        accepted: Option<&Packet>,
+        now: Instant,
+    ) -> Result<Packet, Refusal> {
+        let Some(request) = self.requests.get(&id) else { return Err(Refusal::Busy) };
+        let Some(parties) = request.parties.clone() else { return Err(Refusal::Relay) };
+        let invite = &*request.method == "INVITE";
+        let mut remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
+        // RFC 3428 §6: the sender of a MESSAGE may say until when it is worth delivering.
+        if let (Body::Message(_), Ok(Some(seconds @ 1..))) =
+            (&body, request.message.number(HeaderId::Expires))
+        {
+            remaining = remaining.min(Duration::from_secs(seconds.into()));
+        }
+        let original = Original { protocol: Protocol::Sip, bytes: request.message.to_bytes() };
+        let source = match parties.direction {
+            Direction::Inbound => Source::peer(request.arrival.source.ip()),
+            Direction::Outbound | Direction::Internal => Source::user(&parties.from),
+        };
+        let packet_id = self.random.packet_id();
+        Ok(Packet {
+            id: packet_id,
+            conversation: Conversation::between(&parties.from, &parties.to),
+            direction: parties.direction,
+            from: parties.from,
+            to: parties.to,
+            body,
+            original,
+            trace: TraceContext::default(),
+            hops: vec![self.hop("received", now)],
+            remaining: accepted.map_or(remaining, |packet| packet.remaining.min(remaining)),
+            hops_left: accepted.map_or(MAX_HOPS, |packet| packet.hops_left.saturating_sub(1)),
+            source,
+        })
     }
 
     fn send_submission(&mut self, router: RouterId, submission: &Submission, now: Instant) {
