@@ -89,14 +89,17 @@ impl Collector {
         spans
     }
 
-    /// Waits until one trace has spans of all these names (a name twice: two spans), and gives it.
+    /// Waits until one trace has spans of all these names (a name twice: two spans) and the parents
+    /// of all its spans, and gives it.
     pub async fn trace_with(&self, names: &[&str]) -> Result<Vec<Span>> {
         let complete = |spans: &[Span], trace: &[u8]| {
-            names.iter().all(|name| {
+            let own: Vec<_> = spans.iter().filter(|span| span.trace == trace).collect();
+            let named = names.iter().all(|name| {
                 let needed = names.iter().filter(|other| *other == name).count();
-                let own = spans.iter().filter(|span| span.trace == trace && span.name == *name);
-                own.count() >= needed
-            })
+                own.iter().filter(|span| span.name == *name).count() >= needed
+            });
+            let known = |id: &[u8]| id.is_empty() || own.iter().any(|span| span.id == id);
+            named && own.iter().all(|span| known(&span.parent))
         };
         let wanted = |spans: &[Span]| {
             let found = spans.iter().find(|span| complete(spans, &span.trace));
@@ -107,7 +110,11 @@ impl Collector {
             Ok(trace) => Ok(self.trace(&trace)),
             Err(failure) => {
                 let spans = self.spans.all();
-                let seen = spans.iter().map(|span| format!("{} {}", hex(&span.trace), span.name));
+                let line = |span: &Span| {
+                    let (trace, id, parent) = (&span.trace, &span.id, &span.parent);
+                    format!("{} {} in {:?} {}", hex(trace), hex(id), hex(parent), span.name)
+                };
+                let seen = spans.iter().map(line);
                 let seen = seen.collect::<Vec<_>>().join("\n");
                 Err(Failure::new(format!("{failure:?} with {names:?}; spans:\n{seen}")))
             }

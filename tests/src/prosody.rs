@@ -40,7 +40,7 @@ impl Prosody {
         lookup: Lookup,
     ) -> Result<Self> {
         let ip = place.ip(host);
-        let directory = place.directory(&format!("prosody-{domain}"))?;
+        let directory = place.directory(&format!("prosody-{ip}"))?;
         write_certificate(&directory, domain)?;
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
