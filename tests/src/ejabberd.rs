@@ -8,9 +8,8 @@ use tokio::process::Command;
 
 use crate::place::{Host, Place};
 use crate::process::{Process, answers_tcp};
-use crate::prosody::write_certificate;
 use crate::xmpp_client::XmppClient;
-use crate::{Failure, Result, http};
+use crate::{Failure, Result, certificates, http};
 
 /// The password of every user.
 const PASSWORD: &str = "tests-only";
@@ -34,7 +33,6 @@ impl Ejabberd {
     ) -> Result<Self> {
         let ip = place.ip(host);
         let directory = place.directory(&format!("ejabberd-{domain}"))?;
-        write_certificate(&directory, domain)?;
         write_settings(&directory, ip, domain, dns)?;
         let process = Process::start_command(place, "ejabberd", command(&directory, ip)?)?;
         for port in [5222, 5269, 5280] {
@@ -116,9 +114,9 @@ fn write_settings(directory: &Path, ip: IpAddr, domain: &str, dns: SocketAddr) -
         format!("ERL_DIST_PORT=4369\nINET_DIST_INTERFACE={address}\nERL_OPTIONS=\"+S 2:2\"\n");
     std::fs::write(directory.join("ejabberdctl.cfg"), control)?;
     std::fs::write(directory.join("ejabberd.yml"), settings(directory, &address, domain))?;
-    let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
-    let both = std::fs::read_to_string(&certificate)? + &std::fs::read_to_string(key)?;
-    std::fs::write(certificate, both)?;
+    let files = certificates::self_signed(directory, domain)?;
+    let both = std::fs::read_to_string(&files.certificate)? + &std::fs::read_to_string(files.key)?;
+    std::fs::write(files.certificate, both)?;
     Ok(())
 }
 

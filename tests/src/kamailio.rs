@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::Result;
+use crate::certificates::Files;
 use crate::place::Place;
 use crate::process::{Process, answers_tcp, bound_udp};
 
@@ -35,15 +36,41 @@ impl Kamailio {
         target: SocketAddr,
         challenge: Challenge,
     ) -> Result<Self> {
-        let directory = place.directory(&format!("kamailio-{}", address.ip()))?;
-        let file = directory.join("kamailio.cfg");
-        std::fs::write(&file, settings(address, target, challenge))?;
-        let (file, directory) = (file.to_string_lossy(), directory.to_string_lossy());
-        let arguments = ["-f", &file, "-DD", "-E", "-Y", &directory, "-m", "64", "-M", "8"];
-        let process = Process::start(place, "kamailio", "kamailio", &arguments)?;
+        let kamailio = Self::run(place, address, &settings(address, target, challenge))?;
         bound_udp(address).await?;
         answers_tcp(address).await?;
-        Ok(Self { process })
+        Ok(kamailio)
+    }
+
+    /// Starts a proxy that also takes TLS on `address` (its UDP and TCP are one port below), shows
+    /// this certificate, and relays every request to `target`.
+    pub async fn start_tls(
+        place: &Place,
+        address: SocketAddr,
+        target: SocketAddr,
+        files: &Files,
+    ) -> Result<Self> {
+        let plain = SocketAddr::new(address.ip(), address.port() - 1);
+        let (certificate, key) = (files.certificate.display(), files.key.display());
+        let tls = format!(
+            "enable_tls=yes\nlisten=tls:{address}\nloadmodule \"tls.so\"\n\
+             modparam(\"tls\", \"tls_method\", \"TLSv1.2+\")\n\
+             modparam(\"tls\", \"certificate\", \"{certificate}\")\n\
+             modparam(\"tls\", \"private_key\", \"{key}\")\n"
+        );
+        let settings = tls + &settings(plain, target, Challenge::None);
+        let kamailio = Self::run(place, address, &settings)?;
+        answers_tcp(address).await?;
+        Ok(kamailio)
+    }
+
+    fn run(place: &Place, address: SocketAddr, settings: &str) -> Result<Self> {
+        let directory = place.directory(&format!("kamailio-{}", address.ip()))?;
+        let file = directory.join("kamailio.cfg");
+        std::fs::write(&file, settings)?;
+        let (file, directory) = (file.to_string_lossy(), directory.to_string_lossy());
+        let arguments = ["-f", &file, "-DD", "-E", "-Y", &directory, "-m", "64", "-M", "8"];
+        Ok(Self { process: Process::start(place, "kamailio", "kamailio", &arguments)? })
     }
 
     /// Kills it.

@@ -5,6 +5,7 @@
 //! for events with a deadline. When it fails, the logs of everything that it started are printed;
 //! whatever happens, every process that it started is gone at the end.
 
+pub mod certificates;
 pub mod collector;
 pub mod dns;
 pub mod ejabberd;
@@ -17,6 +18,7 @@ pub mod prosody;
 pub mod redis;
 pub mod scene;
 pub mod seen;
+pub mod sim;
 pub mod sip;
 pub mod sip_peer;
 pub mod sipp;

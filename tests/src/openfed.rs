@@ -25,6 +25,8 @@ pub struct Setup {
     pub collector: String,
     /// The DNS server for foreign domains.
     pub dns: Option<SocketAddr>,
+    /// Further routers, besides the one at its own address.
+    pub routers: Vec<String>,
     /// More settings: TOML tables that the rest does not have.
     pub more: String,
     /// The share of packets that are traced; without one, all are.
@@ -71,11 +73,22 @@ impl Openfed {
 
     /// Starts one of the services (again).
     pub fn start_service(&mut self, place: &Place, service: &'static str) -> Result<()> {
-        let settings = self.settings.to_string_lossy().into_owned();
-        let arguments = ["--config", &settings];
-        let process = Process::start(place, service, &program(service)?, &arguments)?;
+        let process = self.service(place, service, &[])?;
         self.processes.push((service, process));
         Ok(())
+    }
+
+    /// Starts one more process of a service, with these overrides of the settings
+    /// (`OPENFED__SECTION__KEY`).
+    pub fn service(
+        &self,
+        place: &Place,
+        service: &str,
+        overrides: &[(&str, &str)],
+    ) -> Result<Process> {
+        let mut command = Command::new(program(service)?);
+        command.arg("--config").arg(&self.settings).envs(overrides.iter().copied());
+        Process::start_command(place, service, command)
     }
 
     /// Kills one of the services (SIGKILL).
@@ -167,9 +180,14 @@ impl Openfed {
 
     /// Unblocks the open route towards a next hop over UDP.
     pub async fn open_towards(&self, next_hop: SocketAddr) -> Result<()> {
-        let (host, port) = (next_hop.ip().to_string(), next_hop.port().to_string());
-        let route = ["route", "set", ".*", "--next-hop", &host, "--port", &port];
-        let route = [&route[..], &["--protocol", "udp", "--unblock"]].concat();
+        self.open_by(&next_hop.ip().to_string(), next_hop.port(), "udp").await
+    }
+
+    /// Unblocks the open route towards a next hop; `protocol` is `udp`, `tcp` or `tls`.
+    pub async fn open_by(&self, host: &str, port: u16, protocol: &str) -> Result<()> {
+        let port = port.to_string();
+        let route = ["route", "set", ".*", "--next-hop", host, "--port", &port];
+        let route = [&route[..], &["--protocol", protocol, "--unblock"]].concat();
         self.command(&route).await.map(|_| ())
     }
 
@@ -254,7 +272,7 @@ url = "{store}"
 link = "{ip}:7400"
 http = "{ip}:7480"
 [cm]
-routers = ["http://{ip}:7400"]
+routers = ["http://{ip}:7400"{routers}]
 [sip]
 listen = ["udp:{ip}:5060", "tcp:{ip}:5060"]
 trusted = ["{trusted}/32"]
@@ -281,6 +299,7 @@ sample = {sample:?}
 log = "{log}"
 {more}"#,
         trusted = place.ip(Host::SipPeer),
+        routers = setup.routers.iter().map(|url| format!(", \"{url}\"")).collect::<String>(),
         collector = setup.collector,
         sample = setup.sample.unwrap_or(1.0),
         log = setup.log.unwrap_or(EVERYTHING),

@@ -39,6 +39,8 @@ pub enum Host {
     Redis = 7,
     /// The trace collector.
     Collector = 8,
+    /// A second router.
+    SecondRouter = 10,
     /// An address at which nobody listens.
     Nobody = 9,
     /// The DNS server of the tests, for the world outside.

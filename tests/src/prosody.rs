@@ -4,12 +4,10 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use rcgen::{CertificateParams, KeyPair};
-
-use crate::Result;
 use crate::place::{Host, Place};
 use crate::process::{Process, answers_tcp};
 use crate::xmpp_client::XmppClient;
+use crate::{Result, certificates};
 
 /// The password of every user.
 const PASSWORD: &str = "tests-only";
@@ -41,7 +39,7 @@ impl Prosody {
     ) -> Result<Self> {
         let ip = place.ip(host);
         let directory = place.directory(&format!("prosody-{ip}"))?;
-        write_certificate(&directory, domain)?;
+        certificates::self_signed(&directory, domain)?;
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
         let file = directory.join("prosody.cfg.lua");
@@ -75,17 +73,6 @@ impl Prosody {
     pub async fn kill(&mut self) -> Result<()> {
         self.process.kill().await
     }
-}
-
-/// A new self-signed certificate for `domain`, as `certificate.pem` and `key.pem`.
-pub(crate) fn write_certificate(directory: &Path, domain: &str) -> Result<()> {
-    let mut wanted = CertificateParams::new([domain.to_owned()])?;
-    // COMPAT(ejabberd 23): the default end, in the year 4096, is beyond its timers.
-    wanted.not_after = rcgen::date_time_ymd(2049, 1, 1);
-    let key = KeyPair::generate()?;
-    std::fs::write(directory.join("certificate.pem"), wanted.self_signed(&key)?.pem())?;
-    std::fs::write(directory.join("key.pem"), key.serialize_pem())?;
-    Ok(())
 }
 
 /// Accounts as Prosody's storage `internal` keeps them: `<domain>/accounts/<user>.dat`.

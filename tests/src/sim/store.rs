@@ -1,0 +1,96 @@
+//! The stand-in of the store: tables in memory, a version that counts changes, and a switch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::PacketId;
+use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
+use xcp_router_core::{InsertResult, StoreFact, TableChange};
+
+/// After this time a store that is down counts as not answering.
+pub const UNANSWERED: Duration = Duration::from_millis(250);
+
+/// One row that a router asked for.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// The router that asked.
+    pub router: usize,
+    /// The packet that it asked for.
+    pub id: PacketId,
+    /// The row.
+    pub row: DomainRow,
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct StoreStandIn {
+    /// The domain table.
+    pub rows: BTreeMap<Domain, Origin>,
+    /// From a question to its answer, and from a change to its news.
+    pub latency: Duration,
+    pub(crate) is_up: bool,
+    routes: Vec<StaticRoute>,
+    blocked: Vec<DomainPattern>,
+    pinned: Vec<Domain>,
+    changes: Vec<TableChange>,
+}
+
+impl StoreStandIn {
+    pub(crate) fn new(routes: Vec<StaticRoute>) -> Self {
+        Self {
+            rows: BTreeMap::new(),
+            latency: Duration::from_millis(2),
+            is_up: true,
+            routes,
+            blocked: Vec::new(),
+            pinned: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// One version per change; the first is that of the empty tables.
+    fn version(&self) -> u64 {
+        self.changes.len() as u64 + 1
+    }
+
+    pub(crate) fn snapshot(&self) -> StoreFact {
+        StoreFact::Snapshot {
+            version: self.version(),
+            rows: self.rows.iter().map(|(domain, origin)| (domain.clone(), *origin)).collect(),
+            routes: self.routes.clone(),
+            blocked: self.blocked.clone(),
+            pinned: self.pinned.clone(),
+        }
+    }
+
+    /// All changes; a router takes those that it does not have.
+    pub(crate) fn news(&self) -> StoreFact {
+        StoreFact::Changes { version: self.version(), changes: self.changes.clone() }
+    }
+
+    pub(crate) fn change(&mut self, change: TableChange) {
+        match change.clone() {
+            TableChange::Row(domain, origin) => drop(self.rows.insert(domain, origin)),
+            TableChange::RowRemoved(domain) => drop(self.rows.remove(&domain)),
+            TableChange::Routes(routes) => self.routes = routes,
+            TableChange::Blocked(blocked) => self.blocked = blocked,
+            TableChange::Pinned(pinned) => self.pinned = pinned,
+        }
+        self.changes.push(change);
+    }
+
+    /// Whether something changed.
+    pub(crate) fn insert(&mut self, row: &DomainRow, cap: u64) -> (InsertResult, bool) {
+        let open = self.routes.iter().any(StaticRoute::is_open);
+        let blocked = self.blocked.iter().any(|pattern| pattern.matches(&row.domain));
+        if self.rows.contains_key(&row.domain) {
+            return (InsertResult::Present { version: self.version() }, false);
+        }
+        if !open || blocked || self.rows.len() as u64 >= cap {
+            return (InsertResult::Refused("the store's own check"), false);
+        }
+        self.change(TableChange::Row(row.domain.clone(), row.origin));
+        (InsertResult::Present { version: self.version() }, true)
+    }
+}
