@@ -38,7 +38,7 @@ use crate::command::{
     Arrival, Command, Fact, Hop, Parent, RouterId, Stage, StageEnd, StageId, StageKind, Token,
 };
 use crate::config::Config;
-use crate::edge::{Edge, Policy};
+use crate::edge::{Edge, Policy, Trust};
 use crate::random::{Random, Table};
 use crate::timer::Timers;
 use crate::transaction::{ClientId, Event, ServerId, Transactions, response_hop};
@@ -170,7 +170,7 @@ impl Core {
     pub fn handle_rejected(&mut self, rejected: &Rejected, arrival: Arrival, now: Instant) {
         let tag = self.random.token();
         match rejected.answer(&tag, arrival.source) {
-            Some(answer) if self.is_trusted(&arrival) => {
+            Some(answer) if self.trust_in(&arrival) != Trust::Nobody => {
                 let hop = response_hop(&answer, &arrival);
                 self.transactions.send_stateless(answer.to_bytes(), hop);
             }
@@ -339,8 +339,12 @@ impl Core {
         Edge { config: &self.config, policy: &self.policy, cache: &self.cache, now }
     }
 
-    fn is_trusted(&self, arrival: &Arrival) -> bool {
-        arrival.trusted || self.next_hops.are_at(arrival.source.ip())
+    fn trust_in(&self, arrival: &Arrival) -> Trust {
+        match self.next_hops.are_at(arrival.source.ip()) {
+            _ if arrival.trusted => Trust::Operator,
+            true => Trust::NextHop,
+            false => Trust::Nobody,
+        }
     }
 
     fn tell_router(&mut self, router: RouterId, frame: FromCm) {

@@ -59,6 +59,17 @@ impl Parties {
     }
 }
 
+/// What the source of a request may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nothing.
+    Nobody,
+    /// Bring what foreign domains say. Our users do not speak from there.
+    NextHop,
+    /// Speak for our users, too: one of `sip.trusted`.
+    Operator,
+}
+
 /// Which way a request goes.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Way {
@@ -79,14 +90,14 @@ pub(crate) struct Edge<'a> {
 }
 
 impl Edge<'_> {
-    /// Decides on a new request. `trusted`: its source may send SIP here.
-    pub(crate) fn decide(&self, request: &Message, trusted: bool) -> Result<Way, Refusal> {
-        if !trusted {
+    /// Decides on a new request. `trust`: in its source.
+    pub(crate) fn decide(&self, request: &Message, trust: Trust) -> Result<Way, Refusal> {
+        if trust == Trust::Nobody {
             return Err(Refusal::Untrusted);
         }
         let uri = request.uri().and_then(Result::ok).ok_or(MALFORMED_URI)?;
         if is_in_dialog(request) {
-            return self.dialog(request);
+            return self.dialog(request, trust);
         }
         if self.is_for_us(request, &uri) {
             return Ok(Way::Us);
@@ -105,6 +116,10 @@ impl Edge<'_> {
             return Err(Refusal::Extension(required.join(", ")));
         }
         let parties = self.parties(request, &uri)?;
+        // Through a next hop the world reaches us: there a local sender is a false one.
+        if parties.direction != Direction::Inbound && trust != Trust::Operator {
+            return Err(Refusal::Untrusted);
+        }
         self.admit(&parties, &uri)?;
         let secure = is_secure(request, &uri);
         let known = self.known(&parties, uri.user());
@@ -128,7 +143,7 @@ impl Edge<'_> {
         uri.user().is_none() || !to_names_user
     }
 
-    fn dialog(&self, request: &Message) -> Result<Way, Refusal> {
+    fn dialog(&self, request: &Message, trust: Trust) -> Result<Way, Refusal> {
         let side = |address: Result<NameAddr, _>| -> Result<Option<Domain>, Refusal> {
             let address = address.map_err(|_| MALFORMED)?;
             Ok(address.uri().host().and_then(|h| h.name()).and_then(|n| Domain::parse(n).ok()))
@@ -138,6 +153,7 @@ impl Edge<'_> {
         if !sides.iter().flatten().any(local) {
             return Err(Refusal::Relay);
         }
+        let from_ours = sides.first().is_some_and(|from| from.as_ref().is_some_and(local));
         let foreign = sides.into_iter().flatten().find(|domain| !local(domain));
         if foreign.as_ref().is_some_and(|domain| self.policy.is_blocked(domain)) {
             return Err(Refusal::Blocked);
@@ -147,6 +163,9 @@ impl Edge<'_> {
         }
         if is_looping(request, self.config) {
             return Err(Refusal::Loop);
+        }
+        if from_ours && trust != Trust::Operator {
+            return Err(Refusal::Untrusted);
         }
         Ok(Way::Dialog { foreign })
     }

@@ -143,7 +143,12 @@ impl Answer {
 
     /// The answer to a request whose packet failed. `one_device`: it was for a full JID.
     pub(crate) fn failed(failure: &Failure, one_device: bool) -> Self {
-        let status = failure.condition.to_sip_status(one_device);
+        let status = match (&failure.condition, failure.cause) {
+            // No route of ours is in service (rules §1); a service that the other side does not
+            // offer is never 503 (S-032).
+            (Condition::ServiceUnavailable, Cause::Unreachable) => 503,
+            (condition, _) => condition.to_sip_status(one_device),
+        };
         let mut answer = Answer::new(status, failure.condition.clone());
         if let Some(address) = failure.condition.new_address()
             && (300..400).contains(&status)

@@ -19,7 +19,7 @@ use super::{Core, Purpose};
 use crate::command::{
     Arrival, Command, Fact, Hop, Parent, Stage, StageEnd, StageId, StageKind, Token,
 };
-use crate::edge::{Parties, Way};
+use crate::edge::{Parties, Trust, Way};
 use crate::headers::HeaderId;
 use crate::message;
 use crate::proxy;
@@ -87,9 +87,9 @@ impl Core {
     }
 
     fn on_new_request(&mut self, id: ServerId, message: Message, arrival: Arrival, now: Instant) {
-        let trusted = self.is_trusted(&arrival);
+        let trust = self.trust_in(&arrival);
         let too_many = self.requests.len() >= self.config.max_requests;
-        let way = match self.edge(now).decide(&message, trusted) {
+        let way = match self.edge(now).decide(&message, trust) {
             Ok(_) if self.draining || too_many => Err(Refusal::Busy),
             way => way,
         };
@@ -234,7 +234,7 @@ impl Core {
 
     /// The ACK for a 2xx follows its dialog, without a transaction (RFC 3261 §16.11).
     fn on_ack(&mut self, message: &Message, arrival: &Arrival) {
-        let trusted = self.is_trusted(arrival);
+        let trusted = self.trust_in(arrival) != Trust::Nobody;
         let has_hops = !matches!(message.max_forwards(), Ok(Some(0)) | Err(_));
         let prepared = proxy::unrouted(message, &self.config).and_then(|mut base| {
             let next = proxy::next_hop(&mut base)?;

@@ -26,6 +26,28 @@ fn nobody_speaks_for_a_local_user_from_outside() {
 }
 
 #[test]
+fn nobody_speaks_for_a_local_user_through_a_next_hop() {
+    for cached in [false, true] {
+        let mut world = World::open();
+        if cached {
+            world.knows("partner.example");
+        }
+        refused(world, HOP, &message(ALICE, BOB), 403);
+    }
+    let mut world = World::with(Config { intradomain: true, ..config() });
+    world.link(R1, "r1", 10);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
+    refused(world, HOP, &message(ALICE, "carol@corp.example"), 403);
+    let in_dialog = message(ALICE, BOB)
+        .replace("To: <sip:bob@partner.example>", "To: <sip:bob@partner.example>;tag=b1");
+    refused(World::open(), HOP, &in_dialog, 403);
+    // What it is there for: to bring what others say.
+    let mut world = World::open();
+    world.arrives(HOP, &message(BOB, ALICE));
+    assert_eq!(world.submitted().1.direction, Direction::Inbound);
+}
+
+#[test]
 fn local_users_meet_if_the_operator_says_so() {
     let mut world = World::with(Config { intradomain: true, ..config() });
     world.link(R1, "r1", 10);

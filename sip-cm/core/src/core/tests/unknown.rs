@@ -220,6 +220,29 @@ fn a_closed_open_route_refuses_the_attempt() {
 }
 
 #[test]
+fn service_off_is_503_even_if_a_router_had_to_be_asked() {
+    let mut world = World::open();
+    let off = StaticRoute { in_service: false, ..open_route(HOP, Transport::Udp) };
+    world.tables(vec![off]);
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    // The near cache had lost it; the router knows the domain.
+    world.knows("partner.example");
+    world.attempt(&packet, 1, Instruction::Send);
+    let ended = world.ended();
+    let Ending::Failed(failure) = &ended.outcome.ending else { panic!("nothing carries it") };
+    assert_eq!(failure.condition, Condition::ServiceUnavailable);
+    world.outcome(packet.id, ended.outcome.ending);
+    world.answered(503);
+    // What comes from XMPP is told by its condition.
+    world.attempt(&packet_from_xmpp(1, BOB, "hello"), 1, Instruction::Send);
+    let Ending::Failed(failure) = world.ended().outcome.ending else { panic!("nor this") };
+    assert_eq!(failure.condition, Condition::ServiceUnavailable);
+    world.frames.clear();
+    world.ends();
+}
+
+#[test]
 fn nobody_waits_in_silence_even_if_the_router_says_nothing() {
     let mut world = World::open();
     world.arrives(PEER, &message(ALICE, BOB));
