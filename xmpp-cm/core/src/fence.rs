@@ -140,8 +140,9 @@ impl Fences {
         self.expiries.front().map(|(at, _)| *at)
     }
 
-    /// The stream is gone: what was written on it may have been taken or not.
-    pub(crate) fn lost(&mut self, conn: ConnId) -> Vec<Key> {
+    /// The stream is gone: what was written on it may have been taken or not. Each message with
+    /// its domains.
+    pub(crate) fn lost(&mut self, conn: ConnId) -> Vec<(Pair, Key)> {
         let mut keys = Vec::new();
         let lines: Vec<Line> =
             self.lines.keys().filter(|line| line.conn == conn).cloned().collect();
@@ -152,7 +153,7 @@ impl Fences {
                 self.pings.remove(ping);
             }
             let all = messages.fenced.into_iter().chain(messages.unfenced);
-            keys.extend(all.map(|message| message.key));
+            keys.extend(all.map(|message| (line.pair.clone(), message.key)));
         }
         keys
     }

@@ -238,8 +238,9 @@ impl Core {
         if conn.dialed().is_some_and(|dialed| !dialed.told) {
             self.note(Fact::Dialed { conn: id, failure: Some(failure.clone()) });
         }
-        for key in self.fences.lost(id) {
-            self.end_attempt(key, Err(error::unconfirmed()), now);
+        for (pair, key) in self.fences.lost(id) {
+            let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
+            self.end_attempt(key, Err(failure), now);
         }
         self.note_preference(&conn, reason);
         for pair in conn.pairs {

@@ -16,9 +16,11 @@ impl Core {
         self.expire_pairs(now);
         self.expire_claims(now);
         for (pair, keys) in self.fences.expire(now) {
+            // It was written to a server that speaks XMPP: no reason to try anything else.
+            let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
             self.note(Fact::FenceExpired { domain: pair.remote });
             for key in keys {
-                self.end_attempt(key, Err(error::unconfirmed()), now);
+                self.end_attempt(key, Err(failure.clone()), now);
             }
         }
         self.expire_packets(now);

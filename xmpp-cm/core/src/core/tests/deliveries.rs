@@ -273,6 +273,31 @@ fn a_silent_domain_with_which_xmpp_worked_has_an_outage() {
     assert_eq!(world.endings(), [failed(Condition::RemoteServerTimeout, Cause::Outage)]);
 }
 
+/// It may have been taken: another protocol would deliver it twice, and to a domain that speaks
+/// XMPP (rules §3, fallback set).
+#[test]
+fn an_unconfirmed_message_to_an_xmpp_domain_has_an_outage() {
+    for dies in [false, true] {
+        let mut world = World::new();
+        world.add("d.example");
+        world.server("d.example").pongs = false;
+        let packet = world.sip_message("alice@corp.example", "b@d.example", "x");
+        world.attempt(&packet, Instruction::Reach);
+        assert_eq!(taken(world.server("d.example")).len(), 1);
+        if dies {
+            let now = world.now;
+            let mut server = world.servers.remove("d.example").unwrap();
+            server.crash(&mut world.core, now);
+            world.servers.insert("d.example", server);
+            world.run();
+        } else {
+            world.wait(Duration::from_secs(11));
+        }
+        let expected = failed(Condition::RemoteServerTimeout, Cause::Outage);
+        assert_eq!(world.endings(), [expected], "the stream dies: {dies}");
+    }
+}
+
 #[test]
 fn a_sip_method_without_meaning_in_xmpp_is_refused() {
     let mut world = World::new();
