@@ -17,7 +17,7 @@ fn allowed(kind: Kind) {
         let response = world.trusted.send(&message, world.openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
         let heard = alice.hears("from the desk phone").await?;
-        assert_eq!(heard.attr("from"), Some(&*format!("carol@{LOCAL}")));
+        assert_eq!(heard.attr("from"), Some(&*format!("carol@sip.{LOCAL}")));
         let _ = SOON;
         Ok(())
     });

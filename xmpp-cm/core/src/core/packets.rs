@@ -3,9 +3,12 @@
 use std::time::Instant;
 
 use minidom::Element;
+use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction};
-use openfed_proto::packet::{Body, Ending, Failure, Outcome, Packet, PacketId, Protocol};
+use openfed_proto::packet::{
+    Body, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol,
+};
 
 use super::{Command, Core, Fact, RouterId};
 use crate::attempts::{Asker, Begin, Key};
@@ -86,6 +89,7 @@ impl Core {
 
     fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
         let Attempt { packet, number, instruction } = attempt;
+        let packet = as_seen_at_home(packet);
         let key = (packet.id, instruction);
         let asker = Asker { router, number };
         match self.attempts.begin(key, asker, packet.trace, &packet.hops, now) {
@@ -183,6 +187,21 @@ impl Core {
         for key in self.attempts.running() {
             self.end_attempt(key, Err(error::leaving()), now);
         }
+    }
+}
+
+/// A home server takes nothing over server-to-server streams from a domain that it serves itself.
+/// So a local user who writes by SIP is shown to it under the subdomain `sip`, which by DNS is
+/// ours; an operator who routes that subdomain gets the answers.
+fn as_seen_at_home(packet: Packet) -> Packet {
+    if packet.direction != Direction::Internal {
+        return packet;
+    }
+    let domain = format!("sip.{}", packet.from.domain());
+    match Address::from_jid_parts(packet.from.local(), &domain, packet.from.resource()) {
+        Ok(from) => Packet { from, ..packet },
+        // The name is too long; the home server will say no.
+        Err(_) => packet,
     }
 }
 
