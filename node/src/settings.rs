@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Role;
+use openfed_proto::route::DomainPattern;
 use toml::de::DeTable;
 use tracing_subscriber::filter::Targets;
 
@@ -109,6 +110,10 @@ pub struct Xmpp {
     pub listen: SocketAddr,
     /// Whether foreign XMPP domains are tried and accepted.
     pub federation: bool,
+    /// Foreign domains with which XMPP is never spoken, nor SIP instead.
+    pub deny: Vec<DomainPattern>,
+    /// If given, XMPP is spoken with these foreign domains alone.
+    pub allow: Option<Vec<DomainPattern>>,
     /// Metrics and health.
     pub http: SocketAddr,
     /// The operator's XMPP server of each local domain.
@@ -152,6 +157,8 @@ pub struct Discovery {
     pub xmpp_attempt: Duration,
     /// Whether an unreachable XMPP server lets SIP be tried.
     pub fallback_on_timeout: bool,
+    /// Whether a domain that `xmpp.allow` does not name may be tried by SIP.
+    pub fallback_on_not_listed: bool,
     /// New rows per second and node.
     pub rate_per_node: u32,
     /// New rows per second and source.

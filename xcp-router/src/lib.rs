@@ -149,6 +149,7 @@ fn config(settings: &Settings) -> Config {
         require_xmpp: discovery.require_xmpp,
         accept_dual: discovery.dual == Dual::Accept,
         fallback_on_timeout: discovery.fallback_on_timeout,
+        fallback_on_not_listed: discovery.fallback_on_not_listed,
         xmpp_budget: discovery.xmpp_attempt,
         rows_per_second: discovery.rate_per_node,
         rows_per_source: discovery.rate_per_source,

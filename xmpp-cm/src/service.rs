@@ -17,6 +17,7 @@ use openfed_proto::packet::Role;
 use tokio::net::TcpListener;
 use xmpp_cm_core::core::{self, Core, Start};
 use xmpp_cm_core::dialback::Secret;
+use xmpp_cm_core::policy::Policy;
 
 use crate::connection::{Connections, Limits, Means};
 use crate::dns::{Answers, Responder};
@@ -96,6 +97,7 @@ fn core_settings(
     let mut own = core::Settings::new(node, settings.local.iter().cloned());
     own.homes = homes.collect();
     own.federation = settings.xmpp.federation;
+    own.policy = Policy { deny: settings.xmpp.deny.clone(), allow: settings.xmpp.allow.clone() };
     own
 }
 

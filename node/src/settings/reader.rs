@@ -150,6 +150,11 @@ impl<'a> Section<'a> {
         items.iter().filter_map(parse_item).collect()
     }
 
+    /// A list that says something else by being empty than by not being there.
+    pub(super) fn optional_list<T: Value>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        self.says(key).then(|| self.list(key, Vec::new()))
+    }
+
     /// The table `key`, empty if absent.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let path = self.key(key);

@@ -117,6 +117,8 @@ impl Xmpp {
         Self {
             listen: section.value("listen", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5269))),
             federation: section.value("federation", true),
+            deny: section.list("deny", Vec::new()),
+            allow: section.optional_list("allow"),
             http: section.value("http", loopback(7482)),
             home,
             dns: section.optional_section("dns").and_then(DnsResponder::read),
@@ -151,6 +153,7 @@ impl Discovery {
             // All of a packet's attempts share the 32 s of a SIP transaction (RFC 3261 §17.1.2).
             xmpp_attempt: seconds(section, "xmpp_attempt_seconds", 8, 30),
             fallback_on_timeout: section.value("fallback_on_timeout", true),
+            fallback_on_not_listed: section.value("fallback_on_not_listed", true),
             rate_per_node: rate(section, "rate_per_node", 50),
             rate_per_source: rate(section, "rate_per_source", 5),
             table_cap: section.number("table_cap", 1_000_000, 0..=100_000_000),

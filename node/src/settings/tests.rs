@@ -50,6 +50,7 @@ fn the_example_file_names_every_key() {
     let settings = load(&all, &[]).expect("valid with all keys");
     assert_eq!(settings.node.name.as_deref(), Some("site1"));
     assert!(settings.sip.advertise.is_some() && settings.xmpp.dns.is_some());
+    assert_eq!(settings.xmpp.allow.map(|allow| allow.len()), Some(2));
     for tls in [&settings.sip.tls, &settings.xmpp.tls] {
         assert!(tls.identity.is_some() && tls.ca.is_some());
     }
@@ -159,6 +160,25 @@ fn keys_that_belong_together_are_asked_for_together() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.contains(expected), "{found} is not: {expected}");
     }
+}
+
+#[test]
+fn an_empty_list_of_allowed_domains_allows_none_and_no_list_allows_all() {
+    let allow = |text: &str, env: &[_]| {
+        let settings = load(&format!("{MINIMAL}[xmpp]\n{text}"), env).expect("valid");
+        settings.xmpp.allow.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(allow("", &[]), None);
+    assert_eq!(allow("allow = []", &[]), Some(vec![]));
+    let both = Some(vec!["a.example".to_owned(), "*.b.example".to_owned()]);
+    assert_eq!(allow("allow = [\"A.example\", \"*.b.example\"]", &[]), both);
+    assert_eq!(allow("", &[("OPENFED__XMPP__ALLOW", "a.example, *.b.example")]), both);
+    assert_eq!(allow("allow = [\"x.example\"]", &[("OPENFED__XMPP__ALLOW", "")]), Some(vec![]));
+    let found = faults(&format!("{MINIMAL}[xmpp]\ndeny = [\"a*.example\"]"), &[]);
+    assert!(
+        found[0].contains("xmpp.deny: \"a*.example\" is not a domain or *.domain"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use openfed_proto::route::Transport;
+use openfed_proto::route::{DomainPattern, Transport};
 
 /// A TOML type that a [`Value`] is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,7 @@ plain!(bool, Kind::Boolean, "true or false");
 plain!(u64, Kind::Integer, "a whole number");
 plain!(f64, Kind::Float, "a number");
 plain!(IpAddr, Kind::Text, "an IP address");
+plain!(DomainPattern, Kind::Text, "a domain or *.domain");
 plain!(SocketAddr, Kind::Text, "an address with port such as 127.0.0.1:5060");
 
 /// A SIP listening address, written `udp:0.0.0.0:5060`.
