@@ -144,7 +144,7 @@ fn describe(row: &DomainRow) -> Value {
         "description": row.description,
         "origin": row.origin.as_str(),
         "first_seen": rfc3339_seconds(row.first_seen),
-        "last_seen": rfc3339_seconds(row.last_seen),
+        "last_seen": (row.last_seen > 0).then(|| rfc3339_seconds(row.last_seen)),
         "direction": row.direction.map(Direction::as_str),
         "route": row.route,
         "hits": row.hits,

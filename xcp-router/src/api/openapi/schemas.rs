@@ -88,7 +88,11 @@ fn domains() -> Schemas {
         "description": description,
         "origin": { "type": "string", "enum": ["configured", "discovered"] },
         "first_seen": time(),
-        "last_seen": time(),
+        "last_seen": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "null: no traffic yet",
+        },
         "direction": { "type": ["string", "null"], "enum": ["inbound", "outbound", null] },
         "route": { "type": ["string", "null"], "description": "Pattern it was discovered by" },
         "hits": { "type": "integer" },
