@@ -100,15 +100,11 @@ impl XmppServer {
 
     /// A user of this server writes a message; its id is the text.
     pub(crate) fn say(&mut self, note: &Note) {
-        let mut body = Element::bare("body", "jabber:client");
-        body.append_text(note.text.as_str());
-        let message = Element::builder("message", "jabber:client")
-            .attr(name("type"), "chat")
-            .attr(name("id"), note.text.as_str())
-            .attr(name("from"), format!("{}/desk", note.from))
-            .attr(name("to"), note.to.as_str())
-            .append(body)
-            .build();
+        let Note { from, to, text } = note;
+        let message = stanza(&format!(
+            "<message xmlns='jabber:client' type='chat' id='{text}' from='{from}/desk' to='{to}'>\
+             <body>{text}</body></message>"
+        ));
         self.post(message);
     }
 
@@ -229,8 +225,7 @@ impl XmppServer {
         match (stanza.name(), attr("type").as_str(), text) {
             ("iq", "get", _) if stanza.has_child("ping", PING) => {
                 self.pings += 1;
-                let result = Element::builder("iq", "jabber:client").attr(name("type"), "result");
-                self.post(answer(result, stanza));
+                self.post(answer("iq", "result", stanza, ""));
             }
             ("message", "error", _) => {
                 let error = stanza.get_child("error", "jabber:client");
@@ -242,7 +237,10 @@ impl XmppServer {
                 let (from, to) = (bare(&attr("from")), bare(&attr("to")));
                 let user = to.split('@').next().unwrap_or_default();
                 if self.strangers.contains(user) {
-                    self.post(refusal(stanza));
+                    let error = format!(
+                        "<error type='cancel'><service-unavailable xmlns='{ERRORS}'/></error>"
+                    );
+                    self.post(answer("message", "error", stanza, &error));
                 } else {
                     self.got.push(Note { from, to, text });
                 }
@@ -262,7 +260,8 @@ impl XmppServer {
 
     /// The stream that we opened for the pair; if there is none, it is opened.
     fn open(&mut self, pair: Pair) -> WireId {
-        if let Some((wire, _)) = self.ends.iter().find(|(_, end)| end.opened.as_ref() == Some(&pair))
+        if let Some((wire, _)) =
+            self.ends.iter().find(|(_, end)| end.opened.as_ref() == Some(&pair))
         {
             return *wire;
         }
@@ -286,8 +285,11 @@ impl XmppServer {
     /// Sends what is in the outbox, as far as streams are there.
     fn send_posted(&mut self) -> bool {
         let mut busy = false;
+        if self.is_mute {
+            return busy;
+        }
         let pairs: Vec<Pair> = self.outbox.keys().cloned().collect();
-        for pair in pairs.into_iter().filter(|_| !self.is_mute) {
+        for pair in pairs {
             if self.outbox.get(&pair).is_none_or(VecDeque::is_empty) {
                 continue;
             }
@@ -313,6 +315,21 @@ impl XmppServer {
 
 fn settings() -> Settings {
     Settings { tls: Tls::Opportunistic, ..Settings::default() }
+}
+
+fn stanza(text: &str) -> Element {
+    text.parse().expect("a stanza")
+}
+
+/// A stanza back to the sender of another.
+fn answer(kind: &str, subtype: &str, to: &Element, payload: &str) -> Element {
+    let attr = |name| to.attr(name).unwrap_or_default();
+    stanza(&format!(
+        "<{kind} xmlns='jabber:client' type='{subtype}' id='{}' from='{}' to='{}'>{payload}</{kind}>",
+        attr("id"),
+        attr("to"),
+        attr("from")
+    ))
 }
 
 fn bare(jid: &str) -> String {
