@@ -243,7 +243,8 @@ fn without_a_router_known_domains_go_on_and_unknown_ones_get_a_temporary_error()
         let before = Instant::now();
         let status = trusted.send(&unknown, openfed.sip()).await?.status().unwrap_or_default();
         assert!((500..600).contains(&status) || [408, 480].contains(&status), "{status}");
-        assert!(before.elapsed() < SOON, "{:?}", before.elapsed());
+        // What was on its way when the router died waits for another one, within its own time.
+        assert!(before.elapsed() < TRANSACTION, "{:?}", before.elapsed());
 
         openfed.start_service(place, "xcp-router")?;
         openfed.is_ready().await?;
