@@ -34,6 +34,7 @@ Exit codes:
    1  refused by the API, or a check or the demo failed
    2  the command line is wrong
   64  the settings are wrong; every fault is printed
+  66  a file named on the command line cannot be read
   69  the API cannot be reached
   70  what answers is not openfed's API
   74  the output cannot be written";
@@ -112,6 +113,9 @@ pub enum Failure {
     /// So many checks failed; they are printed already.
     #[error("{0} of the checks failed")]
     Checks(usize),
+    /// A file of the operator's.
+    #[error("{file} cannot be read: {cause}")]
+    Unreadable { file: String, cause: io::Error },
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -122,6 +126,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Api(ApiError::Refused(_)) | Self::Checks(_) | Self::Demo(_) => ExitCode::from(1),
+            Self::Unreadable { .. } => ExitCode::from(66),
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
             Self::Api(ApiError::NotOurs { .. }) => ExitCode::from(70),

@@ -1,5 +1,7 @@
 //! `openfed route`: static routes.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use hyper::Method;
 use serde_json::{Map, Value, json};
@@ -102,6 +104,15 @@ pub(crate) struct Fields {
     /// Unblock it in the same step
     #[arg(long)]
     unblock: bool,
+    /// The name for a next hop that asks for one (digest authentication)
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// The file with the password for it; once set, the password is never shown
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
+    /// Forget name and password
+    #[arg(long, conflicts_with_all = ["username", "password_file"])]
+    no_credentials: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -131,9 +142,9 @@ impl Command {
                 let route = session.api.get(&path(&pattern)).await?;
                 show(session, &route)
             }
-            Self::Set { pattern, fields } => change(session, &pattern, fields.body()).await,
+            Self::Set { pattern, fields } => change(session, &pattern, fields.body()?).await,
             Self::Add { pattern, kind, fields } => {
-                let mut body = fields.body();
+                let mut body = fields.body()?;
                 body.insert("pattern".to_owned(), json!(pattern));
                 body.insert("type".to_owned(), json!(name_of(kind)));
                 let route = session.api.send(Method::POST, ROUTES, &Value::Object(body)).await?;
@@ -150,7 +161,8 @@ impl Command {
 }
 
 impl Fields {
-    fn body(self) -> Map<String, Value> {
+    fn body(self) -> Result<Map<String, Value>, Failure> {
+        let credentials = self.credentials()?;
         let mut body = Map::new();
         let mut put = |key: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -166,7 +178,23 @@ impl Fields {
         put("in_service", self.service.map(|s| json!(matches!(s, OnOff::On))));
         put("allow_less_specific", self.less_specific.map(|s| json!(matches!(s, OnOff::On))));
         put("blocked", (self.block || self.unblock).then(|| json!(self.block)));
-        body
+        put("credentials", credentials);
+        Ok(body)
+    }
+
+    /// Without a file the password of this name stays as it is.
+    fn credentials(&self) -> Result<Option<Value>, Failure> {
+        let Some(username) = &self.username else {
+            return Ok(self.no_credentials.then_some(Value::Null));
+        };
+        let mut credentials = json!({ "username": username });
+        if let Some(file) = &self.password_file {
+            let file_name = || file.display().to_string();
+            let password = std::fs::read_to_string(file)
+                .map_err(|cause| Failure::Unreadable { file: file_name(), cause })?;
+            credentials["password"] = json!(password.trim_end_matches(['\r', '\n']));
+        }
+        Ok(Some(credentials))
     }
 }
 
@@ -255,6 +283,9 @@ fn show(session: &mut Session<'_>, answer: &Value) -> Result<(), Failure> {
         ("Block Route", blocked.to_owned()),
     ] {
         writeln!(session.out, "{title:<26} {value}")?;
+    }
+    if let Some(credentials) = route.credentials {
+        writeln!(session.out, "{:<26} {}", "User Name", credentials.username)?;
     }
     Ok(())
 }

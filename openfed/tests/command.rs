@@ -142,6 +142,34 @@ PATTERN  NEXT HOP  PORT  PROTOCOL  PRIORITY  WEIGHT  SERVICE  BLOCKED
 }
 
 #[tokio::test]
+async fn a_password_comes_from_a_file_and_is_never_shown() {
+    let name = format!("openfed-password-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, "s e c r e t\n").unwrap();
+    let mut route = open_route(false);
+    route["credentials"] = json!({ "username": "gateway" });
+    let patch = |change: Value| {
+        let change = json!({ "credentials": change });
+        let path = "/api/v1/static-routes/.%2A";
+        Script::default().expect(Method::PATCH, path, change, (200, route.clone()))
+    };
+    let script = patch(json!({ "username": "gateway", "password": "s e c r e t" }));
+    let named = ["route", "set", ".*", "--username", "gateway"];
+    let with_file = [&named[..], &["--password-file", file.to_str().unwrap()]].concat();
+    let (ended, printed) = script.run(&with_file).await;
+    std::fs::remove_file(&file).unwrap();
+    ended.unwrap();
+    assert!(printed.ends_with("User Name                  gateway\n"), "{printed}");
+    assert!(!printed.contains("s e c r e t"));
+    // The name alone leaves the password; neither is left by --no-credentials.
+    patch(json!({ "username": "gateway" })).run(&named).await.0.unwrap();
+    patch(Value::Null).run(&["route", "set", ".*", "--no-credentials"]).await.0.unwrap();
+    let missing = [&named[..], &["--password-file", "/no/such/file"]].concat();
+    let (ended, _) = Script::default().run(&missing).await;
+    assert!(ended.unwrap_err().to_string().starts_with("/no/such/file cannot be read"));
+}
+
+#[tokio::test]
 async fn the_domain_table_is_walked_page_by_page() {
     let row = |domain: &str| {
         json!({

@@ -40,6 +40,15 @@ pub struct Route {
     /// Whether it is the open route, which cannot be removed.
     #[serde(default)]
     pub predefined: bool,
+    /// For a next hop that challenges.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
+}
+
+/// The name that a next hop is told; the API never says the password.
+#[derive(Debug, Deserialize)]
+pub struct Credentials {
+    pub username: String,
 }
 
 /// A row of the domain table.
