@@ -177,15 +177,16 @@ impl Router {
         };
         match ending {
             Ending::Delivered { .. } => self.remember_domain(id, ending, route, now),
-            Ending::Failed(failure) if failure.cause == Cause::Unreachable => {
-                let outbound = delivery.packet.direction == Direction::Outbound;
+            Ending::Failed(failure)
+                if failure.cause == Cause::Unreachable
+                    && delivery.packet.direction == Direction::Outbound =>
+            {
                 let domain = delivery.packet.foreign().clone();
-                if outbound {
-                    self.memory.note_sip_failed(&domain, &e, now.instant);
-                }
+                self.memory.note_sip_failed(&domain, &e, now.instant);
                 self.finish(id, Ending::Failed(e), now);
             }
-            // The remote side's word about one user, or our own trouble.
+            // The remote side's word about one user, or our own trouble; inbound, a home server
+            // that keeps silent is no user who does not exist.
             failed => self.finish(id, failed, now),
         }
     }

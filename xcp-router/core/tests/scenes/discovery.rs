@@ -103,6 +103,17 @@ fn inbound_to_a_user_who_does_not_exist_is_404_and_leaves_no_row() {
 }
 
 #[test]
+fn a_home_server_that_keeps_silent_is_told_as_such_to_an_unknown_domain() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_in("foreign.example");
+    scene.submit(SIP, packet);
+    scene.play(Instruction::Probe, XMPP, not_found());
+    scene.play(Instruction::Accept, SIP, unreachable());
+    assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Unreachable));
+    assert_eq!(scene.router.rows(), 0);
+}
+
+#[test]
 fn fifty_parallel_packets_make_one_discovery_and_keep_their_order() {
     let mut scene = Scene::open();
     let ids: Vec<_> = (0..50)
