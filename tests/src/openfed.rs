@@ -29,6 +29,8 @@ pub struct Setup {
     pub routers: Vec<String>,
     /// More settings: TOML tables that the rest does not have.
     pub more: String,
+    /// More settings of the table `[xmpp]`.
+    pub xmpp: &'static str,
     /// The share of packets that are traced; without one, all are.
     pub sample: Option<f64>,
     /// What is logged; without one, nearly everything.
@@ -282,6 +284,7 @@ servers = [{dns}]
 [xmpp]
 listen = "{ip}:5269"
 federation = true
+{xmpp}
 http = "{ip}:7482"
 [[xmpp.home]]
 domain = "{LOCAL}"
@@ -304,5 +307,6 @@ log = "{log}"
         sample = setup.sample.unwrap_or(1.0),
         log = setup.log.unwrap_or(EVERYTHING),
         more = setup.more,
+        xmpp = setup.xmpp,
     )
 }
