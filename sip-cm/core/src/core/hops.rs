@@ -1,7 +1,7 @@
 //! What is known of the next hops: their addresses, which may send SIP to us, and whether they
 //! answer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,10 @@ use super::{Core, Due, Purpose};
 use crate::command::{Command, Fact, Token};
 use crate::proxy::NextHop;
 use crate::random::{Seed, Table};
+use crate::wire::Message;
 
+/// Refusals of ours that are known again when a next hop passes them back.
+const MAX_LOOPS: usize = 256;
 /// How often the names of next hops are looked up again.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 
@@ -21,6 +24,8 @@ pub(super) struct NextHops {
     addresses: Table<IpAddr, ()>,
     down: BTreeSet<(String, &'static str)>,
     looked_up: Option<Instant>,
+    /// To tags of the requests that came back and were refused for it, oldest first.
+    loops: VecDeque<String>,
 }
 
 impl NextHops {
@@ -30,7 +35,22 @@ impl NextHops {
             addresses: Table::with_hasher(seed),
             down: BTreeSet::new(),
             looked_up: None,
+            loops: VecDeque::new(),
         }
+    }
+
+    /// A request that had come back was refused with this To tag.
+    pub(super) fn note_loop(&mut self, tag: &str) {
+        if self.loops.len() >= MAX_LOOPS {
+            self.loops.pop_front();
+        }
+        self.loops.push_back(tag.to_owned());
+    }
+
+    /// Whether a 482 is our own refusal, passed on by the hop that had sent the request back.
+    pub(super) fn passes_our_refusal(&self, response: &Message) -> bool {
+        let tag = response.to().ok().and_then(|to| to.tag().map(str::to_owned));
+        tag.is_some_and(|tag| self.loops.contains(&tag))
     }
 
     /// Whether a next hop in service has this address.

@@ -303,6 +303,9 @@ impl Core {
     ) {
         let Some(request) = self.requests.get(&id) else { return };
         let tag = self.random.token();
+        if answer.status == 482 {
+            self.next_hops.note_loop(&tag);
+        }
         let response = answer.to_message(&request.message, &tag);
         self.close_request(id, &response, answer.condition.clone(), decision, now);
     }

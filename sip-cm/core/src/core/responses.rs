@@ -107,9 +107,10 @@ impl Core {
         {
             return;
         }
+        // RFC 3261 §16.7: 503 is about the next hop, and so is a request that it sent back to us.
+        let came_back = code == 482 && self.next_hops.passes_our_refusal(&message);
         let Some(forward) = self.forwards.get_mut(&id) else { return };
-        // RFC 3261 §16.7: 503 is about the next hop; 482 says that it sent the request back to us.
-        if matches!(code, 503 | 482) && !forward.cancelled {
+        if (code == 503 || came_back) && !forward.cancelled {
             if code == 503
                 && let Some(hop) = forward.current.clone()
             {

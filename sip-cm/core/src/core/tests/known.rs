@@ -124,6 +124,18 @@ fn a_503_goes_to_the_next_route_and_any_other_answer_is_the_answer() {
 }
 
 #[test]
+fn any_final_answer_but_503_ends_the_search_although_routes_are_left() {
+    for code in [302, 403, 404, 407, 480, 481, 482, 486, 488, 500, 501, 502, 504, 600, 604] {
+        let mut world = World::open();
+        world.tables(vec![route(".example.partner", HOP, 1), route(".example.partner", HOP_2, 2)]);
+        let first = forwarded(&mut world);
+        world.replies(HOP, &first, code);
+        world.answered(code);
+        world.ends_after_usage();
+    }
+}
+
+#[test]
 fn e12_transport_errors_fail_over_at_once_and_the_last_one_is_504() {
     let mut world = World::open();
     world.tables(vec![route(".example.partner", HOP, 1), open_route(HOP_2, Transport::Udp)]);
