@@ -232,7 +232,7 @@ impl Core {
             // A second greeting changes nothing: packets are in flight by now.
             FromRouter::Hello(_) => {}
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
-            FromRouter::Outcome(outcome) => self.on_outcome(outcome, now),
+            FromRouter::Outcome(outcome) => self.on_word(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.links.refill(router, packets);
                 self.resubmit(now);

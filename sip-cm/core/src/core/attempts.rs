@@ -19,7 +19,7 @@ use openfed_proto::route::{Refusal as RouteRefusal, Use};
 
 use super::Core;
 use super::forward::Upstream;
-use super::submissions::{busy, condition_of};
+use super::submissions::{Submission, busy, condition_of};
 use crate::command::RouterId;
 use crate::proxy::{self, NextHop};
 use crate::random::{Seed, Table};
@@ -37,6 +37,15 @@ const MAX_ASKERS: usize = 8;
 
 /// One packet may be tried in several ways, each once.
 pub(super) type AttemptKey = (PacketId, Instruction);
+
+/// `Discover` and `Send` are one way: what one router discovers, the next one already knows when
+/// the same packet comes to it over another link.
+fn key_of(packet: PacketId, instruction: Instruction) -> AttemptKey {
+    match instruction {
+        Instruction::Discover => (packet, Instruction::Send),
+        _ => (packet, instruction),
+    }
+}
 
 #[derive(Debug)]
 enum State {
@@ -67,6 +76,14 @@ impl Attempts {
         self.running > 0
     }
 
+    /// Whether the request of this packet was accepted here, and how that ended, if it has.
+    pub(super) fn accepted(&self, packet: PacketId) -> Option<Option<&Outcome>> {
+        match &self.known.get(&(packet, Instruction::Accept))?.state {
+            State::Running(_) => Some(None),
+            State::Ended(outcome, _) => Some(Some(outcome)),
+        }
+    }
+
     pub(super) fn forget_old(&mut self, now: Instant) {
         while let Some((until, key)) = self.ended.front()
             && (*until <= now || self.known.len() > MAX_REMEMBERED)
@@ -79,8 +96,8 @@ impl Attempts {
 
 impl Core {
     pub(super) fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
-        let key = (attempt.packet.id, attempt.instruction);
-        let (number, packet) = (attempt.number, attempt.packet);
+        let Attempt { packet, number, instruction } = attempt;
+        let key = key_of(packet.id, instruction);
         if let Some(known) = self.attempts.known.get_mut(&key) {
             match &known.state {
                 State::Running(_) => {
@@ -100,10 +117,18 @@ impl Core {
             let outcome = Outcome::failed(packet.id, busy());
             return self.tell_ended(router, AttemptEnded { outcome, number, route: None });
         }
+        let elsewhere = self.submissions.get(&packet.id).is_some_and(|s| !s.is_with(router));
+        if instruction == Instruction::Accept && elsewhere {
+            // Another router has the packet by now and may have taken it to the user itself.
+            let gone = Failure::new(Condition::RemoteServerTimeout, Cause::Leaving);
+            let outcome = Outcome::failed(packet.id, gone);
+            return self.tell_ended(router, AttemptEnded { outcome, number, route: None });
+        }
         let state = State::Running(packet.clone());
         self.attempts.known.insert(key, Known { askers: vec![(router, number)], state });
         self.attempts.running += 1;
-        if let Err(failure) = self.run_attempt(key, number, packet, now) {
+        let attempt = Attempt { packet, number, instruction };
+        if let Err(failure) = self.run_attempt(key, attempt, now) {
             self.end_attempt(key, Ending::Failed(failure), None, now);
         }
     }
@@ -111,15 +136,15 @@ impl Core {
     fn run_attempt(
         &mut self,
         key: AttemptKey,
-        number: u32,
-        packet: Packet,
+        attempt: Attempt,
         now: Instant,
     ) -> Result<(), Failure> {
+        let Attempt { packet, number, instruction } = attempt;
         if self.policy.is_blocked(packet.foreign()) {
             return Err(Refusal::Blocked.failure());
         }
         let waits_here = self.submissions.get(&packet.id).map(|s| s.request);
-        let purpose = match key.1 {
+        let purpose = match instruction {
             Instruction::Accept => return self.accept(key, waits_here, &packet, now),
             Instruction::Send => Use::Known,
             Instruction::Discover => Use::Discovery,
@@ -242,6 +267,10 @@ impl Core {
         for (router, number) in askers {
             let (outcome, route) = (outcome.clone(), route.clone());
             self.tell_ended(router, AttemptEnded { outcome, number, route });
+        }
+        let orphan = self.submissions.get(&key.0).is_some_and(Submission::is_orphan);
+        if key.1 == Instruction::Accept && orphan {
+            self.on_outcome(outcome, now);
         }
     }
 

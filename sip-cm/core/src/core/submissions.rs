@@ -38,6 +38,18 @@ pub(super) struct Submission {
     stage: StageId,
 }
 
+impl Submission {
+    /// Whether nobody has it.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.router.is_none()
+    }
+
+    /// Whether this router has it.
+    pub(super) fn is_with(&self, router: RouterId) -> bool {
+        self.router == Some(router)
+    }
+}
+
 impl Core {
     /// Makes a packet of a request and gives it to a router. `accepted`: the packet of the
     /// discovery that accepted the request.
@@ -129,6 +141,17 @@ impl Core {
         self.commands.push_back(Command::ToRouter { router, frame, stage: Some(submission.stage) });
     }
 
+    /// A router says that a packet has ended. The failure of a router that lost the packet to
+    /// another one is not the last word.
+    pub(super) fn on_word(&mut self, router: RouterId, outcome: Outcome, now: Instant) {
+        let failed = matches!(outcome.ending, Ending::Failed(_));
+        let elsewhere = |it: &Submission| !it.is_orphan() && !it.is_with(router);
+        if failed && self.submissions.get(&outcome.id).is_some_and(elsewhere) {
+            return;
+        }
+        self.on_outcome(outcome, now);
+    }
+
     /// A packet has ended. A second outcome of it is nobody's any more.
     pub(super) fn on_outcome(&mut self, outcome: Outcome, now: Instant) {
         let Some(submission) = self.submissions.remove(&outcome.id) else { return };
@@ -200,6 +223,16 @@ impl Core {
     /// them.
     pub(super) fn resubmit(&mut self, now: Instant) {
         while let Some(id) = self.waiting.pop_front() {
+            // An accepted request is on its way to the user as a packet of its own, whose end is
+            // also the end of this one; given to another router, it would arrive twice.
+            match self.attempts.accepted(id).map(Option::<&Outcome>::cloned) {
+                Some(Some(outcome)) => {
+                    self.on_outcome(outcome, now);
+                    continue;
+                }
+                Some(None) => continue,
+                None => {}
+            }
             let Some(mut submission) = self.submissions.remove(&id) else { continue };
             let chosen = self.links.choose(submission.packet.conversation);
             if let Ok(router) = chosen {

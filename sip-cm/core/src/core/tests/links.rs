@@ -108,6 +108,60 @@ fn an_attempt_whose_router_died_is_told_to_the_one_that_asks_again() {
 }
 
 #[test]
+fn what_one_router_discovered_is_not_sent_again_for_one_that_knows_the_domain() {
+    let mut world = World::open();
+    world.link(R2, "r2", 10);
+    let packet = packet_from_xmpp(1, BOB, "hello");
+    world.attempt(&packet, 2, Instruction::Discover);
+    let onward = world.requested("MESSAGE", HOP);
+    let attempt = Attempt { packet: packet.clone(), number: 1, instruction: Instruction::Send };
+    world.frame(R2, FromRouter::Attempt(attempt.clone()));
+    world.silent();
+    world.replies(HOP, &onward, 200);
+    world.frame(R2, FromRouter::Attempt(attempt));
+    world.frames.retain(|(_, frame)| !matches!(frame, FromCm::Credit(_)));
+    assert_eq!([1, 2, 3].map(|_| world.ended().number), [2, 1, 1]);
+    world.ends();
+}
+
+#[test]
+fn an_accepted_request_is_not_given_to_another_router_but_ends_as_its_acceptance_does() {
+    let mut world = World::open();
+    world.arrives(PEER, &message(BOB, ALICE));
+    let (_, packet, _) = world.submitted();
+    world.attempt(&packet, 2, Instruction::Accept);
+    let (_, onward, accepted_in) = world.submitted();
+    assert_eq!(accepted_in, Some(packet.id));
+    world.core.handle_link_down(R1, world.now);
+    world.collect();
+    world.link(R2, "r2", 10);
+    let (router, again, _) = world.submitted();
+    assert_eq!((router, again.id), (R2, onward.id));
+    world.silent();
+    let outcome = Outcome::delivered(onward.id, Protocol::Xmpp, 200);
+    world.frame(R2, FromRouter::Outcome(outcome));
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn what_a_router_says_that_lost_the_packet_to_another_one_is_not_the_last_word() {
+    let mut world = World::alone();
+    let (first, other, packet) = two_routers(&mut world);
+    world.core.handle_link_down(first, world.now);
+    world.collect();
+    assert_eq!(world.submitted().0, other);
+    world.link(RouterId(3), "back", 10);
+    let ending = failed(Condition::ResourceConstraint, Cause::Leaving);
+    let outcome = Outcome { id: packet.id, ending, hops: Vec::new() };
+    world.frame(RouterId(3), FromRouter::Outcome(outcome));
+    world.silent();
+    world.frame(other, FromRouter::Outcome(Outcome::delivered(packet.id, Protocol::Xmpp, 200)));
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
 fn draining_tells_the_routers_refuses_what_is_new_and_ends_what_is_not() {
     let mut world = World::open();
     world.arrives(PEER, &message(ALICE, BOB));
