@@ -27,6 +27,8 @@ pub struct Setup {
     pub dns: Option<SocketAddr>,
     /// Further routers, besides the one at its own address.
     pub routers: Vec<String>,
+    /// More settings of `[sip]`.
+    pub sip: String,
     /// More settings: TOML tables that the rest does not have.
     pub more: String,
     /// More settings of the table `[xmpp]`.
@@ -279,6 +281,7 @@ routers = ["http://{ip}:7400"{routers}]
 listen = ["udp:{ip}:5060", "tcp:{ip}:5060"]
 trusted = ["{trusted}/32"]
 http = "{ip}:7481"
+{sip}
 [sip.resolver]
 servers = [{dns}]
 [xmpp]
@@ -306,6 +309,7 @@ log = "{log}"
         collector = setup.collector,
         sample = setup.sample.unwrap_or(1.0),
         log = setup.log.unwrap_or(EVERYTHING),
+        sip = setup.sip,
         more = setup.more,
         xmpp = setup.xmpp,
     )

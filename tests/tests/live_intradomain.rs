@@ -1,34 +1,36 @@
 //! SIP between two local users, where the operator allows it.
 
-use openfed_tests::openfed::LOCAL;
-use openfed_tests::scene::{SOON, play};
+use openfed_tests::openfed::{LOCAL, Setup};
+use openfed_tests::scene::play;
 use openfed_tests::sip::Outgoing;
 use openfed_tests::world::{Kind, World};
 
-fn allowed(kind: Kind) {
+fn a_local_sip_user_writes_to_a_local_xmpp_user(kind: Kind) {
     play(async |place| {
-        let world = World::closed(place, kind).await?;
+        let setup = Setup { sip: "intradomain = true".into(), ..Setup::default() };
+        let world = World::with(place, kind, setup).await?;
         let alice = world.home.login("alice").await?;
-        let message = Outgoing::message(
-            &format!("sip:carol@{LOCAL}"),
-            &format!("sip:alice@{LOCAL}"),
-            "from the desk phone",
-        );
+        let carol = format!("sip:carol@{LOCAL}");
+        let message = Outgoing::message(&carol, &format!("sip:alice@{LOCAL}"), "from my desk");
         let response = world.trusted.send(&message, world.openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
-        let heard = alice.hears("from the desk phone").await?;
+        // No home server takes its own user from elsewhere.
+        let heard = alice.hears("from my desk").await?;
         assert_eq!(heard.attr("from"), Some(&*format!("carol@sip.{LOCAL}")));
-        let _ = SOON;
+
+        let message = Outgoing::message(&carol, &format!("sip:nobody@{LOCAL}"), "anybody?");
+        let response = world.trusted.send(&message, world.openfed.sip()).await?;
+        assert_eq!(response.status(), Some(404));
         Ok(())
     });
 }
 
 #[test]
 fn on_prosody() {
-    allowed(Kind::Prosody);
+    a_local_sip_user_writes_to_a_local_xmpp_user(Kind::Prosody);
 }
 
 #[test]
 fn on_ejabberd() {
-    allowed(Kind::Ejabberd);
+    a_local_sip_user_writes_to_a_local_xmpp_user(Kind::Ejabberd);
 }
