@@ -27,6 +27,42 @@ fn open_route(blocked: bool) -> Value {
     })
 }
 
+/// The words of a command as a shell takes them: quotes hold together, # ends it.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            '#' if !quoted => break,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[test]
+fn every_command_in_the_guides_is_one() {
+    for guide in ["README.md", "deploy/README.md"] {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(guide);
+        let text = std::fs::read_to_string(file).unwrap();
+        let code = text.split("```").enumerate().flat_map(|(number, part)| {
+            let is_block = number % 2 == 1;
+            let lines = part.lines().filter(move |_| is_block);
+            lines.chain(part.split('`').skip(1).step_by(2).filter(move |_| !is_block))
+        });
+        let commands: Vec<&str> = code.filter(|part| part.starts_with("openfed ")).collect();
+        assert!(!commands.is_empty(), "{guide}");
+        for command in commands {
+            if let Err(error) = Cli::try_parse_from(words(command)) {
+                panic!("{guide}: {command}: {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
