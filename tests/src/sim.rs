@@ -201,7 +201,7 @@ impl Sim {
             sim.agenda.plan(began, Event::StoreNews(router, snapshot));
         }
         sim.lay_cables();
-        sim.pass(Duration::from_millis(100));
+        sim.pass(Duration::from_millis(200));
         sim.seen = Seen::default();
         sim
     }
@@ -306,8 +306,10 @@ impl Sim {
             }
             Event::Dial(cable) => self.dial(cable),
             Event::CmUp { cable, serial } => self.cm_up(cable, serial),
-            Event::ToRouter { cable, serial, frame } => self.to_router(cable, serial, *frame),
-            Event::ToCm { cable, serial, frame } => self.to_cm(cable, serial, *frame),
+            Event::ToRouter { cable, serial, frame } => {
+                self.arrive_at_router(cable, serial, *frame)
+            }
+            Event::ToCm { cable, serial, frame } => self.arrive_at_cm(cable, serial, *frame),
             Event::CmNotices { cable, serial } => self.cm_notices(cable, serial),
             Event::RouterNotices { cable, serial } => self.router_notices(cable, serial),
             Event::StoreInsert(insert, cap) => self.store_insert(insert, cap),

@@ -1,5 +1,9 @@
 //! The system simulated, scene by scene: three cores, one clock, no I/O.
 
 mod sim {
+    mod failures;
     mod hops;
+    mod ledger;
+    mod storms;
+    mod traffic;
 }

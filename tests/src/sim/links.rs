@@ -113,7 +113,7 @@ impl Sim {
         self.agenda.plan(self.now + self.latency, Event::ToCm { cable, serial, frame });
     }
 
-    pub(super) fn to_router(&mut self, at: usize, serial: u64, frame: FromCm) {
+    pub(super) fn arrive_at_router(&mut self, at: usize, serial: u64, frame: FromCm) {
         let Cable { router, live, .. } = self.cables[at];
         if live != Some(serial) {
             return self.seen.cut += 1;
@@ -123,7 +123,7 @@ impl Sim {
             .if_alive(|core, now| core.handle_frame(LinkId(serial), frame, now), now);
     }
 
-    pub(super) fn to_cm(&mut self, at: usize, serial: u64, frame: FromRouter) {
+    pub(super) fn arrive_at_cm(&mut self, at: usize, serial: u64, frame: FromRouter) {
         let Cable { cm, live, .. } = self.cables[at];
         if live != Some(serial) {
             return self.seen.cut += 1;

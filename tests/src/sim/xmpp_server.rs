@@ -210,7 +210,7 @@ impl XmppServer {
                 let Some(stream) = self.stream(doubt.claimed) else { return };
                 stream.answer_dialback(&remote, &local, &verdict);
             }
-            Event::Stanza(stanza) => self.on_stanza(&stanza, now),
+            Event::Stanza(stanza) => self.on_stanza(wire, &stanza, now),
             Event::Closed(_) => {
                 self.closed(wire, now);
                 self.acts.push(Act::HangUp(wire));
@@ -219,13 +219,13 @@ impl XmppServer {
         }
     }
 
-    fn on_stanza(&mut self, stanza: &Element, now: Instant) {
+    fn on_stanza(&mut self, wire: WireId, stanza: &Element, now: Instant) {
         let attr = |name: &str| stanza.attr(name).unwrap_or_default().to_owned();
         let text = stanza.get_child("body", "jabber:client").map(Element::text);
         match (stanza.name(), attr("type").as_str(), text) {
             ("iq", "get", _) if stanza.has_child("ping", PING) => {
                 self.pings += 1;
-                self.post(answer("iq", "result", stanza, ""));
+                self.reply(wire, answer("iq", "result", stanza, ""));
             }
             ("message", "error", _) => {
                 let error = stanza.get_child("error", "jabber:client");
@@ -240,12 +240,21 @@ impl XmppServer {
                     let error = format!(
                         "<error type='cancel'><service-unavailable xmlns='{ERRORS}'/></error>"
                     );
-                    self.post(answer("message", "error", stanza, &error));
+                    self.reply(wire, answer("message", "error", stanza, &error));
                 } else {
                     self.got.push(Note { from, to, text });
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Back over the stream that the question came on, if it goes both ways (XEP-0288); else over
+    /// a stream of our own.
+    fn reply(&mut self, wire: WireId, stanza: Element) {
+        let sent = self.stream(wire).is_some_and(|stream| stream.send(&stanza).is_ok());
+        if !sent {
+            self.post(stanza);
         }
     }
 

@@ -1,0 +1,170 @@
+//! Links break and come back at random moments under load, and everybody still hears the truth.
+
+use std::time::Duration;
+
+use openfed_tests::sim::chance::Chance;
+use openfed_tests::sim::{Cm, Node, Plan, Seen, Sim, Step};
+
+use super::ledger::{Balance, Ledger};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Eight seconds of load in all directions, links cut every now and then.
+fn storm(plan: &Plan) -> (Sim, Balance) {
+    let mut sim = Sim::new(plan);
+    let mut chance = Chance::new(plan.seed ^ 0xffff);
+    let mut ledger = Ledger::default();
+    for n in 0..400 {
+        let later = MILLISECOND * (n * 20);
+        let who = chance.below(10);
+        // Some are known by then, some are new.
+        let domain = format!("partner{}.example", chance.below(5) + u64::from(n / 20));
+        match chance.below(3) {
+            0 => ledger.sip_out(&mut sim, later, who, &domain),
+            1 => ledger.sip_in(&mut sim, later, who, &domain),
+            _ => ledger.xmpp_out(&mut sim, later, who, &domain),
+        }
+    }
+    for _ in 0..8 {
+        let sips = (0..plan.sip_cms).map(Cm::Sip);
+        let cms: Vec<Cm> = sips.chain((0..plan.xmpp_cms).map(Cm::Xmpp)).collect();
+        let cm = cms[usize::try_from(chance.below(cms.len() as u64)).expect("few")];
+        let router = usize::try_from(chance.below(plan.routers as u64)).expect("few");
+        let time = Duration::from_millis(chance.below(1_500));
+        sim.at(Duration::from_millis(chance.below(8_000)), Step::Cut(cm, router, time));
+    }
+    sim.pass(Duration::from_secs(180));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(Ledger::unanswered(&mut sim), 0, "every request has a final answer");
+    assert_eq!(sim.unfinished(), 0);
+    (sim, balance)
+}
+
+#[test]
+fn links_cut_and_restored_lose_nothing_and_double_nothing() {
+    for seed in 1..=3 {
+        let (sim, balance) = storm(&Plan { seed, ..Plan::default() });
+        assert!(sim.seen.cut > 0, "seed {seed}: {:?}", sim.seen);
+        assert!(balance.delivered > 200, "seed {seed}: {balance:?}");
+    }
+}
+
+#[test]
+fn with_two_routers_most_goes_on_through_cut_links() {
+    for seed in [1, 4, 12] {
+        let (_, balance) = storm(&Plan { seed, routers: 2, ..Plan::default() });
+        assert!(balance.delivered > 300, "seed {seed}: {balance:?}");
+    }
+}
+
+#[test]
+fn the_same_storm_twice_is_the_same() {
+    let run = || -> (Seen, Balance) {
+        let plan = Plan { seed: 3, routers: 2, ..Plan::default() };
+        let (sim, balance) = storm(&plan);
+        (sim.seen.clone(), balance)
+    };
+    assert_eq!(run(), run());
+}
+
+/// Some of all directions, evenly spaced.
+fn load(sim: &mut Sim, ledger: &mut Ledger, messages: u32) {
+    for n in 0..messages {
+        let (later, who) = (MILLISECOND * (n * 20), u64::from(n % 7));
+        let domain = format!("partner{}.example", n % 5);
+        match n % 3 {
+            0 => ledger.sip_out(sim, later, who, &domain),
+            1 => ledger.sip_in(sim, later, who, &domain),
+            _ => ledger.xmpp_out(sim, later, who, &domain),
+        }
+    }
+}
+
+#[test]
+fn one_of_two_routers_dies_and_the_other_one_goes_on() {
+    let mut sim = Sim::new(&Plan { sip_cms: 2, routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    load(&mut sim, &mut ledger, 300);
+    sim.at(Duration::from_millis(2_001), Step::Kill(Node::Router(0)));
+    sim.pass(Duration::from_secs(120));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(balance, Balance { delivered: 300, ..Balance::default() });
+    assert_eq!(sim.store.rows.len(), 5);
+}
+
+#[test]
+fn a_router_that_drains_hands_everything_to_the_other_one() {
+    let mut sim = Sim::new(&Plan { sip_cms: 2, routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    load(&mut sim, &mut ledger, 300);
+    sim.at(Duration::from_secs(2), Step::Drain(Node::Router(0), Duration::from_secs(10)));
+    sim.pass(Duration::from_secs(120));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(balance.unsure, 0);
+    assert!(balance.delivered >= 299, "{balance:?}");
+}
+
+#[test]
+fn connection_managers_that_drain_end_what_they_have_and_refuse_what_is_new() {
+    for node in [Node::Cm(Cm::Sip(0)), Node::Cm(Cm::Xmpp(0)), Node::Router(0)] {
+        let mut sim = Sim::new(&Plan::default());
+        let mut ledger = Ledger::default();
+        load(&mut sim, &mut ledger, 300);
+        sim.at(Duration::from_millis(3_001), Step::Drain(node, Duration::from_secs(10)));
+        sim.pass(Duration::from_secs(120));
+        let balance = ledger.check(&mut sim);
+        assert_eq!(balance.unsure, 0, "{node:?}: {balance:?}");
+        assert!(balance.delivered >= 150 && balance.failed > 0, "{node:?}: {balance:?}");
+        assert_eq!(sim.unfinished(), 0);
+    }
+}
+
+#[test]
+fn a_store_that_goes_down_and_comes_back_stops_discoveries_only() {
+    let mut sim = Sim::new(&Plan { routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    let (known, new) = ("known.example", "new.example");
+    ledger.sip_out(&mut sim, Duration::ZERO, 0, known);
+    sim.at(Duration::from_secs(1), Step::Store(false));
+    for n in 2..6 {
+        ledger.sip_out(&mut sim, Duration::from_secs(n), 1, known);
+        ledger.xmpp_out(&mut sim, Duration::from_secs(n), 1, known);
+    }
+    ledger.sip_in(&mut sim, Duration::from_secs(4), 1, new);
+    sim.at(Duration::from_secs(8), Step::Store(true));
+    ledger.sip_in(&mut sim, Duration::from_secs(9), 1, new);
+    sim.pass(Duration::from_secs(60));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(balance, Balance { delivered: 10, failed: 1, unsure: 0 });
+    assert_eq!(sim.store.rows.len(), 2);
+}
+
+#[test]
+fn a_store_that_goes_down_during_a_discovery_costs_the_row_and_not_the_message() {
+    let mut sim = Sim::new(&Plan::default());
+    let mut ledger = Ledger::default();
+    ledger.sip_out(&mut sim, Duration::ZERO, 1, "partner.example");
+    sim.at(MILLISECOND * 5, Step::Store(false));
+    sim.pass(Duration::from_secs(60));
+    assert_eq!(ledger.check(&mut sim), Balance { delivered: 1, ..Balance::default() });
+    assert!(sim.store.rows.is_empty());
+}
+
+#[test]
+fn two_of_each_take_what_goes_out_as_one_of_each_does() {
+    let mut sim = Sim::new(&Plan { sip_cms: 2, xmpp_cms: 2, routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    for n in 0..300 {
+        let (later, who) = (MILLISECOND * (n * 20), u64::from(n % 7));
+        let domain = format!("partner{}.example", n % 5);
+        match n % 2 {
+            0 => ledger.sip_out(&mut sim, later, who, &domain),
+            _ => ledger.xmpp_out(&mut sim, later, who, &domain),
+        }
+    }
+    sim.pass(Duration::from_secs(120));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(balance, Balance { delivered: 300, ..Balance::default() });
+    assert_eq!(sim.store.rows.len(), 5);
+    assert_eq!(sim.unfinished(), 0);
+}
