@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{Instruction, Tables};
-use openfed_proto::packet::{Direction, Ending, PacketId};
+use openfed_proto::packet::{Direction, Ending, PacketId, Protocol};
 use openfed_proto::route::{DomainRow, Origin, Pattern};
 
 use crate::answers;
@@ -58,6 +58,7 @@ impl Router {
         if added.len() <= NAMED {
             added.iter().for_each(|domain| self.announce(domain, now));
         }
+        added.iter().for_each(|domain| self.release_waiting(domain));
         if tables {
             self.tables_changed(now);
         }
@@ -134,8 +135,13 @@ impl Router {
         let packet = &self.deliveries.get(id)?.packet;
         let open_route = route.is_none_or(|pattern| pattern == Pattern::Open.to_string());
         let full = self.domains.len() as u64 >= self.config.table_cap;
+        // What sip-cm answers by itself, OPTIONS, reached no local user.
+        let reached_nobody =
+            packet.direction == Direction::Inbound && !packet.can_go_by(Protocol::Xmpp);
         let reason = if !self.config.may_have_row(packet.foreign()) {
             Some("not a domain of its own")
+        } else if reached_nobody {
+            Some("no local user was reached")
         } else if !open_route {
             Some("not by the open route")
         } else if full {

@@ -136,6 +136,22 @@ impl Router {
         }
     }
 
+    /// Another router has found out: who waits for the domain goes on, before those that come
+    /// after and need not wait. What is of the leader's own conversation stays behind it.
+    pub(crate) fn release_waiting(&mut self, domain: &Domain) {
+        let Self { discoveries, deliveries, ready, .. } = self;
+        let Some(one) = discoveries.running.get_mut(domain) else { return };
+        let conversation = |id| deliveries.get(id).map(|delivery| delivery.packet.conversation);
+        let leading = conversation(one.leader);
+        let (stay, go): (VecDeque<_>, VecDeque<_>) =
+            one.waiting.drain(..).partition(|id| conversation(*id) == leading);
+        one.waiting = stay;
+        for waiting in go {
+            deliveries.change(waiting, |delivery| delivery.state = State::Routing);
+            ready.push_back(waiting);
+        }
+    }
+
     pub(crate) fn xmpp_attempt_ended(
         &mut self,
         id: PacketId,

@@ -4,7 +4,7 @@ use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, Instruction};
 use openfed_proto::packet::{Cause, Direction, Protocol};
 use openfed_proto::route::Origin;
-use xcp_router_core::{Decision, Event};
+use xcp_router_core::{Decision, Event, TableChange};
 
 use crate::scene::*;
 
@@ -288,6 +288,34 @@ fn the_xmpp_attempt_has_a_budget_and_a_silent_node_proves_nothing() {
     scene.quiet();
     scene.pass(std::time::Duration::from_millis(200));
     assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Busy));
+}
+
+#[test]
+fn what_waits_goes_on_when_another_router_has_found_out_and_is_not_overtaken() {
+    let mut scene = Scene::open();
+    // Given a discovery that takes its time, and a packet that waits for it,
+    let leader = scene.sip_out("foreign.example");
+    scene.submit(SIP, leader);
+    let reach = scene.expect(Instruction::Reach, XMPP);
+    let waiting = scene.xmpp_out("foreign.example");
+    let waiting = scene.submit(XMPP, waiting);
+    scene.quiet();
+    // when another router has discovered the domain,
+    scene.change(vec![TableChange::Row(domain("foreign.example"), Origin::Discovered)]);
+    scene.announced("foreign.example");
+    // then it goes on at once, before what comes after.
+    let first = scene.expect(Instruction::Send, SIP);
+    assert_eq!(first.packet.id, waiting);
+    let later = scene.xmpp_out("foreign.example");
+    scene.submit(XMPP, later);
+    let second = scene.expect(Instruction::Send, SIP);
+    for attempt in [&first, &second] {
+        scene.end(SIP, attempt, delivered(Protocol::Sip));
+        assert!(is_delivered(&scene.finished()));
+    }
+    scene.end(XMPP, &reach, not_found());
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
 }
 
 #[test]

@@ -182,6 +182,17 @@ fn no_row_for_relatives_of_our_own_domains_nor_for_numbers() {
 }
 
 #[test]
+fn no_row_for_an_inbound_request_that_reached_no_user() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_in("foreign.example");
+    scene.submit(SIP, opaque(packet, "OPTIONS"));
+    scene.play(Instruction::Probe, XMPP, not_found());
+    scene.play(Instruction::Accept, SIP, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+    assert_eq!(reasons(&scene), ["no local user was reached"]);
+}
+
+#[test]
 fn no_row_for_what_another_route_than_the_open_one_carried() {
     let mut scene = Scene::open();
     let packet = scene.sip_out("foreign.example");
