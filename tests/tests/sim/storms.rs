@@ -168,3 +168,17 @@ fn two_of_each_take_what_goes_out_as_one_of_each_does() {
     assert_eq!(sim.store.rows.len(), 5);
     assert_eq!(sim.unfinished(), 0);
 }
+
+/// A home server without XEP-0288 answers a fence over the stream that it opened itself, which may
+/// lead to the other xmpp-cm: then the sender is told of a time-out, as nobody could know better.
+#[test]
+fn two_of_each_lose_double_and_reorder_nothing() {
+    let mut sim = Sim::new(&Plan { sip_cms: 2, xmpp_cms: 2, routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    load(&mut sim, &mut ledger, 300);
+    sim.pass(Duration::from_secs(120));
+    let balance = ledger.check(&mut sim);
+    assert_eq!((balance.delivered + balance.unsure, balance.failed), (300, 0), "{balance:?}");
+    assert_eq!(Ledger::unanswered(&mut sim), 0);
+    assert_eq!(sim.unfinished(), 0);
+}
