@@ -12,7 +12,7 @@ use crate::clock::Now;
 use crate::command::Command;
 use crate::core::Router;
 use crate::decide::Decision;
-use crate::deliveries::{Delivery, RESENDS, Running, SLACK, State};
+use crate::deliveries::{Delivery, RESENDS, RETURN, Running, SLACK, State};
 use crate::nodes::{Lack, LinkId};
 use crate::routing::condition_of;
 
@@ -49,15 +49,15 @@ impl Router {
         };
         let taken = chosen.and_then(|link| match self.nodes.get_mut(link) {
             Some(node) => match node.take() {
-                true => Ok((link, node.node.clone())),
+                true => Ok((link, node.node.clone(), node.epoch)),
                 false => Err(Lack::Room),
             },
             None => Err(Lack::Nobody),
         });
         match taken {
-            Ok((link, node)) => {
+            Ok((link, node, epoch)) => {
                 let until = self.until(id, instruction, now);
-                let running = Running { instruction, node, until, resent };
+                let running = Running { instruction, node, epoch, until, resent };
                 self.deliveries.change(id, |delivery| {
                     delivery.attempts += 1;
                     delivery.state = State::Attempting { link, running };
@@ -96,23 +96,21 @@ impl Router {
         let until = self.until(id, instruction, now);
         self.deliveries.change(id, |delivery| {
             delivery.attempts += 1;
-            let node = delivery.source.node.clone();
-            delivery.state = State::Parked(Running { instruction, node, until, resent });
+            let (node, epoch) = (delivery.source.node.clone(), delivery.source.epoch);
+            let running = Running { instruction, node, epoch, until, resent };
+            delivery.state = State::Parked { running, until: until + SLACK };
         });
     }
 
     /// The instance is back: it gets the same attempt again, and knows by
     /// packet id and instruction whether it has it already.
-    pub(crate) fn unpark(&mut self, id: PacketId, link: LinkId, now: Now) {
-        if !self.is_parked(id) {
-            return;
-        }
+    fn unpark(&mut self, id: PacketId, link: LinkId, now: Now) {
         let Some(node) = self.nodes.get_mut(link) else { return };
         if !node.take() {
             return self.finish(id, Ending::Failed(answers::busy()), now);
         }
         self.deliveries.change(id, |delivery| {
-            if let State::Parked(running) = &delivery.state {
+            if let State::Parked { running, .. } = &delivery.state {
                 delivery.state = State::Attempting { link, running: running.clone() };
             }
         });
@@ -124,20 +122,38 @@ impl Router {
         self.report_over(id, Some("link-lost"));
         let Some(delivery) = self.deliveries.get(id) else { return };
         let Some(running) = delivery.running().cloned() else { return };
-        if delivery.is_native(running.instruction) {
-            self.deliveries.change(id, |delivery| delivery.state = State::Parked(running));
+        let until = match delivery.is_native(running.instruction) {
+            true => running.until + SLACK,
+            false => now.after(RETURN),
+        };
+        self.deliveries.change(id, |delivery| delivery.state = State::Parked { running, until });
+    }
+
+    /// The node that has a parked attempt is linked again, in this life or in a
+    /// new one that knows nothing of it.
+    pub(crate) fn node_is_back(&mut self, id: PacketId, link: LinkId, now: Now) {
+        let Some(delivery) = self.deliveries.get(id) else { return };
+        let State::Parked { running, .. } = &delivery.state else { return };
+        let Some(node) = self.nodes.get(link).filter(|node| node.node == running.node) else {
+            return;
+        };
+        let running = running.clone();
+        if running.epoch == node.epoch {
+            self.unpark(id, link, now);
+        } else if delivery.is_native(running.instruction) {
+            // The pending request died with the node.
+            self.finish(id, Ending::Failed(answers::leaving()), now);
         } else {
-            self.give_to_another(id, &running, now);
+            self.give_again(id, &running, None, now);
         }
     }
 
-    fn give_to_another(&mut self, id: PacketId, running: &Running, now: Now) {
+    fn give_again(&mut self, id: PacketId, running: &Running, except: Option<&str>, now: Now) {
         self.deliveries.change(id, |delivery| delivery.state = State::Routing);
         if running.resent >= RESENDS {
             return self.finish(id, Ending::Failed(answers::leaving()), now);
         }
-        let (instruction, resent) = (running.instruction, running.resent + 1);
-        self.give_to_instance(id, instruction, Some(&running.node), resent, now);
+        self.give_to_instance(id, running.instruction, except, running.resent + 1, now);
     }
 
     pub(crate) fn attempt_ended(&mut self, link: LinkId, ended: AttemptEnded, now: Now) {
@@ -151,7 +167,7 @@ impl Router {
         let native = delivery.is_native(running.instruction);
         if is_leaving(&outcome.ending) && !native && self.has_another(delivery, &running) {
             self.attempt_is_over(outcome.id, &outcome.ending);
-            return self.give_to_another(outcome.id, &running, now);
+            return self.give_again(outcome.id, &running, Some(&running.node), now);
         }
         self.deliveries.change(outcome.id, |delivery| delivery.merge_hops(outcome.hops));
         self.conclude(outcome.id, running.instruction, outcome.ending, route, now);
@@ -195,7 +211,11 @@ impl Router {
                 self.no_row(id, "the store did not answer in time");
                 self.finish(id, ending, now);
             }
-            State::Parked(_) => self.finish(id, Ending::Failed(answers::leaving()), now),
+            State::Parked { running, .. } if !delivery.is_native(running.instruction) => {
+                let running = running.clone();
+                self.give_again(id, &running, Some(&running.node), now);
+            }
+            State::Parked { .. } => self.finish(id, Ending::Failed(answers::leaving()), now),
             State::Attempting { running, .. } => {
                 let instruction = running.instruction;
                 let failure = match instruction {

@@ -4,7 +4,7 @@
 //! Submit ─▶ Routing ─┬─▶ Attempting ─┬─▶ (ended) ─▶ Finished
 //!             ▲      │    │   ▲      ├─▶ Inserting ─▶ Finished
 //!             │      │    ▼   │      └─▶ Routing      (XMPP did not reach it)
-//!             │      │  Parked        the sip-cm it belongs to is not linked
+//!             │      │  Parked        the instance that has it is not linked
 //!             └──────┴─▶ Waiting      another packet leads the discovery
 //! ```
 //! Every state has an end in time: its own, or the packet's.
@@ -25,6 +25,9 @@ use crate::nodes::LinkId;
 pub(crate) const SLACK: Duration = Duration::from_millis(500);
 /// Hops beyond this are not kept: whoever makes them is looping.
 const HOPS_KEPT: usize = 32;
+/// How long an instance whose link was lost may take to come back, before what
+/// it had goes to another one, which cannot know what was done already.
+pub(crate) const RETURN: Duration = Duration::from_millis(1_500);
 /// How often an attempt is given to another instance.
 pub(crate) const RESENDS: u32 = 3;
 
@@ -50,8 +53,12 @@ pub(crate) enum State {
         link: LinkId,
         running: Running,
     },
-    /// As `Attempting`, but the only instance that can do it is not linked.
-    Parked(Running),
+    /// As `Attempting`, but its instance is not linked. It may come back: by then
+    /// nobody else has to do what it may have done already.
+    Parked {
+        running: Running,
+        until: Instant,
+    },
     /// Delivered by SIP; the store is asked to remember the domain.
     Inserting {
         ending: Ending,
@@ -64,6 +71,8 @@ pub(crate) enum State {
 pub(crate) struct Running {
     pub(crate) instruction: Instruction,
     pub(crate) node: Arc<str>,
+    /// The life of the node that has it; a restarted one knows nothing of it.
+    pub(crate) epoch: u64,
     pub(crate) until: Instant,
     /// Instances that lost it before.
     pub(crate) resent: u32,
@@ -91,7 +100,7 @@ impl Delivery {
     /// The attempt under way, linked or parked.
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.state {
-            State::Attempting { running, .. } | State::Parked(running) => Some(running),
+            State::Attempting { running, .. } | State::Parked { running, .. } => Some(running),
             State::Routing | State::Waiting | State::Inserting { .. } => None,
         }
     }
@@ -147,7 +156,8 @@ impl Delivery {
 
     fn wakes_at(&self) -> Instant {
         match &self.state {
-            State::Attempting { running, .. } | State::Parked(running) => {
+            State::Parked { until, .. } => (*until).min(self.deadline),
+            State::Attempting { running, .. } => {
                 running.until.checked_add(SLACK).unwrap_or(running.until).min(self.deadline)
             }
             State::Inserting { until, .. } => *until,

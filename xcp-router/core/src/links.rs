@@ -2,13 +2,12 @@
 
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromRouter, Hello};
-use openfed_proto::packet::{Ending, Role};
+use openfed_proto::packet::Role;
 
-use crate::answers;
 use crate::clock::Now;
 use crate::command::{Command, Event};
 use crate::core::Router;
-use crate::deliveries::State;
+use crate::deliveries::{Delivery, State};
 use crate::nodes::{Link, LinkId};
 
 impl Router {
@@ -47,26 +46,20 @@ impl Router {
         for outcome in self.endings.settle(node, epoch) {
             self.send(link, FromRouter::Outcome(outcome));
         }
-        let theirs = self.deliveries.pick(|delivery| *delivery.source.node == *node);
-        for id in theirs {
-            let Some(same) = self.deliveries.get(id).map(|d| d.source.epoch == epoch) else {
-                continue;
-            };
-            if same {
-                self.deliveries.change(id, |delivery| {
-                    delivery.source.link = Some(link);
-                    delivery.source.charged = false;
-                });
-                self.unpark(id, link, now);
-            } else if self.is_parked(id) {
-                // The restarted node knows nothing of the pending request.
-                self.finish(id, Ending::Failed(answers::leaving()), now);
-            }
+        let same_life =
+            |delivery: &Delivery| *delivery.source.node == *node && delivery.source.epoch == epoch;
+        for id in self.deliveries.pick(same_life) {
+            self.deliveries.change(id, |delivery| {
+                delivery.source.link = Some(link);
+                delivery.source.charged = false;
+            });
         }
-    }
-
-    pub(crate) fn is_parked(&self, id: openfed_proto::packet::PacketId) -> bool {
-        self.deliveries.get(id).is_some_and(|d| matches!(d.state, State::Parked(_)))
+        let parked = |delivery: &Delivery| {
+            matches!(&delivery.state, State::Parked { running, .. } if *running.node == *node)
+        };
+        for id in self.deliveries.pick(parked) {
+            self.node_is_back(id, link, now);
+        }
     }
 
     pub(crate) fn link_down(&mut self, id: LinkId, now: Now) {

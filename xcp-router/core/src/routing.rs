@@ -79,7 +79,7 @@ impl Router {
         if before.is_some_and(|before| before.charged && before.link == Some(link)) {
             self.give_credit(link);
         }
-        self.unpark(id, link, now);
+        self.node_is_back(id, link, now);
     }
 
     /// Routes everything that became ready, in order.

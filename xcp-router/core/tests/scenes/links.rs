@@ -10,6 +10,9 @@ use xcp_router_core::{LinkId, TableChange};
 
 use crate::scene::*;
 
+/// By then an instance whose link was lost is given up.
+const GONE: Duration = Duration::from_millis(1_500);
+
 fn known() -> Scene {
     let mut scene = Scene::open();
     scene.change(vec![TableChange::Row(domain("known.example"), Origin::Discovered)]);
@@ -26,6 +29,8 @@ fn the_attempt_of_a_lost_link_goes_to_another_instance_with_the_same_id() {
     let other = scene.link(Role::XmppCm, "xmpp-2");
     scene.forget_frames();
     scene.unlink(XMPP);
+    scene.quiet();
+    scene.pass(GONE);
     let attempt = scene.expect(Instruction::Reach, other);
     assert_eq!((attempt.packet.id, attempt.number), (id, 2));
     // Its origin was the lost instance, which comes back for the outcome.
@@ -49,8 +54,44 @@ fn without_another_instance_a_lost_link_is_a_temporary_failure() {
     scene.submit(SIP, packet);
     scene.expect(Instruction::Probe, XMPP);
     scene.unlink(XMPP);
+    scene.pass(GONE);
     let finished = scene.finished();
     assert_eq!(why(&finished), (Condition::ResourceConstraint, Cause::Leaving));
+}
+
+#[test]
+fn an_instance_that_comes_back_at_once_gets_its_own_attempt_again() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_in("foreign.example");
+    scene.submit(SIP, packet);
+    let first = scene.expect(Instruction::Probe, XMPP);
+    scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    scene.unlink(XMPP);
+    scene.pass(GONE / 2);
+    let back = scene.link(Role::XmppCm, "xmpp-1");
+    scene.forget_frames();
+    let again = scene.expect(Instruction::Probe, back);
+    assert_eq!((again.packet.id, again.number), (first.packet.id, first.number));
+    scene.pass(GONE);
+    scene.quiet();
+    scene.end(back, &again, failed(Condition::RemoteServerTimeout, Cause::Untrusted));
+    assert_eq!(why(&scene.finished()).1, Cause::Untrusted);
+}
+
+#[test]
+fn an_instance_that_was_restarted_gets_a_new_attempt() {
+    let mut scene = Scene::open();
+    let packet = scene.sip_in("foreign.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Probe, XMPP);
+    scene.unlink(XMPP);
+    let back = scene.link_as(Role::XmppCm, "xmpp-1", 99, 1_000);
+    scene.forget_frames();
+    let again = scene.expect(Instruction::Probe, back);
+    assert_eq!(again.number, 2);
+    scene.end(back, &again, failed(Condition::RemoteServerTimeout, Cause::Untrusted));
+    scene.finished();
 }
 
 #[test]
@@ -63,6 +104,7 @@ fn a_late_ending_of_a_lost_attempt_changes_nothing() {
     let (first, attempt, _) = scene.attempt();
     let (name, second) = if first == XMPP { ("xmpp-1", other) } else { ("xmpp-2", XMPP) };
     scene.unlink(first);
+    scene.pass(GONE);
     let again = scene.expect(Instruction::Reach, second);
     let back = scene.link(Role::XmppCm, name);
     scene.forget_frames();
