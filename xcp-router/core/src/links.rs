@@ -54,9 +54,7 @@ impl Router {
                 delivery.source.charged = false;
             });
         }
-        let parked = |delivery: &Delivery| {
-            matches!(&delivery.state, State::Parked { running, .. } if *running.node == *node)
-        };
+        let parked = |delivery: &Delivery| matches!(&delivery.state, State::Parked { running, .. } if *running.node == *node);
         for id in self.deliveries.pick(parked) {
             self.node_is_back(id, link, now);
         }
