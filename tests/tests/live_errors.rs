@@ -186,7 +186,7 @@ fn a_home_server_that_comes_back_gets_messages_without_a_restart() {
                 let message = from_bob_to_alice("welcome back");
                 match hop.send(&message, openfed.sip()).await?.status() {
                     Some(200) => return Ok::<_, Failure>(()),
-                    other => assert_eq!(other, Some(408)),
+                    other => assert_eq!(other, Some(504)),
                 }
             }
         };

@@ -216,7 +216,7 @@ fn a_dead_home_server_is_no_user_who_does_not_exist() {
         let World { hop, openfed, .. } = &world;
         let response =
             hop.send(&to_alice_from("bob@unknown.example", "anyone?"), openfed.sip()).await?;
-        assert_eq!(response.status(), Some(408));
+        assert_eq!(response.status(), Some(504));
         assert_eq!(openfed.row("unknown.example").await?, None);
         Ok(())
     });

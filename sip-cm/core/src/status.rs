@@ -175,6 +175,15 @@ impl Answer {
         }
     }
 
+    /// 408 is for INVITE alone (RFC 4320 §4.2): to any other request it would come when nobody
+    /// waits any more. What S-027 calls 408 is 504 there, which means the same on the way back.
+    pub(crate) fn fit_for(mut self, method: &str) -> Self {
+        if self.status == 408 && method != "INVITE" {
+            self.status = 504;
+        }
+        self
+    }
+
     fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((name, value.to_owned()));
         self

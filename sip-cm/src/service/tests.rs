@@ -229,7 +229,7 @@ async fn a_dead_next_hop_is_told_to_the_router_and_its_word_to_the_sender() {
     assert_eq!(failure.condition.as_str(), "remote-server-timeout");
     scene.say(FromRouter::Outcome(Outcome { id: packet.id, ending, hops: Vec::new() }));
     let (answer, _) = datagram(&alice).await;
-    assert!(answer.starts_with("SIP/2.0 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.starts_with("SIP/2.0 504 Server Time-out\r\n"), "{answer}");
     scene.close().await;
 }
 

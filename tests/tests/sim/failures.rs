@@ -87,13 +87,13 @@ fn without_any_router_everybody_hears_at_once_that_it_is_temporary() {
 #[test]
 fn a_router_that_hangs_or_dies_in_between_is_a_timeout_within_the_transaction() {
     let mut sim = with_hung(Node::Router(0));
-    assert_eq!(within(31_500, sip_out(&mut sim)), 408);
-    assert_eq!(within(31_500, sip_in(&mut sim)), 408);
+    assert_eq!(within(31_500, sip_out(&mut sim)), 504);
+    assert_eq!(within(31_500, sip_in(&mut sim)), 504);
     assert_eq!(told_within(33_500, xmpp_out(&mut sim)), "remote-server-timeout");
 
     let mut sim = fresh();
     sim.at(ms(3), Step::Kill(Node::Router(0)));
-    assert_eq!(within(31_500, sip_out(&mut sim)), 408);
+    assert_eq!(within(31_500, sip_out(&mut sim)), 504);
 }
 
 #[test]
@@ -112,8 +112,8 @@ fn without_any_xmpp_cm_unknown_domains_are_refused_at_once_and_known_ones_go_on(
 #[test]
 fn an_xmpp_cm_that_hangs_costs_its_budget_and_one_that_dies_in_between_less() {
     let mut sim = with_hung(Node::Cm(Cm::Xmpp(0)));
-    assert_eq!(within(9_000, sip_out(&mut sim)), 408);
-    assert_eq!(within(9_000, sip_in(&mut sim)), 408);
+    assert_eq!(within(9_000, sip_out(&mut sim)), 504);
+    assert_eq!(within(9_000, sip_in(&mut sim)), 504);
 
     let mut sim = fresh();
     sim.dns.insert("partner.example".to_owned(), None);
@@ -135,17 +135,17 @@ fn without_any_sip_cm_a_stanza_is_refused_at_once_and_with_a_hung_one_in_time() 
 fn a_dead_home_server_is_a_timeout_within_the_time_of_a_connection_or_a_fence() {
     let mut sim = fresh();
     sim.lose_home(ConnectFailure::Unreachable);
-    assert_eq!(within(50, sip_in(&mut sim)), 408);
+    assert_eq!(within(50, sip_in(&mut sim)), 504);
     assert!(sim.store.rows.is_empty());
 
     let mut sim = fresh();
     sim.home().is_mute = true;
-    assert_eq!(within(8_000, sip_in(&mut sim)), 408);
+    assert_eq!(within(8_000, sip_in(&mut sim)), 504);
 
     let mut sim = fresh();
     assert_eq!(sip_in(&mut sim).0, 200);
     sim.home().is_mute = true;
-    assert_eq!(within(10_500, sip_in(&mut sim)), 408);
+    assert_eq!(within(10_500, sip_in(&mut sim)), 504);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_dns_and_connections_say_decides_about_the_fallback() {
         (Some(ConnectFailure::NotFound), 200, 50),
         (Some(ConnectFailure::Unreachable), 200, 50),
         (None, 200, 8_500),
-        (Some(ConnectFailure::Untrusted), 408, 50),
+        (Some(ConnectFailure::Untrusted), 504, 50),
         (Some(ConnectFailure::Busy), 500, 50),
     ] {
         let mut sim = fresh();

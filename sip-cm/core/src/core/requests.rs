@@ -326,6 +326,7 @@ impl Core {
             }
             ending => {
                 let answer = Answer::of_ending(ending, request.is_for_one_device());
+                let answer = answer.fit_for(&request.method);
                 self.answer(id, &answer, None, now);
             }
         }

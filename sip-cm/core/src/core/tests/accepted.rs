@@ -61,7 +61,7 @@ fn an_accepted_message_without_outcome_ends_in_time() {
     assert_eq!(ended.outcome.ending, failed(Condition::RemoteServerTimeout, Cause::Unreachable));
     world.answered(100);
     world.outcome(first.id, ended.outcome.ending);
-    world.answered(408);
+    world.answered(504);
     world.ends();
 }
 

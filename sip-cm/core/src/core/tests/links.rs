@@ -48,7 +48,7 @@ fn without_any_router_left_a_packet_waits_for_one_until_its_deadline() {
     world.collect();
     world.pass(secs(30));
     world.answered(100);
-    world.answered(408);
+    world.answered(504);
     world.ends();
 }
 

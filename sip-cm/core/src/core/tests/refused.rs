@@ -235,6 +235,6 @@ fn a_message_is_not_worth_more_time_than_it_says() {
     assert_eq!(packet.remaining, secs(9));
     world.pass(secs(10));
     world.answered(100);
-    world.answered(408);
+    world.answered(504);
     world.ends();
 }

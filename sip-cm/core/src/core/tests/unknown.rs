@@ -250,7 +250,7 @@ fn nobody_waits_in_silence_even_if_the_router_says_nothing() {
     world.pass(secs(4));
     world.answered(100);
     world.pass(secs(27));
-    world.answered(408);
+    world.answered(504);
     world.ends();
 }
 
