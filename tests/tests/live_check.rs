@@ -1,0 +1,67 @@
+//! `openfed check` tells an operator whether everything is in place: with a user's password a
+//! message goes the whole way, to an echo and back.
+
+use std::net::SocketAddr;
+
+use openfed_tests::Result;
+use openfed_tests::openfed::LOCAL;
+use openfed_tests::place::{Host, Place};
+use openfed_tests::scene::play;
+use openfed_tests::world::{Kind, World};
+
+/// Runs the check as alice of the home server.
+async fn check(place: &Place, world: &World, password: &str) -> Result<String> {
+    let file = place.directory("secrets")?.join("alice.password");
+    std::fs::write(&file, password)?;
+    let (settings, file) = (world.openfed.settings().to_string_lossy(), file.to_string_lossy());
+    let server = SocketAddr::new(place.ip(Host::Home), 5222).to_string();
+    let user = format!("alice@{LOCAL}");
+    let arguments = ["check", "--config", &settings, "--user", &user, "--password-file", &file];
+    world.openfed.command(&[&arguments[..], &["--server", &server, "--no-tls"]].concat()).await
+}
+
+fn a_message_goes_the_whole_way(kind: Kind) {
+    play(async |place| {
+        let world = World::open(place, kind).await?;
+        let told = check(place, &world, "tests-only\n").await?;
+        assert!(told.contains("echo"), "{told}");
+        // The way that was made for it is gone again.
+        let routes = world.openfed.command(&["route", "list"]).await?;
+        assert!(!routes.contains("check"), "{routes}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_message_goes_the_whole_way_on_prosody() {
+    a_message_goes_the_whole_way(Kind::Prosody);
+}
+
+#[test]
+fn a_message_goes_the_whole_way_on_ejabberd() {
+    a_message_goes_the_whole_way(Kind::Ejabberd);
+}
+
+#[test]
+fn a_wrong_password_is_told_as_such() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let told = check(place, &world, "hunter-8571").await.expect_err("refused");
+        let told = format!("{told:?}");
+        assert!(told.contains("password"), "{told}");
+        assert!(!told.contains("hunter"), "the password is not repeated: {told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_dead_home_server_is_told_with_what_to_do() {
+    play(async |place| {
+        let mut world = World::open(place, Kind::Prosody).await?;
+        world.home.kill().await?;
+        let told = check(place, &world, "tests-only").await.expect_err("refused");
+        let told = format!("{told:?}");
+        assert!(told.contains(LOCAL), "{told}");
+        Ok(())
+    });
+}
