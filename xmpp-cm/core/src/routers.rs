@@ -127,6 +127,12 @@ impl Routers {
         Ok(router)
     }
 
+    /// Whether another router than this one has the packet now.
+    pub(crate) fn is_elsewhere(&self, id: PacketId, router: RouterId) -> bool {
+        let holder = self.packets.get(&id).and_then(|submitted| submitted.router);
+        holder.is_some_and(|holder| holder != router)
+    }
+
     /// The packet has its ending.
     pub(crate) fn finish(&mut self, id: PacketId) -> Option<Submitted> {
         let submitted = self.packets.remove(&id)?;

@@ -40,7 +40,7 @@ impl Core {
                 self.routers.up(router, &hello, self.settings.limits.capacity)
             }
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
-            FromRouter::Outcome(outcome) => self.finish(outcome.id, outcome.ending, now),
+            FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.routers.refill(router, packets);
                 self.resubmit(now);
@@ -59,6 +59,15 @@ impl Core {
         for (router, packet) in self.routers.resubmit(now) {
             let frame = FromCm::Submit { packet, accepted_in: None };
             self.commands.push_back(Command::ToRouter { router, frame });
+        }
+    }
+
+    /// What a router says of a packet that it lost to another one counts only if the packet did
+    /// arrive: the other one may still deliver it.
+    fn on_outcome(&mut self, router: RouterId, outcome: Outcome, now: Instant) {
+        let failed = matches!(outcome.ending, Ending::Failed(_));
+        if !failed || !self.routers.is_elsewhere(outcome.id, router) {
+            self.finish(outcome.id, outcome.ending, now);
         }
     }
 

@@ -178,6 +178,27 @@ fn packets_of_a_dead_router_go_to_another_with_the_same_id_and_in_order() {
 }
 
 #[test]
+fn a_router_that_lost_a_packet_to_another_one_has_no_say_in_its_failure() {
+    let mut world = World::new();
+    world.home_says(HI);
+    let id = world.submitted()[0].id;
+    let now = world.now;
+    world.core.handle_link_down(ROUTER, now);
+    world.core.handle_link_up(RouterId(2), &hello("r2"), now);
+    world.run();
+    assert_eq!(world.submitted()[0].id, id, "the second router has it");
+    world.core.handle_link_up(RouterId(3), &hello("r1"), now);
+    let failure = Failure::new(Condition::RemoteServerTimeout, Cause::Leaving);
+    let failed = FromRouter::Outcome(Outcome::failed(id, failure));
+    world.core.handle_frame(RouterId(3), failed.clone(), now);
+    world.run();
+    assert_eq!(taken(world.home()), [""; 0]);
+    world.core.handle_frame(RouterId(2), failed, now);
+    world.run();
+    assert!(taken(world.home())[0].contains("remote-server-timeout"));
+}
+
+#[test]
 fn a_router_that_keeps_silent_is_a_timeout() {
     let mut world = World::new();
     world.home_says(HI);
