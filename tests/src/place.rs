@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::TempDir;
@@ -50,11 +51,14 @@ pub enum Host {
 }
 
 impl Place {
-    /// Claims a free piece of loopback; a listening socket in it is the claim.
+    /// Claims a free piece of loopback; a listening socket in it is the claim. No piece is claimed
+    /// twice in a process: the sockets of a scene outlive its claim for a moment.
     pub fn claim() -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let directory = TempDir::with_prefix("openfed-scene-")?;
         let start = std::process::id();
-        for step in 0..4096_u32 {
+        for _ in 0..4096 {
+            let step = NEXT.fetch_add(1, Ordering::Relaxed);
             let [.., high, low] = start.wrapping_mul(7).wrapping_add(step).to_be_bytes();
             let network = [high % 200 + 16, low];
             let Ok(claim) = TcpListener::bind((address(network, 250), 9)) else { continue };
