@@ -257,9 +257,11 @@ impl Transactions {
             }
             self.forget(client);
             self.events.push_back(Event::ClientGone(client));
-        } else if self.servers.contains_key(&server) {
+        } else if self.servers.get(&server).is_some_and(Server::is_reliable) {
             self.close_server(server);
         }
+        // Over UDP the peer asks again; without the transaction its copy would be a new request,
+        // and a message delivered twice.
     }
 
     /// Retransmits and gives up what is due.

@@ -61,7 +61,7 @@ impl Server {
         Server { key, merge, reply_to, kind, state, last: None, timer: None }
     }
 
-    fn is_reliable(&self) -> bool {
+    pub(super) fn is_reliable(&self) -> bool {
         self.reply_to.transport != Transport::Udp
     }
 

@@ -39,7 +39,7 @@ fn reply(request: &Message, code: u16) -> Message {
 
 fn arrival(transport: Transport) -> Arrival {
     let source = "192.0.2.10:5060".parse().expect("an address");
-    Arrival { source, transport, flow: FlowId(1), trusted: true }
+    Arrival { source, transport, flow: FlowId(1) }
 }
 
 fn hop(transport: Transport) -> Hop {
@@ -386,7 +386,7 @@ fn e08_responses_go_where_rfc_3261_and_3581_say() {
         request.pop_via().expect("Via");
         request.push_via(via);
         request.mark_source(source).expect("Via");
-        let arrival = Arrival { source, transport, flow: FlowId(5), trusted: true };
+        let arrival = Arrival { source, transport, flow: FlowId(5) };
         response_hop(&request, &arrival).address.to_string()
     };
     let udp = "SIP/2.0/UDP 192.0.2.10:5070;branch=z9hG4bKx";
