@@ -105,6 +105,8 @@ pub enum FromCm {
     /// Send no more attempts; the stream ends when all is answered, at the
     /// latest after this time.
     Leaving(Duration),
+    /// Whether this domain is known as SIP; [`FromRouter::Verdict`] answers.
+    Ask(Domain),
 }
 
 /// From a router to a connection manager.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use openfed_node::http::Health;
 use openfed_node::link::{LinkClient, LinkEvent, LinkId};
-use openfed_node::settings::Cidr;
 use openfed_node::shutdown::Shutdown;
 use openfed_proto::link::{FromCm, FromRouter};
 use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
@@ -27,7 +26,6 @@ pub(crate) struct Engine {
     pub(crate) resolver: Resolver,
     pub(crate) stages: Stages,
     pub(crate) health: Health,
-    pub(crate) trusted: Vec<Cidr>,
 }
 
 /// Where facts come from.
@@ -71,8 +69,7 @@ impl Engine {
         match event {
             Event::Arrived(arrived) => {
                 let Arrived { message, source, transport, flow } = *arrived;
-                let trusted = self.trusted.iter().any(|range| range.contains(source.ip()));
-                let arrival = Arrival { source, transport, flow, trusted };
+                let arrival = Arrival { source, transport, flow };
                 self.core.handle_message(message, arrival, now);
             }
             Event::SendFailed { token, error } => {

@@ -12,7 +12,7 @@ use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
 use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
-use sip_cm_core::config::{Config, Listener};
+use sip_cm_core::config::{Config, Listener, Trusted};
 use sip_cm_core::core::Core;
 use sip_cm_core::random::Random;
 use sip_cm_core::uri::Host;
@@ -79,10 +79,12 @@ impl Service {
         let bound = transports.bound();
         let health = Health::default();
         let http = Http::start(settings.sip.http, Default::default(), health.clone()).await?;
+        let ranges = settings.sip.trusted.clone();
         let config = Config {
             node: node.clone(),
             local: settings.local.clone(),
             listeners: listeners(&bound, settings.sip.advertise.as_ref())?,
+            trusted: Trusted::new(move |ip| ranges.iter().any(|range| range.contains(ip))),
             intradomain: settings.sip.intradomain,
             capacity: CAPACITY,
             max_transactions: TRANSACTIONS,
@@ -97,9 +99,8 @@ impl Service {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let (links, routers) = LinkClient::start(settings.routers.clone(), hello);
-        let trusted = settings.sip.trusted.clone();
         let stages = Stages::new(tracer.clone());
-        let engine = Engine { core, transports, links, resolver, stages, health, trusted };
+        let engine = Engine { core, transports, links, resolver, stages, health };
         Ok(Service {
             engine,
             inputs: Inputs { sockets, routers },

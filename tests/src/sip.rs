@@ -1,6 +1,7 @@
 //! SIP messages as the test user agents write and read them; reading is `rsip`'s.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use rsip::SipMessage;
@@ -121,6 +122,8 @@ pub struct Outgoing {
     pub extra: String,
     /// The body, of type text/plain.
     pub body: String,
+    /// If it belongs to a dialog: the peer's contact and tag.
+    pub dialog: Option<(String, String)>,
 }
 
 impl Outgoing {
@@ -133,16 +136,31 @@ impl Outgoing {
             call_id: unique(),
             extra: String::new(),
             body: body.to_owned(),
+            dialog: None,
+        }
+    }
+
+    /// A request of a dialog with `to`, whose contact is `contact`, over the proxy `by`.
+    pub fn in_dialog(method: &str, from: &str, to: &str, contact: &str, by: SocketAddr) -> Self {
+        Self {
+            method: method.to_owned(),
+            extra: format!("Route: <sip:{by};transport=udp;lr>\r\n"),
+            dialog: Some((contact.to_owned(), "there".to_owned())),
+            ..Self::message(from, to, "")
         }
     }
 
     /// The request on the wire, coming from `sent_by`.
     pub(crate) fn write(&self, sent_by: &str, branch: &str) -> String {
-        let Self { method, to, from, call_id, extra, body } = self;
+        let Self { method, to, from, call_id, extra, body, dialog } = self;
+        let (target, tag) = match dialog {
+            Some((contact, tag)) => (contact, format!(";tag={tag}")),
+            None => (to, String::new()),
+        };
         let content = if body.is_empty() { "" } else { "Content-Type: text/plain\r\n" };
         format!(
-            "{method} {to} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch={branch};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <{from}>;tag={branch}\r\nTo: <{to}>\r\n\
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch={branch};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <{from}>;tag={branch}\r\nTo: <{to}>{tag}\r\n\
              Call-ID: {call_id}\r\nCSeq: 1 {method}\r\n{extra}{content}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()

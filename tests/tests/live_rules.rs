@@ -6,6 +6,7 @@ use openfed_tests::place::{Host, Place};
 use openfed_tests::prosody::{Lookup, Prosody};
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::sip::Outgoing;
+use openfed_tests::sip_peer::SipPeer;
 use openfed_tests::world::{Kind, World};
 
 fn from_alice_to(user: &str, text: &str) -> Outgoing {
@@ -44,6 +45,44 @@ fn a_domain_denied_for_xmpp_is_refused_and_never_tried_by_sip() {
         openfed.command(&["domain", "add", "denied.example"]).await?;
         alice.say("bob@denied.example", "by SIP")?;
         hop.requests.wait_for("MESSAGE", SOON, |own| own.body == "by SIP").await?;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_call_ends_when_the_row_of_its_domain_is_removed_and_no_new_ones_are_let_in() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, trusted, openfed, .. } = &world;
+        openfed.command(&["domain", "add", "known.example"]).await?;
+        openfed.command(&["route", "block", ".*"]).await?;
+        let (alice, bob) = (format!("sip:alice@{LOCAL}"), "sip:bob@known.example");
+        let contact = format!("sip:bob@{}", hop.address()?);
+        let of_call =
+            |method: &str| Outgoing::in_dialog(method, &alice, bob, &contact, openfed.sip());
+        assert_eq!(trusted.send(&of_call("INFO"), openfed.sip()).await?.status(), Some(200));
+        openfed.command(&["domain", "remove", "known.example"]).await?;
+        assert_eq!(trusted.send(&of_call("INFO"), openfed.sip()).await?.status(), Some(404));
+        assert_eq!(trusted.send(&of_call("BYE"), openfed.sip()).await?.status(), Some(200));
+        Ok(())
+    });
+}
+
+#[test]
+fn no_relay_by_a_next_hop_that_pretends_a_call() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, trusted, openfed, .. } = &world;
+        let victim = SipPeer::start(place.at(Host::SecondSipPeer, 5060)).await?;
+        let alice = format!("sip:alice@{LOCAL}");
+        let to = |peer: &SipPeer| -> Result<Outgoing> {
+            let contact = format!("sip:x@{}", peer.address()?);
+            let (from, by) = ("sip:bob@known.example", openfed.sip());
+            Ok(Outgoing::in_dialog("MESSAGE", from, &alice, &contact, by))
+        };
+        assert_eq!(hop.send(&to(&victim)?, openfed.sip()).await?.status(), Some(403));
+        assert_eq!(victim.requests.all().len(), 0);
+        assert_eq!(hop.send(&to(trusted)?, openfed.sip()).await?.status(), Some(200));
         Ok(())
     });
 }

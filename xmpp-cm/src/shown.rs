@@ -53,7 +53,11 @@ impl Shown {
             FromCm::Ended(AttemptEnded { outcome, .. }) => {
                 self.delivered(outcome.id, &outcome.ending);
             }
-            FromCm::Hello(_) | FromCm::Credit(_) | FromCm::Usage(_) | FromCm::Leaving(_) => {}
+            FromCm::Hello(_)
+            | FromCm::Credit(_)
+            | FromCm::Usage(_)
+            | FromCm::Leaving(_)
+            | FromCm::Ask(_) => {}
         }
     }
 

@@ -31,6 +31,7 @@ impl From<FromCm> for v1::FromCm {
             FromCm::Leaving(deadline) => {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
+            FromCm::Ask(domain) => Frame::Ask(v1::Ask { domain: domain.as_str().to_owned() }),
         };
         v1::FromCm { frame: Some(frame) }
     }
@@ -59,6 +60,7 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Leaving(leaving) => {
                 FromCm::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
+            Frame::Ask(ask) => FromCm::Ask(domain_in(&ask.domain)?),
         })
     }
 }

@@ -87,6 +87,7 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
             last_failure: Some("item-not-found".into()),
         }]),
         FromCm::Leaving(Duration::from_secs(10)),
+        FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
     ];
     for frame in frames {
         assert_eq!(over_the_wire_from_cm(frame.clone()), Ok(frame));

@@ -31,8 +31,6 @@ pub struct Arrival {
     pub transport: Transport,
     /// The connection it came on; for UDP the socket that received it.
     pub flow: FlowId,
-    /// Whether the source is one of the operator's `sip.trusted`.
-    pub trusted: bool,
 }
 
 /// Where a message goes to: over `flow` if that is open, else to `address`.

@@ -1,5 +1,6 @@
 //! What the core is told once, at its start.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use openfed_proto::domain::Domain;
@@ -18,14 +19,36 @@ pub struct Listener {
     pub advertised: (Host, u16),
 }
 
+/// The operator's `sip.trusted`: addresses that may speak for our users.
+pub struct Trusted(Box<dyn Fn(IpAddr) -> bool + Send>);
+
+impl Trusted {
+    /// Takes a test of addresses.
+    #[must_use]
+    pub fn new(contains: impl Fn(IpAddr) -> bool + Send + 'static) -> Self {
+        Trusted(Box::new(contains))
+    }
+
+    pub(crate) fn contains(&self, ip: IpAddr) -> bool {
+        (self.0)(ip)
+    }
+}
+
+impl fmt::Debug for Trusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trusted")
+    }
+}
+
 /// Settings of the core.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config {
     /// This node's name in hops.
     pub node: String,
     /// The domains whose users live on the operator's XMPP servers.
     pub local: Vec<Domain>,
     pub listeners: Vec<Listener>,
+    pub trusted: Trusted,
     /// Whether SIP between two local users is delivered.
     pub intradomain: bool,
     /// Attempts that routers may have in flight here.

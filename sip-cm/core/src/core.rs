@@ -19,6 +19,8 @@ mod hops;
 mod links;
 mod requests;
 mod responses;
+mod standing;
+mod stateless;
 mod submissions;
 mod usage;
 
@@ -49,6 +51,7 @@ use forward::{Forward, ForwardId};
 use hops::NextHops;
 use links::Links;
 use requests::Request;
+use standing::Standing;
 use submissions::Submission;
 
 /// What a look-up was for.
@@ -68,6 +71,8 @@ enum Due {
     Submission(PacketId),
     /// A response waits for the outcome of its packet, but not for ever.
     Held(ServerId),
+    /// A dialog waits for a router's word, but not for ever.
+    Asked(ServerId),
     Report,
     NextHops,
 }
@@ -114,6 +119,7 @@ pub struct Core {
     serial: Table<Box<str>, VecDeque<ForwardId>>,
     resolving: Table<Token, Purpose>,
     next_hops: NextHops,
+    standing: Standing,
 }
 
 impl Core {
@@ -135,6 +141,7 @@ impl Core {
             serial: Table::with_hasher(seed),
             resolving: Table::with_hasher(seed),
             next_hops: NextHops::new(seed),
+            standing: Standing::new(seed),
             config,
             random,
             started: (now, unix_us),
@@ -223,6 +230,7 @@ impl Core {
         }
         self.orphan_submissions(router);
         self.resubmit(now);
+        self.ask_elsewhere(router, now);
         self.settle(now);
     }
 
@@ -243,9 +251,7 @@ impl Core {
                     self.follow_next_hops(now);
                 }
             }
-            FromRouter::Verdict { domain, sip, lease } => {
-                self.cache.learn(domain, sip, lease, now);
-            }
+            FromRouter::Verdict { domain, sip, lease } => self.on_verdict(domain, sip, lease, now),
             FromRouter::Invalidate(domains) => self.cache.invalidate(domains.as_deref()),
             FromRouter::Leaving(_) => self.links.leaving(router),
         }
@@ -270,6 +276,7 @@ impl Core {
                 Due::Forward(id) => self.forward_due(id, now),
                 Due::Submission(id) => self.submission_due(id, now),
                 Due::Held(id) => self.release_held(id, now),
+                Due::Asked(id) => self.verdict_due(id, now),
                 Due::Report => self.report_usage(now),
                 Due::NextHops => self.follow_next_hops(now),
             }
@@ -337,14 +344,6 @@ impl Core {
 
     fn edge(&self, now: Instant) -> Edge<'_> {
         Edge { config: &self.config, policy: &self.policy, cache: &self.cache, now }
-    }
-
-    fn trust_in(&self, arrival: &Arrival) -> Trust {
-        match self.next_hops.are_at(arrival.source.ip()) {
-            _ if arrival.trusted => Trust::Operator,
-            true => Trust::NextHop,
-            false => Trust::Nobody,
-        }
     }
 
     fn tell_router(&mut self, router: RouterId, frame: FromCm) {

@@ -76,7 +76,7 @@ pub(crate) enum Way {
     /// It is for this service itself.
     Us,
     /// It follows its dialog.
-    Dialog { foreign: Option<Domain> },
+    Dialog { foreign: Option<Domain>, direction: Direction },
     /// Between a local and a foreign user; `known`, and as what, if no router need be asked.
     Correspondence { parties: Parties, known: Option<&'static str> },
 }
@@ -167,7 +167,8 @@ impl Edge<'_> {
         if from_ours && trust != Trust::Operator {
             return Err(Refusal::Untrusted);
         }
-        Ok(Way::Dialog { foreign })
+        let direction = if from_ours { Direction::Outbound } else { Direction::Inbound };
+        Ok(Way::Dialog { foreign, direction })
     }
 
     fn parties(&self, request: &Message, uri: &Uri) -> Result<Parties, Refusal> {

@@ -58,8 +58,8 @@ pub(crate) enum Refusal {
     /// A limit is reached or no router is there.
     Busy,
     NoDialog,
-    /// This service has no users.
-    NoSuchUser,
+    /// This service has no users; the domain of a dialog is known no longer.
+    NotFound,
     /// No next hop could be reached.
     Unreachable,
 }
@@ -88,7 +88,7 @@ impl Refusal {
             Refusal::OutOfService => Answer::new(503, C::ServiceUnavailable),
             Refusal::Busy => Answer::new(500, C::ResourceConstraint).retry_after(RETRY),
             Refusal::NoDialog => Answer::new(481, C::ItemNotFound),
-            Refusal::NoSuchUser => Answer::new(404, C::ItemNotFound),
+            Refusal::NotFound => Answer::new(404, C::ItemNotFound),
             // Not 503: that would condemn us for all other domains, too (RFC 3261 §16.7).
             Refusal::Unreachable => Answer::new(504, C::RemoteServerTimeout),
         }

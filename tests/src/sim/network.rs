@@ -53,8 +53,7 @@ impl Sim {
         if let Some(peer) = self.peers.get_mut(&to) {
             peer.datagram(from, bytes, now);
         } else if let Some(node) = self.sips.iter_mut().find(|node| node.address == to) {
-            let trusted = from.ip().to_string().starts_with("10.1.");
-            let arrival = Arrival { source: from, transport, flow: FlowId(1), trusted };
+            let arrival = Arrival { source: from, transport, flow: FlowId(1) };
             node.if_alive(|core, now| core.handle_datagram(bytes, arrival, now), now);
         }
     }

@@ -62,6 +62,7 @@ impl SipNode {
             node: name("sip-cm", number),
             local: vec![domain(LOCAL)],
             listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+            trusted: sip_cm_core::config::Trusted::new(|ip| ip.to_string().starts_with("10.1.")),
             intradomain: false,
             capacity: 4_096,
             max_transactions: 100_000,

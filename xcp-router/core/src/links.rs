@@ -1,5 +1,7 @@
 //! Links come and go; packets stay.
 
+use std::time::Duration;
+
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromRouter, Hello};
 use openfed_proto::packet::Role;
@@ -35,7 +37,7 @@ impl Router {
             self.send(id, FromRouter::Invalidate(None));
         }
         if self.draining {
-            self.send(id, FromRouter::Leaving(std::time::Duration::ZERO));
+            self.send(id, FromRouter::Leaving(Duration::ZERO));
         }
         self.welcome_back(id, &node, epoch, now);
     }
@@ -106,6 +108,20 @@ impl Router {
             let frame = FromRouter::Verdict { domain: domain.clone(), sip: true, lease };
             self.commands.push_back(Command::Send { link: link.id, frame });
         }
+    }
+
+    /// Tells one manager whether `domain` is known. Before the table is loaded nobody is denied.
+    pub(crate) fn answer_question(&mut self, id: LinkId, domain: Domain, now: Now) {
+        let loaded = self.domains.is_loaded();
+        let sip = !loaded || self.domains.known(&domain).is_some();
+        let lease = if loaded { self.config.lease } else { Duration::ZERO };
+        if let Some(link) = self.nodes.get_mut(id)
+            && sip
+            && loaded
+        {
+            link.should_tell(&domain, now.instant, lease);
+        }
+        self.send(id, FromRouter::Verdict { domain, sip, lease });
     }
 
     /// Makes everybody forget these domains; all of them, if `None`.

@@ -140,14 +140,11 @@ impl Core {
 
     /// Sends to one address; `false` if the request must not go there.
     fn send_forward(&mut self, id: ForwardId, address: Address, now: Instant) -> bool {
-        let Some(forward) = self.forwards.get_mut(&id) else { return true };
         let Address { mut hop, tcp_failed } = address;
-        let comes_back = match &forward.made {
-            Made::There { arrival, .. } => proxy::is_origin(&forward.base, arrival, &hop),
-            Made::Here { .. } => false,
-        };
-        if comes_back || self.config.is_own_listener(&hop) {
-            forward.failed = Failed::Refused(Refusal::Loop);
+        let refusal = self.forwards.get(&id).and_then(|forward| self.must_not_go(forward, &hop));
+        let Some(forward) = self.forwards.get_mut(&id) else { return true };
+        if let Some(refusal) = refusal {
+            forward.failed = Failed::Refused(refusal);
             return false;
         }
         if hop.transport == Transport::Tls && hop.name.is_none() {
@@ -184,6 +181,18 @@ impl Core {
             self.timers.set(give_up, Due::Forward(id));
         }
         true
+    }
+
+    /// Why a request must not be sent there.
+    fn must_not_go(&self, forward: &Forward, hop: &Hop) -> Option<Refusal> {
+        let Made::There { arrival, .. } = &forward.made else {
+            return self.config.is_own_listener(hop).then_some(Refusal::Loop);
+        };
+        if proxy::is_origin(&forward.base, arrival, hop) || self.config.is_own_listener(hop) {
+            return Some(Refusal::Loop);
+        }
+        let in_dialog = forward.domain.is_none();
+        (in_dialog && self.would_relay(arrival, hop)).then_some(Refusal::Relay)
     }
 
     fn forward_too_large(&mut self, id: ForwardId, now: Instant) {

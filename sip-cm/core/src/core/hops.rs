@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use openfed_proto::route::Transport;
 
 use super::{Core, Due, Purpose};
-use crate::command::{Command, Fact, Token};
+use crate::command::{Arrival, Command, Fact, Token};
+use crate::edge::Trust;
 use crate::proxy::NextHop;
 use crate::random::{Seed, Table};
 use crate::wire::Message;
@@ -89,6 +90,16 @@ impl NextHops {
 }
 
 impl Core {
+    /// What the source of a message may do.
+    pub(super) fn trust_in(&self, arrival: &Arrival) -> Trust {
+        let ip = arrival.source.ip();
+        match self.next_hops.are_at(ip) {
+            _ if self.config.trusted.contains(ip) => Trust::Operator,
+            true => Trust::NextHop,
+            false => Trust::Nobody,
+        }
+    }
+
     /// Learns the next hops of the routes in service, and keeps their addresses fresh.
     pub(super) fn follow_next_hops(&mut self, now: Instant) {
         let in_service = self.policy.routes.routes().iter().filter(|route| route.can_carry());

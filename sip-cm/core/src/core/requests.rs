@@ -14,12 +14,10 @@ use openfed_proto::condition::Condition;
 use openfed_proto::packet::{Body, Cause, Direction, Ending, Failure, PacketId};
 use openfed_proto::route::Use;
 
+use super::Core;
 use super::forward::{ForwardId, Upstream};
-use super::{Core, Purpose};
-use crate::command::{
-    Arrival, Command, Fact, Hop, Parent, Stage, StageEnd, StageId, StageKind, Token,
-};
-use crate::edge::{Parties, Trust, Way};
+use crate::command::{Arrival, Fact, Parent, Stage, StageEnd, StageId, StageKind};
+use crate::edge::{Parties, Way};
 use crate::headers::HeaderId;
 use crate::message;
 use crate::proxy;
@@ -74,7 +72,7 @@ impl Core {
     pub(super) fn on_request(&mut self, message: Message, arrival: Arrival, now: Instant) {
         match self.transactions.receive_request(&message, &arrival, now) {
             Arrived::Retransmission => {}
-            Arrived::Ack => self.on_ack(&message, &arrival),
+            Arrived::Ack => self.on_ack(&message, &arrival, now),
             Arrived::Cancel { own, meant } => self.on_cancel(&message, own, meant, now),
             Arrived::New(id) => self.on_new_request(id, message, arrival, now),
             Arrived::Full => {
@@ -120,7 +118,9 @@ impl Core {
         self.requests.insert(id, request);
         let done = match way {
             Ok(Way::Us) => self.answer_for_us(id, now),
-            Ok(Way::Dialog { .. }) => self.follow_dialog(id, now),
+            Ok(Way::Dialog { foreign, direction }) => {
+                self.follow_if_standing(id, foreign, direction, now)
+            }
             Ok(Way::Correspondence { parties, known }) => self.correspond(id, parties, known, now),
             Err(refusal) => Err(refusal),
         };
@@ -189,13 +189,13 @@ impl Core {
 
     fn answer_for_us(&mut self, id: ServerId, now: Instant) -> Result<(), Refusal> {
         match self.requests.get(&id).map(|request| &*request.method) {
-            Some("MESSAGE") => Err(Refusal::NoSuchUser),
+            Some("MESSAGE") => Err(Refusal::NotFound),
             _ => self.answer_for_user(id, now),
         }
     }
 
     /// A request of a dialog follows the route that the dialog's first request recorded.
-    fn follow_dialog(&mut self, id: ServerId, now: Instant) -> Result<(), Refusal> {
+    pub(super) fn follow_dialog(&mut self, id: ServerId, now: Instant) -> Result<(), Refusal> {
         let Some(request) = self.requests.get(&id) else { return Ok(()) };
         let mut base = proxy::unrouted(&request.message, &self.config)?;
         let next = proxy::next_hop(&mut base)?;
@@ -207,7 +207,7 @@ impl Core {
     }
 
     /// Whether a dialog's route leads to us or to a local user: no dialog of theirs is on SIP.
-    fn ends_here(&self, base: &Message, next: &proxy::NextHop) -> bool {
+    pub(super) fn ends_here(&self, base: &Message, next: &proxy::NextHop) -> bool {
         let host = crate::uri::Host::parse(&next.host.as_str().into());
         let at_us = host.is_ok_and(|host| self.config.is_us(&host, next.port));
         let for_local = openfed_proto::domain::Domain::parse(&next.host)
@@ -230,40 +230,6 @@ impl Core {
         let next_hops = self.next_hops_for(&domain, user.as_deref(), Use::Known, secure)?;
         let upstream = Upstream { request: Some(id), attempt: None };
         self.start_forward(upstream, base, next_hops, now)
-    }
-
-    /// The ACK for a 2xx follows its dialog, without a transaction (RFC 3261 §16.11).
-    fn on_ack(&mut self, message: &Message, arrival: &Arrival) {
-        let trusted = self.trust_in(arrival) != Trust::Nobody;
-        let has_hops = !matches!(message.max_forwards(), Ok(Some(0)) | Err(_));
-        let prepared = proxy::unrouted(message, &self.config).and_then(|mut base| {
-            let next = proxy::next_hop(&mut base)?;
-            Ok((base, next))
-        });
-        let Ok((base, next)) = prepared else {
-            return self.fact(Fact::Discarded { reason: "ACK leads nowhere" });
-        };
-        let routed = crate::transaction::is_in_dialog(message) && !self.ends_here(&base, &next);
-        if !trusted || !has_hops || !routed || proxy::loops::is_looping(message, &self.config) {
-            return self.fact(Fact::Discarded { reason: "stray ACK" });
-        }
-        if let Some(hop) = next.address() {
-            return self.send_stateless(&base, arrival, hop);
-        }
-        let token = Token(self.transactions.fresh_id());
-        self.resolving.insert(token, Purpose::Stateless(Box::new(base), *arrival));
-        let (host, port, transport) = (next.host, next.port, next.transport);
-        self.commands.push_back(Command::Resolve { token, host, port, transport });
-    }
-
-    pub(super) fn send_stateless(&mut self, base: &Message, arrival: &Arrival, hop: Hop) {
-        if self.config.is_own_listener(&hop) || proxy::is_origin(base, arrival, &hop) {
-            return self.fact(Fact::Discarded { reason: "would come back" });
-        }
-        let hash = proxy::loops::routing_hash(base);
-        let branch = proxy::loops::forward_branch(&self.random.token(), hash);
-        let ready = proxy::outgoing(base, &self.config, arrival.transport, &hop, &branch);
-        self.transactions.send_stateless(ready.to_bytes(), hop);
     }
 
     /// CANCEL is answered here; what it means is done to the INVITE (RFC 3261 §9.2, §16.10).

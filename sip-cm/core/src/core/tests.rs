@@ -6,6 +6,7 @@ mod known;
 mod links;
 mod random;
 mod refused;
+mod standing;
 mod unknown;
 
 use std::collections::VecDeque;
@@ -25,10 +26,12 @@ use openfed_proto::route::{DomainPattern, Pattern, StaticRoute, Transport};
 
 use super::*;
 use crate::command::{FlowId, Send};
-use crate::config::Listener;
+use crate::config::{Listener, Trusted};
 use crate::uri::Host;
 
 pub(super) const PEER: &str = "192.0.2.10:5060";
+/// Where a user of ours has a phone.
+pub(super) const PHONE: &str = "192.0.2.77:5060";
 pub(super) const HOP: &str = "192.0.2.20:5060";
 pub(super) const HOP_2: &str = "192.0.2.21:5060";
 pub(super) const R1: RouterId = RouterId(1);
@@ -55,6 +58,9 @@ pub(super) fn config() -> Config {
         node: "here-sip-cm".into(),
         local: vec![domain("corp.example")],
         listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        trusted: Trusted::new(|ip| {
+            [PEER, PHONE].iter().any(|own| ip.to_string() + ":5060" == **own)
+        }),
         intradomain: false,
         capacity: 8,
         max_transactions: 1_000,
@@ -137,8 +143,7 @@ impl World {
 
     pub(super) fn arrives_by(&mut self, transport: Transport, from: &str, bytes: &[u8]) {
         let source: SocketAddr = from.parse().expect("an address");
-        let trusted = source.ip() == PEER.parse::<SocketAddr>().expect("an address").ip();
-        let arrival = Arrival { source, transport, flow: FlowId(9), trusted };
+        let arrival = Arrival { source, transport, flow: FlowId(9) };
         self.core.handle_datagram(Bytes::copy_from_slice(bytes), arrival, self.now);
         self.collect();
     }

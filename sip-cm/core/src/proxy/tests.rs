@@ -18,6 +18,7 @@ fn config() -> Config {
             listener(Transport::Udp, "0.0.0.0:5060", "edge.corp.example"),
             listener(Transport::Tcp, "[::1]:5080", "[::1]"),
         ],
+        trusted: crate::config::Trusted::new(|_| false),
         intradomain: false,
         capacity: 1,
         max_transactions: 1,
@@ -110,7 +111,7 @@ fn our_listeners_are_known_in_each_form() {
 #[test]
 fn the_hop_that_a_request_came_from_is_known_by_its_via_too() {
     let source = "192.0.2.10:41000".parse().expect("an address");
-    let arrival = Arrival { source, transport: Transport::Tcp, flow: FlowId(1), trusted: true };
+    let arrival = Arrival { source, transport: Transport::Tcp, flow: FlowId(1) };
     let from = |address| is_origin(&request(""), &arrival, &hop(Transport::Tcp, address));
     assert!(from("192.0.2.10:41000"));
     assert!(from("192.0.2.10:5062"));

@@ -28,7 +28,7 @@ fn every_refusal_has_its_status() {
         (Refusal::OutOfService, 503),
         (Refusal::Busy, 500),
         (Refusal::NoDialog, 481),
-        (Refusal::NoSuchUser, 404),
+        (Refusal::NotFound, 404),
         (Refusal::Unreachable, 504),
     ];
     for (refusal, status) in table {

@@ -1,8 +1,10 @@
 //! The operator changes something while traffic runs.
 
+use std::time::Duration;
+
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{FromRouter, Instruction};
-use openfed_proto::packet::{Cause, Direction, Protocol};
+use openfed_proto::link::{FromCm, FromRouter, Instruction};
+use openfed_proto::packet::{Cause, Direction, Protocol, Role};
 use openfed_proto::route::{Origin, StaticRoute};
 use xcp_router_core::{Decision, TableChange};
 
@@ -20,6 +22,32 @@ fn a_removed_row_is_forgotten_everywhere_and_rediscovered_while_open() {
     // Within 5 s the word of XMPP still holds; afterwards all is asked again.
     scene.pass(std::time::Duration::from_secs(6));
     scene.discover("foreign.example");
+}
+
+#[test]
+fn a_connection_manager_may_ask_whether_a_domain_is_known() {
+    let mut scene = Scene::open();
+    scene.discover("foreign.example");
+    scene.forget_frames();
+    for (name, sip) in [("foreign.example", true), ("other.example", false)] {
+        scene.frame(SIP, FromCm::Ask(domain(name)));
+        let answer = scene.frame_to(SIP);
+        assert!(
+            matches!(&answer, FromRouter::Verdict { domain: d, sip: s, .. } if *d == domain(name) && *s == sip),
+            "{answer:?}"
+        );
+    }
+    scene.quiet();
+}
+
+#[test]
+fn before_the_table_is_loaded_nobody_is_denied() {
+    let mut scene = Scene::bare(|_| {});
+    let link = scene.link(Role::SipCm, "early");
+    scene.frame(link, FromCm::Ask(domain("foreign.example")));
+    let lease = Duration::ZERO;
+    let expected = FromRouter::Verdict { domain: domain("foreign.example"), sip: true, lease };
+    assert_eq!(scene.frame_to(link), expected);
 }
 
 #[test]

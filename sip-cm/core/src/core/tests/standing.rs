@@ -1,0 +1,164 @@
+//! Requests of dialogs: who may go on, and where to.
+
+use super::*;
+use crate::headers::HeaderId;
+
+const ALICE: &str = "alice@corp.example";
+const BOB: &str = "bob@partner.example";
+
+/// A request of a dialog that passed us, from Alice's phone to Bob's.
+fn from_alice(method: &str) -> String {
+    let route = "Route: <sip:198.51.100.1:5060;transport=udp;lr>\r\n";
+    request(method, ALICE, "bob@192.0.2.20", route, "")
+        .replace("To: <sip:bob@192.0.2.20>", "To: <sip:bob@partner.example>;tag=b1")
+}
+
+/// The same the other way, by the next hop; `target` is what it says that Alice's contact is.
+fn from_bob(method: &str, target: &str) -> String {
+    let route = "Route: <sip:198.51.100.1:5060;transport=udp;lr>\r\n";
+    request(method, BOB, target, route, "")
+        .replace(&format!("To: <sip:{target}>"), "To: <sip:alice@corp.example>;tag=b2")
+        .replace("192.0.2.10:5060;branch", "192.0.2.20:5060;branch")
+}
+
+/// New domains are not let in.
+fn closed() -> World {
+    let mut world = World::open();
+    let open = StaticRoute { blocked: true, ..open_route(HOP, Transport::Udp) };
+    world.tables(vec![open]);
+    world
+}
+
+fn asked(world: &mut World) {
+    let frame = world.frames.pop_front();
+    assert_eq!(frame, Some((R1, FromCm::Ask(domain("partner.example")))));
+}
+
+fn verdict(sip: bool) -> FromRouter {
+    FromRouter::Verdict { domain: domain("partner.example"), sip, lease: secs(60) }
+}
+
+#[test]
+fn while_closed_a_dialog_of_a_domain_without_row_ends() {
+    let mut world = closed();
+    world.arrives(PEER, &from_alice("INFO"));
+    asked(&mut world);
+    let second = from_bob("INFO", "alice@192.0.2.77").replace("peer1", "hop1");
+    world.arrives(HOP, &second);
+    world.silent();
+    world.frame(R1, verdict(false));
+    world.answered(404);
+    world.answered(403);
+    world.ends();
+}
+
+#[test]
+fn while_closed_a_dialog_of_a_known_domain_goes_on_and_asks_once_per_lease() {
+    let mut world = closed();
+    world.arrives(PEER, &from_alice("INFO"));
+    asked(&mut world);
+    world.frame(R1, verdict(true));
+    let onward = world.requested("INFO", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
+    world.arrives(PEER, &from_alice("UPDATE").replace("peer1", "peer2"));
+    let onward = world.requested("UPDATE", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
+    world.frame(R1, FromRouter::Invalidate(Some(vec![domain("partner.example")])));
+    world.arrives(PEER, &from_alice("INFO").replace("peer1", "peer3"));
+    asked(&mut world);
+    world.frame(R1, verdict(false));
+    world.answered(404);
+    world.ends();
+}
+
+#[test]
+fn a_bye_may_always_end_its_dialog() {
+    let mut world = closed();
+    world.arrives(PEER, &from_alice("BYE"));
+    let onward = world.requested("BYE", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn a_question_moves_to_another_router_and_without_any_the_dialog_goes_on() {
+    let mut world = closed();
+    world.link(R2, "r2", 5);
+    world.arrives(PEER, &from_alice("INFO"));
+    asked(&mut world);
+    world.core.handle_link_down(R1, world.now);
+    world.collect();
+    assert_eq!(world.frames.pop_front(), Some((R2, FromCm::Ask(domain("partner.example")))));
+    world.core.handle_link_down(R2, world.now);
+    world.collect();
+    let onward = world.requested("INFO", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn a_router_that_says_nothing_holds_no_dialog_up() {
+    let mut world = closed();
+    world.arrives(PEER, &from_alice("INFO"));
+    asked(&mut world);
+    world.pass(secs(2));
+    let onward = world.requested("INFO", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn a_cancelled_or_forgotten_request_needs_no_verdict() {
+    let mut world = closed();
+    let invite = from_alice("INVITE");
+    world.arrives(PEER, &invite);
+    asked(&mut world);
+    world.arrives(PEER, &invite.replace("INVITE", "CANCEL"));
+    world.answered(200);
+    world.answered(487);
+    world.arrives(PEER, &invite.replace("INVITE", "ACK"));
+    world.frame(R1, verdict(true));
+    world.ends();
+}
+
+#[test]
+fn no_relay_through_a_forged_dialog() {
+    let mut world = World::open();
+    world.arrives(HOP, &from_bob("MESSAGE", "victim@203.0.113.7"));
+    world.answered(403);
+    world.arrives(HOP, &from_bob("ACK", "victim@203.0.113.7").replace("peer1", "hop2"));
+    world.silent();
+    world.arrives(HOP, &from_bob("INFO", "victim@elsewhere.example").replace("peer1", "hop3"));
+    let (token, ..) = world.look_ups.pop_front().expect("a look-up");
+    let address = "203.0.113.7:5060".parse().expect("an address");
+    let hop = Hop { transport: Transport::Udp, address, flow: None, name: None };
+    world.core.handle_resolved(token, vec![hop], world.now);
+    world.collect();
+    world.answered(403);
+
+    world.arrives(HOP, &from_bob("INFO", "alice@192.0.2.77").replace("peer1", "hop4"));
+    let onward = world.requested("INFO", PHONE);
+    assert!(onward.header(HeaderId::Route).is_none());
+    world.replies(PHONE, &onward, 200);
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn an_ack_obeys_the_rules_of_its_dialog() {
+    let mut world = World::open();
+    let tables = Tables {
+        version: 2,
+        routes: vec![open_route(HOP, Transport::Udp)],
+        blocked: blocked(&["partner.example"]),
+        ..Tables::default()
+    };
+    world.frame(R1, FromRouter::Tables(tables));
+    world.arrives(PEER, &from_alice("ACK"));
+    world.ends();
+}
