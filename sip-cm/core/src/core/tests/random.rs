@@ -86,7 +86,8 @@ struct Watch {
     finals: BTreeMap<String, Vec<Bytes>>,
     asked: BTreeMap<(PacketId, u32), i32>,
     number: u32,
-    /// A branch that comes again after 32 s names another transaction.
+    /// A branch that comes again after 32 s names another transaction; after an ACK, 5 s are
+    /// enough (timer I).
     epoch: (u32, u64),
     sends_failed: bool,
 }
@@ -148,6 +149,9 @@ impl Watch {
                     text = text.replace("\r\nCall-ID", ";tag=b1\r\nCall-ID");
                 }
                 self.world.arrives(ADDRESSES[source], &text);
+                if method == "ACK" {
+                    self.epoch.1 = self.epoch.1.max(26_000);
+                }
             }
             Step::Answer { which, code } => {
                 let request = self.requests.iter().rev().nth(which).cloned();
