@@ -11,6 +11,8 @@
 //! do not take stays in the kernel and stops the peer.
 
 mod admission;
+mod arrival;
+mod counted;
 mod dial;
 mod pipe;
 mod task;
@@ -31,6 +33,7 @@ use xmpp_cm_core::core::{ConnId, ConnectFailure, Target, TlsSide};
 use crate::resolve::Resolver;
 use crate::tls::Tls;
 use admission::{Admission, Slot};
+use arrival::Arrival;
 use task::{Order, Task};
 
 /// Reports that wait for the owner; more stop the connections that have something to report.
@@ -43,8 +46,8 @@ pub struct Limits {
     pub accepted: usize,
     /// Accepted connections from one address, except from home servers.
     pub per_address: usize,
-    /// Bytes that wait to be written to one peer.
-    pub unwritten: usize,
+    /// Bytes that one peer may leave unconfirmed.
+    pub unconfirmed: usize,
     /// From the wish to connect until the connection stands, DNS and direct TLS included.
     pub connect: Duration,
     /// For one address.
@@ -64,7 +67,7 @@ impl Default for Limits {
         Self {
             accepted: 20_000,
             per_address: 200,
-            unwritten: 4 << 20,
+            unconfirmed: 4 << 20,
             connect: Duration::from_millis(7_500),
             connect_address: Duration::from_secs(4),
             stagger: Duration::from_millis(250),
@@ -122,10 +125,12 @@ pub enum Report {
         /// Whether the peer's certificate proves its name; never for a peer that connected to us.
         verified: bool,
     },
-    /// The connection ended or broke; the name is free.
+    /// The connection ended or broke, whoever wanted it; the name is free.
     Closed {
         /// The connection.
         conn: ConnId,
+        /// How many of the last bytes that were transmitted did not arrive.
+        unconfirmed: usize,
     },
 }
 
@@ -137,11 +142,6 @@ pub struct Accepted {
     pub peer: SocketAddr,
     slot: Slot,
 }
-
-/// A peer leaves unread what we write, and has been cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the peer does not read what it is sent")]
-pub struct Overflow;
 
 /// All connections of the process. See the head of this file.
 pub struct Connections {
@@ -157,9 +157,19 @@ pub struct Connections {
 struct Handle {
     orders: mpsc::UnboundedSender<Order>,
     staged: BytesMut,
-    /// Bytes ordered to be written and not written yet.
-    unwritten: Arc<AtomicUsize>,
+    /// Bytes ordered to be written that have not surely arrived.
+    unconfirmed: Arc<AtomicUsize>,
     task: tokio::task::AbortHandle,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The owner has said its last words.
+    Closing,
+    /// The peer does not read what it is sent: cut off.
+    Cut,
 }
 
 impl Connections {
@@ -192,21 +202,29 @@ impl Connections {
     /// What happens next. Cancelling loses nothing.
     pub async fn next(&mut self) -> Report {
         loop {
-            let Some(report) = self.reports.recv().await else {
+            let Some(mut report) = self.reports.recv().await else {
                 // Not while `reporter` is held here.
                 return std::future::pending().await;
             };
-            let ended = match &report {
-                Report::Accepted(_) => return report,
-                Report::Closed { conn } | Report::ConnectFailed { conn, .. } => {
-                    self.open.remove(conn).is_some()
+            let is_open = |handle: &Handle| handle.state == State::Open;
+            let of_interest = match &mut report {
+                Report::Accepted(_) => true,
+                Report::Closed { conn, unconfirmed } => match self.open.remove(conn) {
+                    Some(handle) => {
+                        *unconfirmed = handle.unconfirmed();
+                        true
+                    }
+                    None => false,
+                },
+                Report::ConnectFailed { conn, .. } => {
+                    self.open.remove(conn).as_ref().is_some_and(is_open)
                 }
                 Report::Connected { conn, .. }
                 | Report::Bytes { conn, .. }
-                | Report::Tls { conn, .. } => self.open.contains_key(conn),
+                | Report::Tls { conn, .. } => self.open.get(conn).is_some_and(is_open),
             };
-            // Of a connection that the owner has closed nothing is reported any more.
-            if ended {
+            // Of a connection that the owner has closed only the end is reported.
+            if of_interest {
                 return report;
             }
         }
@@ -217,7 +235,7 @@ impl Connections {
         let Accepted { stream, slot, .. } = accepted;
         self.spawn(conn, |task| async move {
             let _slot = slot;
-            task.run(pipe::Pipe::Plain(stream)).await;
+            task.run(pipe::Pipe::Plain(counted::Counted::new(stream))).await;
         });
     }
 
@@ -240,44 +258,50 @@ impl Connections {
         F: Future<Output = ()> + Send + 'static,
     {
         let (orders, inbox) = mpsc::unbounded_channel();
-        let unwritten = Arc::new(AtomicUsize::new(0));
+        let unconfirmed = Arc::new(AtomicUsize::new(0));
         let task = Task {
             conn,
             inbox,
-            unwritten: unwritten.clone(),
+            arrival: Arrival::new(unconfirmed.clone()),
             reporter: self.reporter.clone(),
             means: self.means.clone(),
         };
         let task = tokio::spawn(body(task)).abort_handle();
-        self.open.insert(conn, Handle { orders, staged: BytesMut::new(), unwritten, task });
+        let (staged, state) = (BytesMut::new(), State::Open);
+        self.open.insert(conn, Handle { orders, staged, unconfirmed, task, state });
     }
 
     /// Writes at the next flush. To a connection that is gone: nothing.
-    ///
-    /// # Errors
-    /// The peer has left too much unread. The connection is closed and its name free; nothing more
-    /// is reported of it.
-    pub fn transmit(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), Overflow> {
-        let Some(handle) = self.open.get_mut(&conn) else { return Ok(()) };
-        let unwritten = handle.unwritten.load(Ordering::Relaxed) + handle.staged.len();
-        if unwritten + bytes.len() > self.means.limits.unwritten {
-            self.abort(conn);
-            return Err(Overflow);
-        }
+    pub fn transmit(&mut self, conn: ConnId, bytes: &[u8]) {
+        let Some(handle) = self.open.get_mut(&conn).filter(|it| it.state != State::Closing) else {
+            return;
+        };
         if handle.staged.is_empty() {
             self.staged.push(conn);
         }
+        if handle.unconfirmed() + bytes.len() > self.means.limits.unconfirmed {
+            handle.state = State::Cut;
+        }
         handle.staged.extend_from_slice(bytes);
-        Ok(())
     }
 
-    /// Hands what was transmitted to the tasks.
-    pub fn flush(&mut self) {
+    /// Hands what was transmitted to the tasks; tells of each connection how many bytes have not
+    /// surely arrived. Gives the connections whose peers have left too much unread: they are
+    /// closed and their names free, and nothing more is reported of them.
+    pub fn flush(&mut self, mut unconfirmed: impl FnMut(ConnId, usize)) -> Vec<(ConnId, usize)> {
+        let mut cut = Vec::new();
         for conn in std::mem::take(&mut self.staged) {
-            if let Some(handle) = self.open.get_mut(&conn) {
+            let Some(handle) = self.open.get_mut(&conn) else { continue };
+            if handle.state == State::Cut {
+                cut.push((conn, handle.unconfirmed()));
+                handle.task.abort();
+                self.open.remove(&conn);
+            } else if !handle.staged.is_empty() {
+                unconfirmed(conn, handle.unconfirmed());
                 handle.order(Order::Write);
             }
         }
+        cut
     }
 
     /// Writes what was transmitted, then does the handshake; [`Report::Tls`] tells how it went.
@@ -287,30 +311,29 @@ impl Connections {
         }
     }
 
-    /// Writes what was transmitted, then closes. The name is free, nothing more is reported.
+    /// Writes what was transmitted, then closes. Nothing but the end is reported from now on.
     pub fn close(&mut self, conn: ConnId) {
-        if let Some(mut handle) = self.open.remove(&conn) {
-            handle.order(Order::Close);
-        }
+        let Some(handle) = self.open.get_mut(&conn).filter(|it| it.state == State::Open) else {
+            return;
+        };
+        handle.order(Order::Close);
+        handle.state = State::Closing;
     }
 
-    /// Closes at once.
-    fn abort(&mut self, conn: ConnId) {
-        if let Some(handle) = self.open.remove(&conn) {
-            handle.task.abort();
-        }
-    }
-
-    /// How many there are, those being made included.
+    /// How many are open, those being made included.
     pub fn count(&self) -> usize {
-        self.open.len()
+        self.open.values().filter(|handle| handle.state == State::Open).count()
     }
 }
 
 impl Handle {
+    fn unconfirmed(&self) -> usize {
+        self.unconfirmed.load(Ordering::Relaxed) + self.staged.len()
+    }
+
     fn order(&mut self, order: impl FnOnce(Bytes) -> Order) {
         let bytes = self.staged.split().freeze();
-        self.unwritten.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.unconfirmed.fetch_add(bytes.len(), Ordering::Relaxed);
         // A task that is gone has said so in a report.
         let _ = self.orders.send(order(bytes));
     }

@@ -86,7 +86,9 @@ impl Engine {
             Report::ConnectFailed { conn, why } => self.core.handle_connect_failed(conn, why, now),
             Report::Bytes { conn, bytes } => self.core.handle_bytes(conn, &bytes, now),
             Report::Tls { conn, established, .. } => self.core.handle_tls(conn, established, now),
-            Report::Closed { conn } => self.core.handle_closed(conn, now),
+            Report::Closed { conn, unconfirmed } => {
+                self.core.handle_closed(conn, unconfirmed, now);
+            }
         }
     }
 
@@ -109,22 +111,31 @@ impl Engine {
     }
 
     fn carry_out(&mut self) {
+        loop {
+            self.obey();
+            let core = &mut self.core;
+            let cut = self.connections.flush(|conn, bytes| core.handle_unconfirmed(conn, bytes));
+            if cut.is_empty() {
+                return;
+            }
+            for (conn, unconfirmed) in cut {
+                tracing::warn!(conn = conn.0, "cut off: the peer does not read what it is sent");
+                self.core.handle_closed(conn, unconfirmed, Instant::now());
+            }
+        }
+    }
+
+    fn obey(&mut self) {
         while let Some(command) = self.core.next_command() {
             match command {
                 Command::Connect { conn, target } => self.connections.connect(conn, target),
-                Command::Transmit { conn, bytes } => {
-                    if let Err(error) = self.connections.transmit(conn, &bytes) {
-                        tracing::warn!(%error, "a connection is cut");
-                        self.core.handle_closed(conn, Instant::now());
-                    }
-                }
+                Command::Transmit { conn, bytes } => self.connections.transmit(conn, &bytes),
                 Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
                 Command::Close { conn } => self.connections.close(conn),
                 Command::ToRouter { router, frame } => self.send(LinkId(router.0), frame),
                 Command::Note(fact) => self.shown.show(fact),
             }
         }
-        self.connections.flush();
     }
 
     /// A link that takes nothing more is as good as lost: what it had goes over another one.

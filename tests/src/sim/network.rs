@@ -181,7 +181,7 @@ impl Sim {
             }
             (Event::ClosedAtServer(_), _) => self.forget_wire(id),
             (Event::ClosedAtCm(_), Some(conn)) => {
-                node.if_alive(|core, now| core.handle_closed(conn, now), now);
+                node.if_alive(|core, now| core.handle_closed(conn, 0, now), now);
                 self.wires.remove(&id);
             }
             _ => {}

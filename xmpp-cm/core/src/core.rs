@@ -19,6 +19,7 @@ mod connections;
 mod dialback;
 mod dialing;
 mod packets;
+mod recent;
 mod settings;
 mod stanzas;
 mod timers;
@@ -41,6 +42,7 @@ use crate::peers::{Pair, Peers};
 use crate::routers::Routers;
 use conn::{Conn, Deadlines, DialKey};
 use dialback::{Claim, Verification};
+use recent::Recent;
 
 /// Where the core's time and chance come from.
 pub struct Start {
@@ -69,6 +71,8 @@ pub struct Core {
     start: Start,
     domains: Domains,
     conns: BTreeMap<ConnId, Conn>,
+    /// Streams that are over, until it is known what of their last bytes did not arrive.
+    parting: BTreeMap<ConnId, (u64, Recent)>,
     next_conn: u64,
     /// Accepted connections on which nobody is authenticated.
     strangers: usize,
@@ -100,6 +104,7 @@ impl Core {
             settings,
             start,
             conns: BTreeMap::new(),
+            parting: BTreeMap::new(),
             next_conn: 0,
             strangers: 0,
             dialed: BTreeMap::new(),

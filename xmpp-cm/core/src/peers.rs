@@ -44,6 +44,8 @@ pub(crate) enum Outgoing {
     Through(Element),
     /// An answer of ours: nobody is told.
     Answer(Element),
+    /// A stanza that did not arrive over a stream that broke. It gets no third chance.
+    Again(Element),
     /// An attempt with a stanza that answers for itself: it has ended when it is written.
     Plain(Key, Element),
     /// An attempt that ends when the peer has taken the message.
@@ -55,7 +57,7 @@ pub(crate) enum Outgoing {
 impl Outgoing {
     pub(crate) fn stanza(&self) -> Option<&Element> {
         match self {
-            Self::Through(stanza) | Self::Answer(stanza) => Some(stanza),
+            Self::Through(stanza) | Self::Answer(stanza) | Self::Again(stanza) => Some(stanza),
             Self::Plain(_, stanza) | Self::Fenced(_, stanza) => Some(stanza),
             Self::Probe(_) => None,
         }
@@ -64,8 +66,20 @@ impl Outgoing {
     /// The attempt that it belongs to.
     pub(crate) fn key(&self) -> Option<Key> {
         match self {
-            Self::Through(_) | Self::Answer(_) => None,
+            Self::Through(_) | Self::Answer(_) | Self::Again(_) => None,
             Self::Plain(key, _) | Self::Fenced(key, _) | Self::Probe(key) => Some(*key),
+        }
+    }
+
+    /// The same once more, with nobody waiting for how it goes but its sender.
+    pub(crate) fn again(self) -> Option<Self> {
+        match self {
+            Self::Through(stanza)
+            | Self::Answer(stanza)
+            | Self::Again(stanza)
+            | Self::Plain(_, stanza)
+            | Self::Fenced(_, stanza) => Some(Self::Again(stanza)),
+            Self::Probe(_) => None,
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Stream {
     /// Bytes that came while the owner decides about the header.
     held: Vec<u8>,
     out: String,
+    /// Bytes that are out already.
+    transmitted: u64,
     events: VecDeque<Event>,
     negotiation_ends: Option<Instant>,
     state_ends: Option<Instant>,
@@ -136,6 +138,7 @@ impl Stream {
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
             out: String::new(),
+            transmitted: 0,
             events: VecDeque::new(),
             negotiation_ends: Some(now + settings.timing.negotiation),
             state_ends: Some(now + settings.timing.header),
@@ -308,6 +311,11 @@ impl Stream {
         self.state == State::Open && self.pairs.may_send(local.as_str(), remote.as_str())
     }
 
+    /// How many bytes it has said so far, over the whole connection.
+    pub fn said(&self) -> u64 {
+        self.transmitted.saturating_add(length(&self.out))
+    }
+
     /// How far the stream has come.
     pub fn phase(&self) -> Phase {
         self.phase
@@ -322,6 +330,10 @@ impl Stream {
             }
         };
     }
+}
+
+fn length(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
 fn new_parser(settings: &Settings) -> Parser {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use xmpp_cm_core::core::{ConnectFailure, Target};
 
+use super::counted::Counted;
 use super::pipe::Pipe;
 use super::{Means, task};
 use crate::resolve::{Endpoint, Resolution};
@@ -138,6 +139,7 @@ impl Attempt {
             .map_err(|_| Miss::Silent)?
             .map_err(|error| miss(&error))?;
         task::prepare(&stream);
+        let stream = Counted::new(stream);
         let Some((connector, name)) = tls else { return Ok((Pipe::Plain(stream), false)) };
         let handshake = timeout(self.limits.handshake, connector.connect(name, stream)).await;
         let stream = handshake.map_err(|_| Miss::Silent)?.map_err(|error| miss(&error))?;

@@ -5,27 +5,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+use super::counted::Counted;
 
 #[derive(Debug)]
 pub(super) enum Pipe {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Counted),
+    Tls(Box<TlsStream<Counted>>),
 }
 
 impl Pipe {
-    /// COMPAT(Prosody): it writes with Nagle's algorithm, so its second small write, an answer or
-    /// what follows the TLS session tickets, waits for our acknowledgement, which the kernel would
-    /// keep back for 40 ms. Asked anew after every read, because the kernel forgets.
-    fn acknowledge(&self) {
-        #[cfg(target_os = "linux")]
-        {
-            let stream = match self {
-                Self::Plain(stream) => stream,
-                Self::Tls(stream) => stream.get_ref().0,
-            };
-            let _ = socket2::SockRef::from(stream).set_tcp_quickack(true);
+    /// What is below TLS.
+    pub(super) fn socket(&self) -> &Counted {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         }
     }
 }
@@ -36,13 +31,10 @@ impl AsyncRead for Pipe {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let pipe = self.get_mut();
-        let result = match pipe {
+        match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        };
-        pipe.acknowledge();
-        result
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +12,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use xmpp_cm_core::core::{ConnId, TlsSide};
 
+use super::arrival::Arrival;
 use super::pipe::Pipe;
 use super::{Means, Report};
 use crate::tls::Audience;
@@ -41,7 +41,7 @@ enum Pause {
 pub(super) struct Task {
     pub(super) conn: ConnId,
     pub(super) inbox: mpsc::UnboundedReceiver<Order>,
-    pub(super) unwritten: Arc<AtomicUsize>,
+    pub(super) arrival: Arrival,
     pub(super) reporter: mpsc::Sender<Report>,
     pub(super) means: Arc<Means>,
 }
@@ -53,6 +53,7 @@ impl Task {
 
     /// Reads and writes until the end.
     pub(super) async fn run(mut self, mut pipe: Pipe) {
+        self.arrival.follow(&pipe);
         loop {
             let (mut reader, mut writer) = tokio::io::split(pipe);
             let pause = self.exchange(&mut reader, &mut writer).await;
@@ -67,8 +68,13 @@ impl Task {
                 None => return,
             }
         }
-        self.report(Report::Closed { conn: self.conn }).await;
+        self.arrival.settle(&pipe).await;
+        self.closed().await;
         self.drain(pipe).await;
+    }
+
+    async fn closed(&self) {
+        self.report(Report::Closed { conn: self.conn, unconfirmed: 0 }).await;
     }
 
     async fn exchange(
@@ -80,7 +86,7 @@ impl Task {
         let stalled = self.means.limits.stalled;
         tokio::select! {
             () = read(conn, reader, &reporter) => Pause::Lost,
-            pause = write(&mut self.inbox, writer, &self.unwritten, stalled) => pause,
+            pause = write(&mut self.inbox, writer, &mut self.arrival, stalled) => pause,
         }
     }
 
@@ -89,7 +95,7 @@ impl Task {
         let conn = self.conn;
         let limit = self.means.limits.handshake;
         let result = timeout(limit, handshake(&self.means, pipe, last_words, side)).await;
-        self.unwritten.fetch_sub(last_words.len(), Ordering::Relaxed);
+        self.arrival.forget(last_words.len());
         match result.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             Ok((pipe, verified)) => {
                 self.report(Report::Tls { conn, established: true, verified }).await;
@@ -98,14 +104,14 @@ impl Task {
             Err(error) => {
                 tracing::debug!(conn = conn.0, %error, "TLS handshake failed");
                 self.report(Report::Tls { conn, established: false, verified: false }).await;
-                self.report(Report::Closed { conn }).await;
+                self.closed().await;
                 None
             }
         }
     }
 
     /// After our last words the peer may say its own; a reset would take ours away from it.
-    async fn linger(self, mut pipe: Pipe) {
+    async fn linger(mut self, mut pipe: Pipe) {
         let _ = timeout(self.means.limits.linger, async {
             pipe.shutdown().await?;
             let mut ignored = [0; 1_024];
@@ -113,6 +119,8 @@ impl Task {
             io::Result::Ok(())
         })
         .await;
+        self.arrival.settle(&pipe).await;
+        self.closed().await;
     }
 
     /// A peer that closed may still read, e.g. our footer as the answer to its own. The orders end
@@ -150,7 +158,7 @@ async fn read(conn: ConnId, reader: &mut ReadHalf<Pipe>, reporter: &mpsc::Sender
 async fn write(
     inbox: &mut mpsc::UnboundedReceiver<Order>,
     writer: &mut WriteHalf<Pipe>,
-    unwritten: &AtomicUsize,
+    arrival: &mut Arrival,
     stalled: Duration,
 ) -> Pause {
     loop {
@@ -165,7 +173,7 @@ async fn write(
         if !write_all(writer, &bytes, stalled).await {
             return Pause::Lost;
         }
-        unwritten.fetch_sub(bytes.len(), Ordering::Relaxed);
+        arrival.wrote(bytes.len());
         if last {
             return Pause::Said;
         }

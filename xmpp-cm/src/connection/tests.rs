@@ -54,6 +54,10 @@ async fn next(connections: &mut Connections) -> Report {
     timeout(Duration::from_secs(10), connections.next()).await.expect("a report")
 }
 
+fn flush(connections: &mut Connections) {
+    assert_eq!(connections.flush(|_, _| {}), []);
+}
+
 /// The bytes that come until these are complete.
 async fn heard(connections: &mut Connections, text: &str) {
     let mut got = Vec::new();
@@ -67,8 +71,8 @@ async fn heard(connections: &mut Connections, text: &str) {
 }
 
 fn said(connections: &mut Connections, conn: ConnId, text: &str) {
-    connections.transmit(conn, text.as_bytes()).unwrap();
-    connections.flush();
+    connections.transmit(conn, text.as_bytes());
+    flush(connections);
 }
 
 async fn read(stream: &mut (impl AsyncReadExt + Unpin), text: &str) {
@@ -92,22 +96,23 @@ async fn dialed(limits: Limits) -> (Connections, TcpStream) {
 async fn a_foreign_server_is_found_spoken_to_and_left() {
     let (mut connections, mut peer) = dialed(quick()).await;
     // What is transmitted goes out at the flush, in one piece
-    connections.transmit(FOREIGN, b"<a/>").unwrap();
-    connections.transmit(FOREIGN, b"<b/>").unwrap();
-    connections.flush();
+    connections.transmit(FOREIGN, b"<a/>");
+    connections.transmit(FOREIGN, b"<b/>");
+    flush(&mut connections);
     read(&mut peer, "<a/><b/>").await;
     peer.write_all(b"<c/>").await.unwrap();
     heard(&mut connections, "<c/>").await;
-    // The last words arrive, and nothing more is reported
-    connections.transmit(FOREIGN, b"</stream:stream>").unwrap();
+    // The last words arrive, and nothing but the end is reported
+    connections.transmit(FOREIGN, b"</stream:stream>");
     connections.close(FOREIGN);
     assert_eq!(connections.count(), 0);
     peer.write_all(b"<d/>").await.unwrap();
     let mut rest = String::new();
     peer.read_to_string(&mut rest).await.unwrap();
     assert_eq!(rest, "</stream:stream>");
-    let silence = timeout(Duration::from_millis(50), connections.next()).await;
-    assert!(silence.is_err(), "{silence:?}");
+    drop(peer);
+    let end = next(&mut connections).await;
+    assert!(matches!(end, Report::Closed { conn: FOREIGN, unconfirmed: 0 }), "{end:?}");
 }
 
 #[tokio::test]
@@ -117,7 +122,7 @@ async fn the_end_of_a_peer_is_reported_and_what_was_on_its_way_arrives() {
     peer.shutdown().await.unwrap();
     heard(&mut connections, "</stream:stream>").await;
     said(&mut connections, FOREIGN, "</stream:stream>");
-    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN }));
+    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN, .. }));
     let mut rest = String::new();
     peer.read_to_string(&mut rest).await.unwrap();
     assert_eq!(rest, "</stream:stream>");
@@ -148,9 +153,8 @@ async fn e43_a_refused_connection_is_unreachable_when_srv_announced_it() {
     assert!(matches!(failed, Report::ConnectFailed { why: w, .. } if w == why), "{failed:?}");
 }
 
-/// The shell is client or server of STARTTLS; the test is the other.
-#[tokio::test]
-async fn starttls_as_client() {
+/// The shell is client of STARTTLS; the test is the server.
+async fn under_tls() -> (Connections, tokio_rustls::server::TlsStream<TcpStream>) {
     let (mut connections, mut peer) = dialed(quick()).await;
     said(&mut connections, FOREIGN, "<starttls/>");
     read(&mut peer, "<starttls/>").await;
@@ -158,10 +162,16 @@ async fn starttls_as_client() {
     heard(&mut connections, "<proceed/>").await;
     connections.start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example") });
     let config = tls().server(&domain("foreign.example"), Audience::Public).unwrap();
-    let mut peer = TlsAcceptor::from(config).accept(peer).await.unwrap();
+    let peer = TlsAcceptor::from(config).accept(peer).await.unwrap();
     let report = next(&mut connections).await;
     // Under an authority that nobody knows
     assert!(matches!(report, Report::Tls { established: true, verified: false, .. }), "{report:?}");
+    (connections, peer)
+}
+
+#[tokio::test]
+async fn starttls_as_client() {
+    let (mut connections, mut peer) = under_tls().await;
     said(&mut connections, FOREIGN, "<a/>");
     read(&mut peer, "<a/>").await;
     peer.write_all(b"<b/>").await.unwrap();
@@ -181,9 +191,9 @@ async fn starttls_as_server_shows_the_domain_that_was_asked_for() {
     peer.write_all(b"<starttls/>").await.unwrap();
     heard(&mut connections, "<starttls/>").await;
     // <proceed/> and the handshake are one order: the peer may begin at once
-    connections.transmit(FOREIGN, b"<proceed/>").unwrap();
+    connections.transmit(FOREIGN, b"<proceed/>");
     connections.start_tls(FOREIGN, TlsSide::Home { domain: domain("foreign.example") });
-    connections.flush();
+    flush(&mut connections);
     read(&mut peer, "<proceed/>").await;
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority).unwrap();
@@ -214,28 +224,29 @@ async fn a_handshake_that_fails_ends_the_connection() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_cut_off_and_stalls_nobody() {
-    let limits = Limits { unwritten: 1 << 20, ..quick() };
+    let limits = Limits { unconfirmed: 1 << 20, ..quick() };
     let (mut connections, peer) = dialed(limits).await;
     let chunk = vec![b'x'; 64 << 10];
-    let overflow = (0..10_000).find_map(|_| {
-        let result = connections.transmit(FOREIGN, &chunk).err();
-        connections.flush();
-        result
+    let cut = (0..10_000).find_map(|_| {
+        connections.transmit(FOREIGN, &chunk);
+        connections.flush(|_, _| {}).pop()
     });
-    assert_eq!(overflow, Some(Overflow));
+    // What it may not have got is more than it may leave
+    assert!(matches!(cut, Some((FOREIGN, bytes)) if bytes > 1 << 20), "{cut:?}");
     assert_eq!(connections.count(), 0);
     // Its name is free, and others go on
-    assert_eq!(connections.transmit(FOREIGN, b"<a/>"), Ok(()));
+    connections.transmit(FOREIGN, b"<a/>");
+    assert_eq!(connections.flush(|_, _| {}), []);
     drop(peer);
 }
 
 #[tokio::test]
 async fn a_peer_that_takes_nothing_for_too_long_is_left() {
-    let limits = Limits { stalled: Duration::from_millis(100), unwritten: 64 << 20, ..quick() };
+    let limits = Limits { stalled: Duration::from_millis(100), unconfirmed: 64 << 20, ..quick() };
     let (mut connections, _peer) = dialed(limits).await;
-    connections.transmit(FOREIGN, &vec![b'x'; 32 << 20]).unwrap();
-    connections.flush();
-    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN }));
+    connections.transmit(FOREIGN, &vec![b'x'; 32 << 20]);
+    flush(&mut connections);
+    assert!(matches!(next(&mut connections).await, Report::Closed { conn: FOREIGN, .. }));
 }
 
 #[tokio::test]
@@ -315,4 +326,39 @@ async fn e44_nobody_listens_where_nothing_was_announced() {
     let deserted = [at(deserted().await, false), at(deserted().await, false)];
     assert_eq!(race(&deserted, false).await, Err(ConnectFailure::NotFound));
     assert_eq!(race(&deserted, true).await, Err(ConnectFailure::Unreachable));
+}
+
+#[tokio::test]
+async fn bytes_that_a_dead_peer_never_got_are_counted_and_no_others() {
+    let (mut connections, mut peer) = dialed(quick()).await;
+    said(&mut connections, FOREIGN, "<arrives/>");
+    read(&mut peer, "<arrives/>").await;
+    // The process is gone, and its kernel resets whoever goes on
+    drop(peer);
+    said(&mut connections, FOREIGN, "<lost/>");
+    let end = next(&mut connections).await;
+    assert!(matches!(end, Report::Closed { conn: FOREIGN, unconfirmed: 7 }), "{end:?}");
+}
+
+#[tokio::test]
+async fn bytes_under_tls_are_counted_as_those_above_it() {
+    let (mut connections, mut peer) = under_tls().await;
+    said(&mut connections, FOREIGN, "<arrives/>");
+    read(&mut peer, "<arrives/>").await;
+    said(&mut connections, FOREIGN, "<this_too/>");
+    read(&mut peer, "<this_too/>").await;
+    drop(peer);
+    said(&mut connections, FOREIGN, "<lost/>");
+    let end = next(&mut connections).await;
+    assert!(matches!(end, Report::Closed { conn: FOREIGN, unconfirmed: 7 }), "{end:?}");
+}
+
+#[tokio::test]
+async fn the_last_bytes_before_a_proper_end_count_too() {
+    let (mut connections, peer) = dialed(quick()).await;
+    drop(peer);
+    connections.transmit(FOREIGN, b"<lost/>");
+    connections.close(FOREIGN);
+    let end = next(&mut connections).await;
+    assert!(matches!(end, Report::Closed { conn: FOREIGN, unconfirmed: 7 }), "{end:?}");
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use openfed_proto::domain::Domain;
 
 use super::Target;
+use super::recent::Recent;
 use crate::peers::Pair;
 use crate::stream::{Phase, Stream};
 
@@ -50,13 +51,23 @@ pub(super) struct Conn {
     pub(super) authenticated: bool,
     /// When the last stanza went over it.
     pub(super) used: Instant,
+    /// What was written last.
+    pub(super) recent: Recent,
     /// When its timer is set to.
     pub(super) armed: Option<Instant>,
 }
 
 impl Conn {
     pub(super) fn new(stream: Option<Stream>, side: Side, now: Instant) -> Self {
-        Self { stream, side, pairs: BTreeSet::new(), authenticated: false, used: now, armed: None }
+        Self {
+            stream,
+            side,
+            pairs: BTreeSet::new(),
+            authenticated: false,
+            used: now,
+            recent: Recent::default(),
+            armed: None,
+        }
     }
 
     pub(super) fn is_accepted(&self) -> bool {

@@ -7,9 +7,10 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use super::conn::{Conn, Side};
+use super::recent::Recent;
 use super::{Command, ConnId, ConnectFailure, Core, Fact, Life, TlsSide};
 use crate::error;
-use crate::peers::Pair;
+use crate::peers::{Outgoing, Pair};
 use crate::stream::{
     CloseReason, Direction, Event, InitiatorConfig, ResponderConfig, Settings, Stream,
     StreamCondition, StreamError, Verdict,
@@ -73,9 +74,38 @@ impl Core {
         });
     }
 
-    /// A connection ended or broke.
-    pub fn handle_closed(&mut self, conn: ConnId, now: Instant) {
+    /// All bytes that were transmitted over a connection did arrive, except for the last ones.
+    pub fn handle_unconfirmed(&mut self, conn: ConnId, bytes: usize) {
+        let Some(it) = self.conns.get_mut(&conn) else { return };
+        let said = it.stream.as_ref().map_or(0, Stream::said);
+        it.recent.arrived(said, bytes);
+    }
+
+    /// A connection ended or broke, and the last bytes that were transmitted did not arrive.
+    pub fn handle_closed(&mut self, conn: ConnId, unconfirmed: usize, now: Instant) {
         self.on_stream(conn, now, Stream::handle_closed);
+        if let Some((said, mut recent)) = self.parting.remove(&conn) {
+            recent.arrived(said, unconfirmed);
+            self.send_again(recent, now);
+            self.settle(now);
+        }
+    }
+
+    /// What did not arrive is sent once more; if that was the second time, its sender is told.
+    fn send_again(&mut self, lost: Recent, now: Instant) {
+        for (pair, item) in lost.into_items() {
+            match item {
+                Outgoing::Again(_) => {
+                    let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
+                    self.fail(item, failure, now);
+                }
+                item => {
+                    if let Some(again) = item.again() {
+                        self.send(pair, again, now);
+                    }
+                }
+            }
+        }
     }
 
     fn on_stream(&mut self, conn: ConnId, now: Instant, input: impl FnOnce(&mut Stream)) {
@@ -243,6 +273,10 @@ impl Core {
             self.end_attempt(key, Err(failure), now);
         }
         self.note_preference(&conn, reason);
+        if !conn.recent.is_empty() {
+            let said = conn.stream.as_ref().map_or(0, Stream::said);
+            self.parting.insert(id, (said, conn.recent));
+        }
         for pair in conn.pairs {
             if self.peers.down(&pair, id) {
                 self.note(Fact::Down { local: pair.local, remote: pair.remote });

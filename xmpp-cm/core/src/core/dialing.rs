@@ -13,7 +13,7 @@ use crate::fence::{Line, Written};
 use crate::iq;
 use crate::peers::{Outgoing, Pair, Queue, State, Waiting};
 use crate::stanza::{Head, Reply, set};
-use crate::stream::{CloseReason, SendError, StreamCondition, Verdict};
+use crate::stream::{CloseReason, SendError, Stream, StreamCondition, Verdict};
 use crate::xml::ns;
 
 impl Core {
@@ -63,12 +63,17 @@ impl Core {
         }
         self.dirty.insert(id);
         match item {
-            Outgoing::Answer(_) => {}
+            Outgoing::Answer(_) | Outgoing::Again(_) => self.remember(id, pair, item),
             Outgoing::Through(_) => {
                 let foreign = self.foreign(&pair).clone();
                 self.note(Fact::Passed { domain: foreign });
+                self.remember(id, pair, item);
             }
-            Outgoing::Plain(key, _) | Outgoing::Probe(key) => self.end_attempt(key, Ok(()), now),
+            Outgoing::Plain(key, _) => {
+                self.remember(id, pair, item);
+                self.end_attempt(key, Ok(()), now);
+            }
+            Outgoing::Probe(key) => self.end_attempt(key, Ok(()), now),
             Outgoing::Fenced(key, stanza) => match Head::read(&stanza) {
                 Ok(Head { id: Some(stanza_id), from, to, .. }) => {
                     let line = Line { pair, conn: id };
@@ -76,6 +81,14 @@ impl Core {
                 }
                 _ => self.end_attempt(key, Ok(()), now),
             },
+        }
+    }
+
+    /// Keeps what nobody but TCP will confirm.
+    fn remember(&mut self, id: ConnId, pair: Pair, item: Outgoing) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            let said = conn.stream.as_ref().map_or(0, Stream::said);
+            conn.recent.wrote(said, pair, item);
         }
     }
 
@@ -103,7 +116,9 @@ impl Core {
     /// It did not arrive: its sender is told.
     pub(super) fn fail(&mut self, item: Outgoing, failure: Failure, now: Instant) {
         match item {
-            Outgoing::Through(stanza) => self.answer(&stanza, &failure, now),
+            Outgoing::Through(stanza) | Outgoing::Again(stanza) => {
+                self.answer(&stanza, &failure, now);
+            }
             Outgoing::Answer(_) => {}
             Outgoing::Plain(key, _) | Outgoing::Fenced(key, _) | Outgoing::Probe(key) => {
                 self.end_attempt(key, Err(failure), now);

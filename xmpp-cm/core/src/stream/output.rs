@@ -92,6 +92,7 @@ impl Stream {
 
     pub(super) fn flush(&mut self) {
         if !self.out.is_empty() {
+            self.transmitted = self.said();
             let bytes = Bytes::from(std::mem::take(&mut self.out));
             self.events.push_back(Event::Transmit(bytes));
         }

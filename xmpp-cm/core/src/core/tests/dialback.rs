@@ -106,7 +106,7 @@ fn strangers_are_counted_and_sent_away_when_there_are_too_many() {
     let first = world.core.handle_accepted(peer, now).unwrap();
     assert!(world.core.handle_accepted(peer, now).is_some());
     assert!(world.core.handle_accepted(peer, now).is_none());
-    world.core.handle_closed(first, now);
+    world.core.handle_closed(first, 0, now);
     assert!(world.core.handle_accepted(peer, now).is_some());
     world.run();
     world.typed.clear();

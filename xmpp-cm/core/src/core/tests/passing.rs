@@ -102,6 +102,77 @@ fn a_stream_that_the_peer_closed_is_opened_again_without_loss() {
 }
 
 #[test]
+fn a_stanza_that_never_arrived_is_sent_once_more_and_no_other() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let hi = users("bob@xmpp.example/r", "alice@corp.example");
+    let back = users("alice@corp.example/d", "bob@xmpp.example/r");
+    world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.home_says(&format!("<message {back} id='arrived'><body>x</body></message>"));
+    let now = world.now;
+    world.server("xmpp.example").mute = true;
+    world.home_says(&format!("<message {back} id='lost'><body>x</body></message>"));
+    world.home_says(&format!("<message {back} id='lost-too'><body>x</body></message>"));
+    world.server("xmpp.example").mute = false;
+    let World { core, servers, .. } = &mut world;
+    servers.get_mut("xmpp.example").unwrap().crash(core, now);
+    world.run();
+    let got = taken(world.server("xmpp.example"));
+    let ids: Vec<_> = got.iter().filter_map(|it| it.split(" id=").nth(1)).collect();
+    assert!(got.len() == 3 && ids[0].contains("arrived"), "{got:?}");
+    assert!(ids[1].contains("lost\"") || ids[1].contains("lost'"), "{got:?}");
+    assert!(ids[2].contains("lost-too"), "{got:?}");
+    assert_eq!(taken(world.home()).len(), 1);
+}
+
+#[test]
+fn a_stanza_that_cannot_arrive_any_more_is_answered() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let hi = users("bob@xmpp.example/r", "alice@corp.example");
+    let back = users("alice@corp.example/d", "bob@xmpp.example/r");
+    world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.home_says(&format!("<message {back} id='0'><body>x</body></message>"));
+    taken(world.server("xmpp.example"));
+    taken(world.home());
+    let now = world.now;
+    world.server("xmpp.example").mute = true;
+    world.home_says(&format!("<message {back} id='lost'><body>x</body></message>"));
+    world.break_name("xmpp.example", crate::core::ConnectFailure::Unreachable);
+    let World { core, servers, .. } = &mut world;
+    servers.get_mut("xmpp.example").unwrap().crash(core, now);
+    world.run();
+    let told = taken(world.home());
+    assert!(told.len() == 1 && told[0].contains("remote-server-timeout"), "{told:?}");
+}
+
+#[test]
+fn what_is_lost_twice_is_answered() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let hi = users("bob@xmpp.example/r", "alice@corp.example");
+    let back = users("alice@corp.example/d", "bob@xmpp.example/r");
+    world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.home_says(&format!("<message {back} id='0'><body>x</body></message>"));
+    taken(world.server("xmpp.example"));
+    taken(world.home());
+    let now = world.now;
+    world.server("xmpp.example").mute = true;
+    world.home_says(&format!("<message {back} id='lost'><body>x</body></message>"));
+    for round in 1..=2 {
+        world.server("xmpp.example").mute = false;
+        let World { core, servers, .. } = &mut world;
+        servers.get_mut("xmpp.example").unwrap().crash(core, now);
+        world.run();
+        let came = taken(world.server("xmpp.example")).len();
+        let told = taken(world.home());
+        assert_eq!((came, told.len()), if round == 1 { (1, 0) } else { (0, 1) }, "{told:?}");
+        // That it came is a secret of the scene: its acknowledgement is lost
+        world.server("xmpp.example").deny_last(200);
+    }
+}
+
+#[test]
 fn what_waits_on_a_used_stream_that_ends_gets_a_fresh_one() {
     let mut world = World::new();
     let first = world.sip_message("bob@one.example", "alice@corp.example", "x");

@@ -53,6 +53,8 @@ pub(in crate::core) struct Server {
     pub(in crate::core) distrusts: bool,
     /// Takes connections and keeps silent.
     pub(in crate::core) mute: bool,
+    /// Bytes that came while it was mute.
+    unheard: BTreeMap<ConnId, usize>,
     /// Connections that came so far.
     pub(in crate::core) accepted: usize,
 }
@@ -75,6 +77,7 @@ impl Server {
             refuses: None,
             distrusts: false,
             mute: false,
+            unheard: BTreeMap::new(),
             accepted: 0,
         }
     }
@@ -99,6 +102,7 @@ impl Server {
 
     pub(in crate::core) fn bytes(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
         if self.mute {
+            *self.unheard.entry(conn).or_default() += bytes.len();
             return;
         }
         if let Some(end) = self.ends.get_mut(&conn) {
@@ -125,6 +129,12 @@ impl Server {
         self.outbox.push_back(text.parse().unwrap());
     }
 
+    /// The last bytes of every stream count as never received.
+    pub(in crate::core) fn deny_last(&mut self, bytes: usize) {
+        let conns = self.ends.keys().copied();
+        self.unheard = conns.map(|conn| (conn, bytes)).collect();
+    }
+
     /// Ends all streams properly.
     pub(in crate::core) fn hang_up(&mut self, now: Instant) {
         self.ends.values_mut().for_each(|end| end.stream.close(now));
@@ -133,7 +143,8 @@ impl Server {
     /// Loses all connections without a word; the core is told.
     pub(in crate::core) fn crash(&mut self, core: &mut Core, now: Instant) {
         for conn in std::mem::take(&mut self.ends).into_keys() {
-            core.handle_closed(conn, now);
+            let unheard = self.unheard.remove(&conn).unwrap_or(0);
+            core.handle_closed(conn, unheard, now);
         }
     }
 
@@ -197,7 +208,7 @@ impl Server {
             Event::Stanza(stanza) => self.on_stanza(stanza),
             Event::Closed(_) => {
                 self.closed(conn);
-                core.handle_closed(conn, now);
+                core.handle_closed(conn, 0, now);
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
         }
