@@ -60,6 +60,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let homes: HashMap<Domain, HostPort> =
         xmpp.home.iter().map(|home| (home.domain.clone(), home.address.clone())).collect();
     let tls = Tls::load(&xmpp.tls, &xmpp.tls_directory, false)?;
+    let secret = Secret::new(tls.authority().secret());
     let limits = Limits::default();
     let connections = Connections::new(Means { resolver, tls, homes: homes.clone(), limits });
 
@@ -76,7 +77,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
 
     let core_settings = core_settings(&settings, &node, homes.keys().cloned());
     let capacity = core_settings.limits.capacity;
-    let core = Core::new(core_settings, start());
+    let core = Core::new(core_settings, start(secret));
     let version = env!("CARGO_PKG_VERSION").into();
     let hello = Hello { role: Role::XmppCm, node, epoch: unix_us(), capacity, version };
     let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
@@ -101,13 +102,12 @@ fn core_settings(
     own
 }
 
-fn start() -> Start {
-    let secret: [u8; 32] = rand::random();
+fn start(secret: Secret) -> Start {
     Start {
         instant: Instant::now(),
         unix_us: unix_us(),
         random: Box::new(rand::random::<u64>),
-        secret: Secret::new(&secret),
+        secret,
     }
 }
 

@@ -72,6 +72,12 @@ pub(crate) fn silent_node() -> Failure {
     Failure::new(Condition::RemoteServerTimeout, Cause::Busy)
 }
 
+/// The connection manager that had the packet is gone, and with it the knowledge
+/// of what it did.
+pub(crate) fn instance_died() -> Failure {
+    silent_node().with_text("The service that had the message ended; it may have arrived.")
+}
+
 /// The packet passed more services than any way has.
 pub(crate) fn looping() -> Failure {
     Failure::new(Condition::PolicyViolation, Cause::Policy).with_text("Too many hops.")

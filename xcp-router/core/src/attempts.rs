@@ -144,7 +144,19 @@ impl Router {
             // The pending request died with the node.
             self.finish(id, Ending::Failed(answers::leaving()), now);
         } else {
-            self.give_again(id, &running, None, now);
+            self.instance_died(id, &running, None, now);
+        }
+    }
+
+    /// What an instance had when it died may have been delivered. Rather an error for a message
+    /// that arrived than a message twice, and rather twice than lost without a word: it is given
+    /// again if it delivers nothing, or if nobody is left who could tell the sender.
+    fn instance_died(&mut self, id: PacketId, running: &Running, except: Option<&str>, now: Now) {
+        let told = self.deliveries.get(id).is_some_and(|it| it.source.link.is_some());
+        match running.instruction {
+            Instruction::Probe => self.give_again(id, running, except, now),
+            _ if !told => self.give_again(id, running, except, now),
+            _ => self.finish(id, Ending::Failed(answers::instance_died()), now),
         }
     }
 
@@ -213,7 +225,7 @@ impl Router {
             }
             State::Parked { running, .. } if !delivery.is_native(running.instruction) => {
                 let running = running.clone();
-                self.give_again(id, &running, Some(&running.node), now);
+                self.instance_died(id, &running, Some(&running.node), now);
             }
             State::Parked { .. } => self.finish(id, Ending::Failed(answers::leaving()), now),
             State::Attempting { running, .. } => {

@@ -12,6 +12,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use ring::digest;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -32,6 +33,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// One key serves all names: whoever holds it is this process anyway.
     key: KeyPair,
+    secret: Vec<u8>,
     minted: Mutex<Minted>,
 }
 
@@ -48,8 +50,8 @@ impl Authority {
     /// # Errors
     /// The system has no randomness.
     pub fn ephemeral() -> Result<Self, TlsError> {
-        let (certificate, key) = create()?;
-        Self::from_pem(&certificate, &key, Path::new(CERTIFICATE))
+        let key = KeyPair::generate()?;
+        Self::from_pem(&certify(&key)?, &key.serialize_pem(), Path::new(CERTIFICATE))
     }
 
     /// The authority kept in `directory`; makes one if there is none.
@@ -59,11 +61,8 @@ impl Authority {
     pub fn load_or_create(directory: &Path) -> Result<Self, TlsError> {
         let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
         if !certificate.exists() {
-            let (new_certificate, new_key) = create()?;
             fs::create_dir_all(directory).map_err(file(directory))?;
-            write_secret(&key, &new_key)?;
-            fs::write(&certificate, new_certificate).map_err(file(&certificate))?;
-            tracing::info!(path = %certificate.display(), "authority for the home link made");
+            make(&certificate, &key)?;
         }
         let read = |path: &Path| fs::read_to_string(path).map_err(file(path));
         Self::from_pem(&read(&certificate)?, &read(&key)?, &certificate)
@@ -73,13 +72,21 @@ impl Authority {
         let der = CertificateDer::from_pem_slice(certificate.as_bytes())
             .map_err(|error| content(path, &error))?;
         let issuer = Issuer::from_ca_cert_der(&der, KeyPair::from_pem(key)?)?;
-        let key = KeyPair::generate()?;
-        Ok(Self { certificate: der, issuer, key, minted: Mutex::default() })
+        let minting = KeyPair::generate()?;
+        let secret = digest::digest(&digest::SHA256, format!("dialback {key}").as_bytes());
+        let secret = secret.as_ref().to_vec();
+        Ok(Self { certificate: der, issuer, key: minting, secret, minted: Mutex::default() })
     }
 
     /// The authority's own certificate: what the home server has to trust.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// What only those know who have the authority's key: all instances that share its directory
+    /// (XEP-0185).
+    pub fn secret(&self) -> &[u8] {
+        &self.secret
     }
 
     /// The server side for `domain`, made by `build` when it is not at hand.
@@ -131,16 +138,37 @@ impl Minted {
     }
 }
 
-/// Certificate and key of a new authority, as PEM.
-fn create() -> Result<(String, String), TlsError> {
-    let key = KeyPair::generate()?;
+/// Makes the files of a new authority. Instances that share the directory may begin together: the
+/// first key stays, and certificates for it are as good as each other.
+fn make(certificate: &Path, key: &Path) -> Result<(), TlsError> {
+    let own = |path: &Path| path.with_extension(format!("{:016x}", rand::random::<u64>()));
+    let new = own(key);
+    write_secret(&new, &KeyPair::generate()?.serialize_pem())?;
+    let linked = fs::hard_link(&new, key);
+    let _ = fs::remove_file(&new);
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(file(key)(error));
+        }
+        _ => {}
+    }
+    let text = fs::read_to_string(key).map_err(file(key))?;
+    let new = own(certificate);
+    fs::write(&new, certify(&KeyPair::from_pem(&text)?)?).map_err(file(&new))?;
+    fs::rename(&new, certificate).map_err(file(certificate))?;
+    tracing::info!(path = %certificate.display(), "authority for the home link made");
+    Ok(())
+}
+
+/// The authority's own certificate, as PEM.
+fn certify(key: &KeyPair) -> Result<String, TlsError> {
     let mut params = CertificateParams::default();
     params.distinguished_name.remove(DnType::CommonName);
     params.distinguished_name.push(DnType::CommonName, "openfed home link authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, SystemTime::now(), 3_650 * DAY);
-    Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
+    Ok(params.self_signed(key)?.pem())
 }
 
 /// From yesterday, so that clocks may differ.

@@ -94,6 +94,21 @@ async fn the_authority_survives_a_restart() {
     }
 }
 
+#[tokio::test]
+async fn instances_that_share_a_directory_are_one_even_if_they_begin_together() {
+    let directory = Directory::new("shared");
+    let begin = || Authority::load_or_create(&directory.0).unwrap();
+    let all: Vec<Authority> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|it| it.secret() == all[0].secret()));
+    assert_ne!(all[0].secret(), Authority::ephemeral().unwrap().secret());
+    let [one, other] = all.into_iter().take(2).collect::<Vec<_>>().try_into().ok().unwrap();
+    let (one, other) = (Tls::new(one).unwrap(), Tls::new(other).unwrap());
+    assert_eq!(handshake(&one, "a.example", &other, "a.example").await, Ok(true));
+}
+
 #[test]
 fn the_operators_certificate_is_for_the_public_and_faults_name_their_file() {
     let directory = Directory::new("files");

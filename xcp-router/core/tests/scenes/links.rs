@@ -99,21 +99,44 @@ fn a_late_ending_of_a_lost_attempt_changes_nothing() {
     let mut scene = Scene::open();
     let other = scene.link(Role::XmppCm, "xmpp-2");
     scene.forget_frames();
-    let packet = scene.sip_out("foreign.example");
+    let packet = scene.sip_in("foreign.example");
     scene.submit(SIP, packet);
     let (first, attempt, _) = scene.attempt();
     let (name, second) = if first == XMPP { ("xmpp-1", other) } else { ("xmpp-2", XMPP) };
     scene.unlink(first);
     scene.pass(GONE);
-    let again = scene.expect(Instruction::Reach, second);
+    let again = scene.expect(Instruction::Probe, second);
     let back = scene.link(Role::XmppCm, name);
     scene.forget_frames();
     scene.end(back, &attempt, not_found());
     scene.quiet();
-    scene.end(second, &again, delivered(Protocol::Xmpp));
-    assert!(is_delivered(&scene.finished()));
-    scene.end(second, &again, delivered(Protocol::Xmpp));
+    let untrusted = failed(Condition::RemoteServerTimeout, Cause::Untrusted);
+    scene.end(second, &again, untrusted.clone());
+    assert_eq!(why(&scene.finished()).1, Cause::Untrusted);
+    scene.end(second, &again, untrusted);
     scene.quiet();
+}
+
+#[test]
+fn what_may_have_arrived_when_its_instance_died_is_told_and_never_sent_twice() {
+    let mut scene = Scene::open();
+    scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    for comes_back in [true, false] {
+        let packet = scene.sip_out("foreign.example");
+        scene.submit(SIP, packet);
+        let (has_it, ..) = scene.attempt();
+        let name = if has_it == XMPP { "xmpp-1" } else { "xmpp-2" };
+        scene.unlink(has_it);
+        if comes_back {
+            scene.link_as(Role::XmppCm, name, 99, 1_000);
+            scene.forget_frames();
+        } else {
+            scene.pass(GONE);
+        }
+        assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Busy));
+        scene.forget_frames();
+    }
 }
 
 #[test]
