@@ -4,7 +4,7 @@
 //! `deploy/openfed.toml` explains each key; a test holds it equal to the defaults here.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ mod sections;
 mod value;
 
 pub use error::{SettingsError, SettingsErrors};
-pub use value::{Cidr, HostPort, HttpUrl, Listen, StoreUrl};
+pub use value::{Cidr, DnsAnswer, HostPort, HttpUrl, Listen, StoreUrl};
 
 use reader::Reader;
 
@@ -137,13 +137,21 @@ pub struct Home {
     pub address: HostPort,
 }
 
-/// A DNS responder that answers every name with one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A DNS responder that answers every name with the addresses of `xmpp-cm`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsResponder {
     /// UDP and TCP.
     pub listen: SocketAddr,
-    /// The address of `xmpp-cm` as the home server reaches it.
-    pub answer: IpAddr,
+    /// `xmpp-cm` as the home server reaches it.
+    pub answer: DnsAnswer,
+    /// DNS servers that know the name in `answer`; empty: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Who is answered.
+    pub clients: Vec<Cidr>,
+    /// Whether `openfed dns` answers, instead of `xmpp-cm`.
+    pub apart: bool,
+    /// Metrics and health of `openfed dns`.
+    pub http: SocketAddr,
 }
 
 /// How unknown domains are discovered.

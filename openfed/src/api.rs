@@ -71,6 +71,14 @@ impl Api {
         self.call(Method::GET, path, None).await
     }
 
+    /// Whether `GET path` is answered with success, whatever the answer says.
+    pub async fn agrees(&self, path: &str) -> Result<bool, ApiError> {
+        let asked = self.request(Method::GET, path, None, "*/*");
+        let response = timeout(ANSWER, asked).await;
+        let response = response.unwrap_or_else(|_| Err(self.unreachable("no answer in 30 s")))?;
+        Ok(response.status().is_success())
+    }
+
     /// A request with a JSON body; an empty answer is `null`.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value, ApiError> {
         self.call(method, path, Some(body)).await

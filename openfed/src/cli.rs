@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::{Api, ApiError};
 use crate::check::reachable;
-use crate::{check, demo, domain, explain, flows, nodes, route, up};
+use crate::{check, demo, domain, explain, flows, health, nodes, route, up};
 
 /// The settings file that is taken if none is named.
 const NEARBY: &str = "openfed.toml";
@@ -38,6 +38,18 @@ Exit codes:
   69  the API cannot be reached
   70  what answers is not openfed's API
   74  the output cannot be written";
+
+const DNS_HELP: &str = "\
+A home server whose resolver is pointed here finds every foreign domain at xmpp-cm. Where xmpp-cm
+has replicas, name them all by one name in [xmpp.dns] answer: it is looked up every five seconds,
+and the addresses that it has are answered in turns. While the name does not resolve, the last
+addresses are answered for five minutes, then SERVFAIL.
+
+Only [xmpp.dns] clients are answered. [xmpp.dns] http has /metrics, /healthz, and /readyz, which is
+200 while there is an address to answer with.
+
+  OPENFED__XMPP__DNS__LISTEN=0.0.0.0:53 OPENFED__XMPP__DNS__ANSWER=xmpp-cm \\
+      openfed dns --config openfed.toml";
 
 /// Open federation between SIP and XMPP: messages go to any domain, and nobody configures it.
 #[derive(Debug, Parser)]
@@ -73,6 +85,9 @@ struct Everywhere {
 enum Command {
     /// Run the three services in this one process
     Up,
+    /// Run the DNS responder for home servers as a service of its own (settings: [xmpp.dns])
+    #[command(after_help = DNS_HELP)]
+    Dns,
     /// See it work, with nothing else installed: the documented hop, then the cached one
     Demo,
     #[command(flatten)]
@@ -94,6 +109,8 @@ enum Errand {
     Flows(flows::Arguments),
     /// The processes linked to the router: load, version, drain
     Nodes,
+    /// Whether the services of the settings that run on this machine are ready, for supervisors
+    Health(health::Arguments),
     /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
     Check(check::Arguments),
 }
@@ -113,6 +130,9 @@ pub enum Failure {
     /// So many checks failed; they are printed already.
     #[error("{0} of the checks failed")]
     Checks(usize),
+    /// No service is ready, or one is not.
+    #[error("not ready")]
+    NotReady,
     /// A file of the operator's.
     #[error("{file} cannot be read: {cause}")]
     Unreadable { file: String, cause: io::Error },
@@ -125,7 +145,9 @@ impl Failure {
     /// The process's exit code, as `--help` documents them.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Api(ApiError::Refused(_)) | Self::Checks(_) | Self::Demo(_) => ExitCode::from(1),
+            Self::Api(ApiError::Refused(_)) | Self::Checks(_) | Self::Demo(_) | Self::NotReady => {
+                ExitCode::from(1)
+            }
             Self::Unreadable { .. } => ExitCode::from(66),
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
@@ -144,6 +166,9 @@ impl Cli {
         match command {
             // A service has a runtime, logs and signals of its own.
             Command::Up => Ok(up::run(everywhere.settings()?)),
+            Command::Dns => {
+                Ok(process::run("openfed dns", everywhere.settings()?, xmpp_cm::dns::serve))
+            }
             Command::Demo => within_runtime(demo::run(out)),
             Command::Errand(errand) => within_runtime(errand.run(everywhere, out)),
         }
@@ -188,6 +213,7 @@ impl Errand {
             Self::Explain(arguments) => arguments.run(&mut session).await,
             Self::Flows(arguments) => arguments.run(&mut session).await,
             Self::Nodes => nodes::run(&mut session).await,
+            Self::Health(arguments) => arguments.run(&mut session).await,
             Self::Check(arguments) => arguments.run(&mut session).await,
         }
     }

@@ -8,6 +8,7 @@ mod dns;
 mod domain;
 mod explain;
 mod flows;
+mod health;
 mod nodes;
 mod route;
 mod table;

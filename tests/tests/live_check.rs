@@ -3,11 +3,12 @@
 
 use std::net::SocketAddr;
 
-use openfed_tests::Result;
-use openfed_tests::openfed::LOCAL;
+use openfed_tests::openfed::{LOCAL, Openfed, Setup};
 use openfed_tests::place::{Host, Place};
+use openfed_tests::process::until;
 use openfed_tests::scene::play;
 use openfed_tests::world::{Kind, World};
+use openfed_tests::{Failure, Result};
 
 /// Runs the check as alice of the home server.
 async fn check(place: &Place, world: &World, password: &str) -> Result<String> {
@@ -62,6 +63,26 @@ fn a_dead_home_server_is_told_with_what_to_do() {
         let told = check(place, &world, "tests-only").await.expect_err("refused");
         let told = format!("{told:?}");
         assert!(told.contains(LOCAL), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn health_is_that_of_all_services_that_answer_and_bad_if_none_does() {
+    play(async |place| {
+        let mut openfed = Openfed::start(place, &Setup { apart: true, ..Setup::default() }).await?;
+        let settings = openfed.settings().to_string_lossy().into_owned();
+        let health = ["health", "--config", &settings];
+        let all = openfed.command(&health).await?;
+        assert_eq!(all.lines().filter(|line| line.ends_with(" ready")).count(), 3, "{all}");
+        // Without a router the others are there, and not ready
+        openfed.kill("xcp-router").await?;
+        let lost = until(async || openfed.command(&health).await.is_err()).await;
+        lost.map_err(|_| Failure::new("ready without a router"))?;
+        for service in ["sip-cm", "xmpp-cm"] {
+            openfed.kill(service).await?;
+        }
+        assert!(openfed.command(&health).await.is_err());
         Ok(())
     });
 }

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use hickory_proto::rr::{RData, RecordType};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolverConfig};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use openfed_proto::domain::Domain;
 use tokio::time::{Instant, timeout_at};
 
@@ -73,16 +73,8 @@ impl Resolver {
     /// # Errors
     /// The system's configuration cannot be read.
     pub fn new(servers: &[SocketAddr], random: Random) -> Result<Self, NetError> {
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()?
-        } else {
-            let servers = servers.iter().map(name_server).collect();
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
+        let mut builder = builder(servers)?;
         let options = builder.options_mut();
-        options.timeout = QUESTION;
-        options.attempts = 2;
         options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
         options.max_active_requests = MAX_QUESTIONS;
         Ok(Self { dns: builder.build()?, random: Mutex::new(random) })
@@ -214,6 +206,23 @@ async fn hosts(dns: &TokioResolver, name: &str) -> Found<Vec<IpAddr>> {
 
 fn missing<T>(error: &NetError) -> Found<T> {
     if error.is_no_records_found() { Found::None } else { Found::Failed }
+}
+
+/// A resolver to be, which asks these DNS servers; none given: those of the system.
+pub(crate) fn builder(
+    servers: &[SocketAddr],
+) -> Result<ResolverBuilder<TokioRuntimeProvider>, NetError> {
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio()?
+    } else {
+        let servers = servers.iter().map(name_server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let options = builder.options_mut();
+    options.timeout = QUESTION;
+    options.attempts = 2;
+    Ok(builder)
 }
 
 fn name_server(address: &SocketAddr) -> NameServerConfig {

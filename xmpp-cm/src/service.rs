@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
-use openfed_node::settings::{DnsResponder, HostPort, Settings};
+use openfed_node::settings::{HostPort, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
 use openfed_proto::domain::Domain;
@@ -20,7 +20,7 @@ use xmpp_cm_core::dialback::Secret;
 use xmpp_cm_core::policy::Policy;
 
 use crate::connection::{Connections, Limits, Means};
-use crate::dns::{Answers, Responder};
+use crate::dns::{self, DnsError};
 use crate::engine::Engine;
 use crate::resolve::Resolver;
 use crate::shown::Shown;
@@ -34,8 +34,8 @@ const RESOLVE_HOMES: Duration = Duration::from_secs(30);
 pub enum ServeError {
     #[error("cannot listen at [xmpp] listen {address}: {cause}")]
     Listen { address: std::net::SocketAddr, cause: io::Error },
-    #[error("cannot listen at [xmpp.dns] listen {address}: {cause}")]
-    Dns { address: std::net::SocketAddr, cause: io::Error },
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     #[error("the certificates of [xmpp.tls]: {0}")]
     Tls(#[from] TlsError),
     #[error("the DNS servers of [xmpp.resolver]: {0}")]
@@ -69,10 +69,12 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let listening = listener.local_addr()?;
     tracing::info!(address = %listening, "listening for XMPP servers");
     connections.listen(listener);
-    if let Some(dns) = &xmpp.dns {
-        start_dns(*dns, listening.port()).await?;
-    }
     let health = Health::default();
+    // Kept until the end, as it ends when it is dropped.
+    let _dns = match xmpp.dns.as_ref().filter(|dns| !dns.apart) {
+        Some(dns) => Some(dns::start(dns, listening.port(), health.clone()).await?),
+        None => None,
+    };
     let http = Http::start(xmpp.http, Default::default(), health.clone()).await?;
 
     let core_settings = core_settings(&settings, &node, homes.keys().cloned());
@@ -109,16 +111,6 @@ fn start(secret: Secret) -> Start {
         random: Box::new(rand::random::<u64>),
         secret,
     }
-}
-
-async fn start_dns(dns: DnsResponder, port: u16) -> Result<(), ServeError> {
-    let failed = |cause| ServeError::Dns { address: dns.listen, cause };
-    let answers = Answers { address: dns.answer, port };
-    let responder = Responder::bind(dns.listen, answers).await.map_err(failed)?;
-    let address = responder.local_addr().map_err(failed)?;
-    tracing::info!(%address, answer = %dns.answer, "listening for the home server's DNS questions");
-    tokio::spawn(responder.run());
-    Ok(())
 }
 
 /// The addresses of the home servers, each time they were resolved.

@@ -141,7 +141,11 @@ impl DnsResponder {
     fn read(mut section: Section<'_>) -> Option<Self> {
         let listen = required(&mut section, "listen");
         let answer = required(&mut section, "answer");
-        Some(Self { listen: listen?, answer: answer? })
+        let servers = section.list("servers", Vec::new());
+        let clients = section.list("clients", super::value::private_ranges());
+        let apart = section.value("apart", false);
+        let http = section.value("http", loopback(7483));
+        Some(Self { listen: listen?, answer: answer?, servers, clients, apart, http })
     }
 }
 

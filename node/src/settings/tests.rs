@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use super::*;
@@ -35,6 +35,13 @@ fn the_example_file_says_what_the_defaults_are() {
 }
 
 #[test]
+fn the_settings_of_the_containers_are_valid() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/compose/openfed.toml");
+    let settings = load(&fs::read_to_string(file).expect("readable"), &[]).expect("valid");
+    assert!(settings.xmpp.dns.is_some_and(|dns| dns.apart));
+}
+
+#[test]
 fn the_example_file_names_every_key() {
     // Given the example with every commented key uncommented
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/openfed.toml");
@@ -49,7 +56,10 @@ fn the_example_file_names_every_key() {
     // When it is read, then it is still valid, and nothing optional is left unset
     let settings = load(&all, &[]).expect("valid with all keys");
     assert_eq!(settings.node.name.as_deref(), Some("site1"));
-    assert!(settings.sip.advertise.is_some() && settings.xmpp.dns.is_some());
+    assert!(settings.sip.advertise.is_some());
+    let dns = settings.xmpp.dns.expect("the responder");
+    assert!(dns.clients == value::private_ranges() && dns.servers.is_empty() && !dns.apart);
+    assert_eq!(dns.http, SocketAddr::from((Ipv4Addr::LOCALHOST, 7483)));
     assert_eq!(settings.xmpp.allow.map(|allow| allow.len()), Some(2));
     for tls in [&settings.sip.tls, &settings.xmpp.tls] {
         assert!(tls.identity.is_some() && tls.ca.is_some());
@@ -126,7 +136,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(settings.local, [domain("a.example"), domain("b.example")]);
     assert_eq!(settings.router.http.to_string(), "127.0.0.2:1");
     let dns = settings.xmpp.dns.expect("switched on by the environment");
-    assert_eq!(dns.answer, Ipv4Addr::new(10, 0, 0, 9));
+    assert_eq!(dns.answer, DnsAnswer::Address(Ipv4Addr::new(10, 0, 0, 9).into()));
     assert!(!settings.xmpp.federation && settings.sip.trusted.is_empty());
     assert_eq!(settings.discovery.rate_per_node, 7);
     assert!((settings.telemetry.sample - 0.25).abs() < f64::EPSILON);
@@ -261,6 +271,46 @@ fn hosts_with_ports_are_read_as_people_write_them() {
     let url: HttpUrl = "http://[::1]:7400/".parse().expect("a URL");
     assert_eq!(url.0.socket_addr(), Some("[::1]:7400".parse().expect("an address")));
     assert!("https://router:7400".parse::<HttpUrl>().is_err());
+}
+
+#[test]
+fn a_responder_answers_with_an_address_or_a_name() {
+    let name = |text: &str| DnsAnswer::Name(text.to_owned());
+    assert_eq!("2001:db8::7".parse(), Ok(DnsAnswer::Address("2001:db8::7".parse().expect("v6"))));
+    assert_eq!("XMPP-cm".parse(), Ok(name("xmpp-cm")));
+    assert_eq!("project_xmpp-cm_1".parse(), Ok(name("project_xmpp-cm_1")));
+    // The final dot keeps search lists out
+    assert_eq!("xmpp-cm.openfed.svc.".parse(), Ok(name("xmpp-cm.openfed.svc.")));
+    let long = "x".repeat(64);
+    for bad in ["10.0.0.300", "10.0.0", "a..b", ".", "-a b", "a:5", "[::1]", long.as_str()] {
+        assert!(bad.parse::<DnsAnswer>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_responder_answers_private_networks_unless_told_whom() {
+    let dns = |more: &str| {
+        let text =
+            format!("{MINIMAL}[xmpp.dns]\nlisten = \"[::]:53\"\nanswer = \"xmpp-cm\"\n{more}");
+        load(&text, &[]).expect("valid").xmpp.dns.expect("there")
+    };
+    let answered = |clients: &[Cidr], who: &str| {
+        let who = who.parse().expect("an address");
+        clients.iter().any(|range| range.contains(who))
+    };
+    let private = dns("");
+    assert!(!private.apart && private.http.to_string() == "127.0.0.1:7483");
+    for near in ["127.0.0.1", "10.1.2.3", "172.31.0.2", "192.168.1.1", "169.254.1.1", "::1"] {
+        assert!(answered(&private.clients, near), "{near}");
+    }
+    for near in ["fd00::1", "fe80::1", "::ffff:10.0.0.1"] {
+        assert!(answered(&private.clients, near), "{near}");
+    }
+    for far in ["192.0.2.1", "8.8.8.8", "172.32.0.1", "2001:db8::1", "::2", "::ffff:8.8.8.8"] {
+        assert!(!answered(&private.clients, far), "{far}");
+    }
+    let one = dns("clients = [\"192.0.2.1\"]");
+    assert!(answered(&one.clients, "192.0.2.1") && !answered(&one.clients, "127.0.0.1"));
 }
 
 #[test]

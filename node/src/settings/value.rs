@@ -41,7 +41,6 @@ plain!(PathBuf, Kind::Text, "a path");
 plain!(bool, Kind::Boolean, "true or false");
 plain!(u64, Kind::Integer, "a whole number");
 plain!(f64, Kind::Float, "a number");
-plain!(IpAddr, Kind::Text, "an IP address");
 plain!(DomainPattern, Kind::Text, "a domain or *.domain");
 plain!(SocketAddr, Kind::Text, "an address with port such as 127.0.0.1:5060");
 
@@ -102,6 +101,20 @@ fn bits(address: IpAddr) -> u128 {
 /// 127.0.0.0/8.
 pub(super) fn loopback_range() -> Vec<Cidr> {
     vec![Cidr { network: IpAddr::from([127, 0, 0, 0]), prefix: 8 }]
+}
+
+/// This machine and private networks: RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.
+pub(super) fn private_ranges() -> Vec<Cidr> {
+    let v4 = [([127, 0, 0, 0], 8), ([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12)];
+    let v4 = v4.into_iter().chain([([192, 168, 0, 0], 16), ([169, 254, 0, 0], 16)]);
+    let v6 = [(Ipv6Addr::LOCALHOST, 128), (group(0xfc00), 7), (group(0xfe80), 10)];
+    let v4 = v4.map(|(network, prefix)| Cidr { network: IpAddr::from(network), prefix });
+    let v6 = v6.map(|(network, prefix)| Cidr { network: IpAddr::from(network), prefix });
+    v4.chain(v6).collect()
+}
+
+fn group(first: u16) -> Ipv6Addr {
+    Ipv6Addr::from([first, 0, 0, 0, 0, 0, 0, 0])
 }
 
 impl fmt::Display for Cidr {
@@ -175,6 +188,47 @@ impl FromStr for HostPort {
             return Err(wrong());
         }
         Ok(Self { host, port })
+    }
+}
+
+/// What a DNS responder answers with: one address, or all addresses of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DnsAnswer {
+    /// Always this one.
+    Address(IpAddr),
+    /// Those that this host name has at the time, in lower case.
+    Name(String),
+}
+
+impl fmt::Display for DnsAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl FromStr for DnsAnswer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Address(address));
+        }
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let is_label = |label: &str| {
+            // Container engines make names with underscores.
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+            (1..=63).contains(&label.len()) && label.chars().all(allowed)
+        };
+        // What ends in a number is an address with a mistake (RFC 3696 §2).
+        let ends_in_number =
+            name.rsplit('.').next().is_some_and(|last| last.parse::<u64>().is_ok());
+        if name.len() > 253 || ends_in_number || !name.split('.').all(is_label) {
+            return Err(format!("\"{text}\" is neither an IP address nor a host name"));
+        }
+        Ok(Self::Name(text.to_ascii_lowercase()))
     }
 }
 
@@ -267,6 +321,7 @@ macro_rules! text {
 text! {
     Listen => "a text such as \"udp:0.0.0.0:5060\"",
     Cidr => "a text such as \"10.0.0.0/8\"",
+    DnsAnswer => "an IP address or a host name",
     HostPort => "a text such as \"host.example:5269\"",
     HttpUrl => "a text such as \"http://127.0.0.1:7400\"",
     StoreUrl => "a text such as \"embedded:./openfed-data\"",

@@ -16,9 +16,12 @@ use super::Report;
 use crate::api::Api;
 use crate::cli::Failure;
 
+/// The DNS responder as a service of its own.
+const DNS: &str = "openfed dns";
+
 /// A process, as its settings describe it.
 struct Service {
-    role: Role,
+    name: &'static str,
     http: SocketAddr,
     /// Key, transport, address.
     listens: Vec<(&'static str, Transport, SocketAddr)>,
@@ -32,7 +35,7 @@ struct Health {
 
 pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Result<(), Failure> {
     for service in services(settings) {
-        let role = service.role.as_str();
+        let name = service.name;
         let api = Api::new(url(service.http));
         let health = match api.get("/healthz").await {
             Ok(health) => api.read::<Health>(&health).ok(),
@@ -40,16 +43,14 @@ pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Resul
         };
         match health {
             Some(health) => {
-                running(report, role, health)?;
+                running(report, name, health)?;
                 answering(report, &service).await?;
             }
             None => {
                 report.doubt(
                     "process",
-                    &format!("{role} does not run (nothing answers at {})", service.http),
-                    &format!(
-                        "start it: {role} --config FILE; or all three: openfed up --config FILE"
-                    ),
+                    &format!("{name} does not run (nothing answers at {})", service.http),
+                    &start_it(name),
                 )?;
                 free(report, &service)?;
             }
@@ -66,26 +67,40 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<()> {
         .map(|_| ())
 }
 
-fn services(settings: &Settings) -> [Service; 3] {
-    let sip = settings.sip.listen.iter().map(|at| ("sip.listen", at.transport, at.address));
-    let mut xmpp = vec![("xmpp.listen", Transport::Tcp, settings.xmpp.listen)];
-    if let Some(dns) = &settings.xmpp.dns {
-        xmpp.push(("xmpp.dns.listen", Transport::Udp, dns.listen));
-    }
-    let link = ("router.link", Transport::Tcp, settings.router.link);
-    [
-        Service { role: Role::Router, http: settings.router.http, listens: vec![link] },
-        Service { role: Role::SipCm, http: settings.sip.http, listens: sip.collect() },
-        Service { role: Role::XmppCm, http: settings.xmpp.http, listens: xmpp },
-    ]
+fn start_it(name: &str) -> String {
+    let alone = format!("start it: {name} --config FILE");
+    if name == DNS { alone } else { format!("{alone}; or all three: openfed up --config FILE") }
 }
 
-fn running(report: &mut Report<'_>, role: &str, health: Health) -> Result<(), Failure> {
+fn services(settings: &Settings) -> Vec<Service> {
+    let sip = settings.sip.listen.iter().map(|at| ("sip.listen", at.transport, at.address));
+    let mut xmpp = vec![("xmpp.listen", Transport::Tcp, settings.xmpp.listen)];
+    let mut apart = None;
+    if let Some(dns) = &settings.xmpp.dns {
+        let listen = ("xmpp.dns.listen", Transport::Udp, dns.listen);
+        if dns.apart {
+            apart = Some(Service { name: DNS, http: dns.http, listens: vec![listen] });
+        } else {
+            xmpp.push(listen);
+        }
+    }
+    let link = vec![("router.link", Transport::Tcp, settings.router.link)];
+    let of = |role: Role, http, listens| Service { name: role.as_str(), http, listens };
+    let mut services = vec![
+        of(Role::Router, settings.router.http, link),
+        of(Role::SipCm, settings.sip.http, sip.collect()),
+        of(Role::XmppCm, settings.xmpp.http, xmpp),
+    ];
+    services.extend(apart);
+    services
+}
+
+fn running(report: &mut Report<'_>, name: &str, health: Health) -> Result<(), Failure> {
     if health.problems.is_empty() {
-        return report.good("process", &format!("{role} runs and is well"));
+        return report.good("process", &format!("{name} runs and is well"));
     }
     for (part, problem) in health.problems {
-        let finding = format!("{role} runs, but {part} works badly: {problem}");
+        let finding = format!("{name} runs, but {part} works badly: {problem}");
         report.doubt("process", &finding, "its log says since when")?;
     }
     Ok(())
@@ -99,11 +114,11 @@ async fn answering(report: &mut Report<'_>, service: &Service) -> Result<(), Fai
         }
         let at = reachable(*address);
         if let Err(error) = connect(&at.ip().to_string(), at.port()).await {
-            let role = service.role.as_str();
+            let name = service.name;
             report.bad(
                 "ports",
                 &format!("{key} {address} takes no connection: {error}"),
-                &format!("{role} runs with other settings: restart it with this file"),
+                &format!("{name} runs with other settings: restart it with this file"),
             )?;
         }
     }
@@ -144,7 +159,7 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn url(address: SocketAddr) -> HttpUrl {
+pub(crate) fn url(address: SocketAddr) -> HttpUrl {
     let address = reachable(address);
     HttpUrl(HostPort { host: address.ip().to_string(), port: address.port() })
 }

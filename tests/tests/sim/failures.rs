@@ -119,7 +119,7 @@ fn an_xmpp_cm_that_hangs_costs_its_budget_and_one_that_dies_in_between_less() {
     sim.dns.insert("partner.example".to_owned(), None);
     sim.at(ms(300), Step::Kill(Node::Cm(Cm::Xmpp(0))));
     // It might come back with what it has; 1.5 s later nobody waits for that any more.
-    assert_eq!(within(2_500, sip_out(&mut sim)), 500);
+    assert_eq!(within(2_500, sip_out(&mut sim)), 504);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::dns::{Answers, Responder};
+use crate::dns;
 use crate::resolve::Endpoint;
 use crate::tls::{Audience, Authority};
 
@@ -33,11 +33,7 @@ fn quick() -> Limits {
 
 /// Connections whose DNS sends every foreign domain to this port of this machine.
 async fn connections(port: u16, limits: Limits) -> Connections {
-    let answers = Answers { address: Ipv4Addr::LOCALHOST.into(), port };
-    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let responder = Responder::bind(listen, answers).await.unwrap();
-    let dns = responder.local_addr().unwrap();
-    tokio::spawn(responder.run());
+    let dns = dns::tests::all_here(port).await;
     let resolver = Resolver::new(&[dns], Box::new(|| 0)).unwrap();
     let home = HostPort { host: "127.0.0.1".to_owned(), port };
     let homes = HashMap::from([(domain("corp.example"), home)]);

@@ -1,11 +1,42 @@
-use hickory_proto::op::Query;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use openfed_node::settings::DnsAnswer;
 
+use super::addresses::{Known, STALE};
+use super::answers::{MAX_MESSAGE, Over};
+use super::clients::{MAX_PER_SECOND, Verdict};
 use super::*;
 
-const ANSWERS: Answers = Answers { address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)), port: 5269 };
+const UDP: Over = Over::Udp { busy: false };
+
+fn zone(addresses: &[&str]) -> Zone {
+    let addresses = addresses.iter().map(|address| ip(address)).collect();
+    Zone { addresses, port: 5269, ttl: 60 }
+}
+
+fn one() -> Zone {
+    zone(&["192.0.2.7"])
+}
+
+/// A responder that answers every name with this machine.
+pub(crate) async fn all_here(port: u16) -> SocketAddr {
+    let (_, zone) = watch::channel(Zone { port, ..zone(&["127.0.0.1"]) });
+    let clients = Clients::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let responder = Responder::bind(([127, 0, 0, 1], 0).into(), zone, clients).await.unwrap();
+    let address = responder.local_addr().unwrap();
+    tokio::spawn(responder.run());
+    address
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
 
 fn question(name: &str, kind: RecordType) -> Message {
     let mut message = Message::query();
@@ -13,16 +44,23 @@ fn question(name: &str, kind: RecordType) -> Message {
     message
 }
 
-fn asked(answers: Answers, name: &str, kind: RecordType) -> Message {
-    let answer = answers.answer(&question(name, kind).to_vec().unwrap()).unwrap();
-    Message::from_vec(&answer).unwrap()
+fn told(zone: &Zone, question: &Message, over: Over, turn: usize) -> Message {
+    let answer = zone.answer(&question.to_vec().unwrap(), over, turn).unwrap();
+    Message::from_vec(&answer.bytes).unwrap()
+}
+
+fn asked(zone: &Zone, name: &str, kind: RecordType) -> Message {
+    told(zone, &question(name, kind), UDP, 0)
+}
+
+fn data(answer: &Message) -> Vec<String> {
+    answer.answers.iter().map(|record| record.data.to_string()).collect()
 }
 
 fn outcome(name: &str, kind: RecordType) -> (ResponseCode, Vec<String>) {
-    let answer = asked(ANSWERS, name, kind);
+    let answer = asked(&one(), name, kind);
     assert!(answer.metadata.authoritative && answer.metadata.recursion_available);
-    let data = answer.answers.iter().map(|record| record.data.to_string()).collect();
-    (answer.metadata.response_code, data)
+    (answer.metadata.response_code, data(&answer))
 }
 
 #[test]
@@ -35,9 +73,47 @@ fn every_name_has_the_one_address() {
     let nothing = (ResponseCode::NoError, vec![]);
     assert_eq!(outcome("foreign.example.", RecordType::AAAA), nothing);
     assert_eq!(outcome("foreign.example.", RecordType::MX), nothing);
-    let v6 = Answers { address: "2001:db8::7".parse().unwrap(), port: 5269 };
-    assert_eq!(asked(v6, "foreign.example.", RecordType::AAAA).answers.len(), 1);
-    assert_eq!(asked(v6, "foreign.example.", RecordType::A).answers.len(), 0);
+    let v6 = zone(&["2001:db8::7"]);
+    assert_eq!(asked(&v6, "foreign.example.", RecordType::AAAA).answers.len(), 1);
+    assert_eq!(asked(&v6, "foreign.example.", RecordType::A).answers.len(), 0);
+}
+
+#[test]
+fn all_addresses_are_answered_and_each_is_the_first_one_in_turn() {
+    let both = zone(&["10.0.0.1", "fd00::1", "10.0.0.2", "10.0.0.3"]);
+    let a = question("foreign.example.", RecordType::A);
+    let turns: Vec<_> = (0..4).map(|turn| data(&told(&both, &a, UDP, turn))).collect();
+    assert_eq!(turns[0], ["10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+    assert_eq!(turns[1], ["10.0.0.2", "10.0.0.3", "10.0.0.1"]);
+    assert_eq!(turns[2], ["10.0.0.3", "10.0.0.1", "10.0.0.2"]);
+    assert_eq!(turns[3], turns[0]);
+    let aaaa = question("foreign.example.", RecordType::AAAA);
+    assert_eq!(data(&told(&both, &aaaa, UDP, 7)), ["fd00::1"]);
+}
+
+#[test]
+fn of_very_many_addresses_every_answer_has_some_and_all_have_their_turn() {
+    let many: Vec<_> = (0..40).map(|number| format!("10.0.0.{number}")).collect();
+    let many = zone(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let a = question("foreign.example.", RecordType::A);
+    let answers: Vec<_> = (0..40).map(|turn| data(&told(&many, &a, UDP, turn))).collect();
+    assert!(answers.iter().all(|answer| answer.len() == 16));
+    let firsts: std::collections::BTreeSet<_> = answers.iter().map(|answer| &answer[0]).collect();
+    assert_eq!(firsts.len(), 40);
+}
+
+#[test]
+fn without_an_address_hosts_are_a_failure_and_services_are_as_ever() {
+    let empty = zone(&[]);
+    let code = |name, kind| asked(&empty, name, kind).metadata.response_code;
+    assert_eq!(code("foreign.example.", RecordType::A), ResponseCode::ServFail);
+    assert_eq!(code("foreign.example.", RecordType::AAAA), ResponseCode::ServFail);
+    assert_eq!(code("foreign.example.", RecordType::MX), ResponseCode::NoError);
+    assert_eq!(code("_xmpp-server._tcp.foreign.example.", RecordType::SRV), ResponseCode::NoError);
+    assert_eq!(
+        code("_xmpps-server._tcp.foreign.example.", RecordType::SRV),
+        ResponseCode::NXDomain
+    );
 }
 
 #[test]
@@ -54,16 +130,15 @@ fn the_server_to_server_service_is_at_the_domain_itself() {
 
 #[test]
 fn a_negative_answer_can_be_kept() {
-    let answer = asked(ANSWERS, "_xmpps-server._tcp.foreign.example.", RecordType::SRV);
+    let answer = asked(&one(), "_xmpps-server._tcp.foreign.example.", RecordType::SRV);
     assert!(matches!(&answer.authorities[..], [soa] if soa.record_type() == RecordType::SOA));
 }
 
 #[test]
 fn what_is_no_question_is_refused_or_left_alone() {
     let code = |bytes: &[u8]| {
-        ANSWERS
-            .answer(bytes)
-            .map(|answer| Message::from_vec(&answer).unwrap().metadata.response_code)
+        let answer = one().answer(bytes, UDP, 0)?;
+        Some(Message::from_vec(&answer.bytes).unwrap().metadata.response_code)
     };
     assert_eq!(code(b""), None);
     assert_eq!(code(b"GET / HTTP/1.1"), Some(ResponseCode::FormErr));
@@ -85,21 +160,84 @@ fn what_is_no_question_is_refused_or_left_alone() {
 }
 
 #[test]
-fn only_near_sources_are_answered() {
-    for near in
-        ["127.0.0.1", "10.1.2.3", "172.17.0.2", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1"]
-    {
-        assert!(is_near(near.parse().unwrap()), "{near}");
+fn a_datagram_is_never_longer_than_its_source_takes() {
+    let many: Vec<_> = (0..16).map(|number| format!("fd00::{number:x}")).collect();
+    let many = zone(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let long = format!("{}.example.", ["x".repeat(60), "y".repeat(60)].join("."));
+    let plain = question(&long, RecordType::AAAA);
+    // Given 16 addresses, whose answer has 590 bytes
+    let cut = told(&many, &plain, UDP, 0);
+    assert!(cut.metadata.truncation && cut.answers.is_empty());
+    // When the client says that it takes more, or comes over TCP, then it gets them
+    let mut extended = plain.clone();
+    let mut edns = Edns::new();
+    edns.set_max_payload(4_096);
+    extended.set_edns(edns);
+    for (question, over) in [(&extended, UDP), (&plain, Over::Tcp)] {
+        let whole = told(&many, question, over, 0);
+        assert!(!whole.metadata.truncation && whole.answers.len() == 16);
+        assert_eq!(
+            whole.edns.map(|edns| edns.max_payload()),
+            question.edns.as_ref().map(|_| MAX_MESSAGE)
+        );
     }
-    for far in ["192.0.2.1", "8.8.8.8", "2001:db8::1", "::ffff:8.8.8.8"] {
-        assert!(!is_near(far.parse().unwrap()), "{far}");
+}
+
+#[test]
+fn a_source_that_asks_too_much_gets_no_more_bytes_than_it_sends() {
+    for name in ["a.example.", "_xmpp-server._tcp.foreign.example."] {
+        for kind in [RecordType::A, RecordType::SRV] {
+            let question = question(name, kind).to_vec().unwrap();
+            let answer = one().answer(&question, Over::Udp { busy: true }, 0).unwrap();
+            assert!(answer.bytes.len() <= question.len(), "{name} {kind}");
+            assert!(Message::from_vec(&answer.bytes).unwrap().metadata.truncation);
+        }
     }
+}
+
+#[test]
+fn only_clients_are_answered_and_each_within_its_measure() {
+    let (now, near) = (Instant::now(), ip("10.0.0.1"));
+    let mut clients = Clients::new(vec!["10.0.0.0/24".parse().unwrap()]);
+    assert_eq!(clients.judge(ip("10.0.1.1"), now), Verdict::Stranger);
+    assert!(!clients.is_client(ip("127.0.0.1")) && clients.is_client(ip("::ffff:10.0.0.9")));
+    for _ in 0..MAX_PER_SECOND {
+        assert_eq!(clients.judge(near, now), Verdict::Welcome);
+    }
+    assert_eq!(clients.judge(near, now), Verdict::Busy);
+    // Another one is not concerned, and a second later all begin anew
+    assert_eq!(clients.judge(ip("10.0.0.2"), now), Verdict::Welcome);
+    assert_eq!(clients.judge(near, now + Duration::from_secs(1)), Verdict::Welcome);
+    // Strangers are told about once a minute
+    assert!(clients.tells(now) && !clients.tells(now + Duration::from_secs(59)));
+    assert!(clients.tells(now + Duration::from_mins(1)));
+}
+
+#[test]
+fn addresses_outlive_their_name_for_a_while_and_no_longer() {
+    let (start, mut known) = (Instant::now(), Known::nothing());
+    known.missed(start);
+    assert!(known.addresses().is_empty());
+    known.found(vec![ip("10.0.0.2"), ip("10.0.0.1"), ip("10.0.0.2")], start);
+    assert_eq!(**known.addresses(), [ip("10.0.0.1"), ip("10.0.0.2")]);
+    // A resolver that finds nothing has failed, too
+    known.found(vec![], start + STALE / 2);
+    known.missed(start + STALE);
+    assert_eq!(known.addresses().len(), 2);
+    known.missed(start + STALE + Duration::from_millis(1));
+    assert!(known.addresses().is_empty());
+    known.found(vec![ip("10.0.0.3")], start + STALE * 2);
+    known.missed(start + STALE * 3);
+    assert_eq!(**known.addresses(), [ip("10.0.0.3")]);
 }
 
 #[tokio::test]
 async fn a_resolver_is_served_over_udp_and_tcp() {
+    let address = DnsAnswer::Address(ip("192.0.2.7"));
+    let watched = Watched::new(&address, &[]).unwrap();
+    let clients = Clients::new(vec!["127.0.0.1".parse().unwrap()]);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let responder = Responder::bind(listen, ANSWERS).await.unwrap();
+    let responder = Responder::bind(listen, watched.zone(5269), clients).await.unwrap();
     let address = responder.local_addr().unwrap();
     let serving = tokio::spawn(responder.run());
     for server in [NameServerConfig::udp(address.ip()), NameServerConfig::tcp(address.ip())] {
@@ -110,7 +248,7 @@ async fn a_resolver_is_served_over_udp_and_tcp() {
             .build()
             .unwrap();
         let addresses = resolver.lookup_ip("foreign.example.").await.unwrap();
-        assert_eq!(addresses.iter().collect::<Vec<_>>(), [ANSWERS.address]);
+        assert_eq!(addresses.iter().collect::<Vec<_>>(), [ip("192.0.2.7")]);
         let missing = resolver.lookup("_xmpps-server._tcp.foreign.example.", RecordType::SRV).await;
         assert!(missing.unwrap_err().is_nx_domain());
     }
