@@ -64,6 +64,7 @@ impl Collector {
     /// Starts it.
     pub async fn start(address: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
         let spans = Arc::<Seen<Span>>::default();
         let service = TraceServiceServer::new(Receiver { spans: Arc::clone(&spans) });
         let serving = Server::builder()
@@ -74,6 +75,11 @@ impl Collector {
             let _ = serving.await;
         });
         Ok(Self { address, spans, task })
+    }
+
+    /// Where it is really listened.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The telemetry setting of openfed for it.

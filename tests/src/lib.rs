@@ -7,6 +7,7 @@
 
 pub mod certificates;
 pub mod collector;
+pub mod containers;
 pub mod dns;
 pub mod ejabberd;
 pub mod http;
