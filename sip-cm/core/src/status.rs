@@ -57,6 +57,8 @@ pub(crate) enum Refusal {
     OutOfService,
     /// A limit is reached or no router is there.
     Busy,
+    /// This instance is ending; another one takes it (RFC 3263 §4.3).
+    Leaving,
     NoDialog,
     /// This service has no users; the domain of a dialog is known no longer.
     NotFound,
@@ -86,6 +88,7 @@ impl Refusal {
                 .with("Accept", ACCEPT)
                 .with("Accept-Encoding", "identity"),
             Refusal::OutOfService => Answer::new(503, C::ServiceUnavailable),
+            Refusal::Leaving => Answer::new(503, C::ResourceConstraint).retry_after(RETRY),
             Refusal::Busy => Answer::new(500, C::ResourceConstraint).retry_after(RETRY),
             Refusal::NoDialog => Answer::new(481, C::ItemNotFound),
             Refusal::NotFound => Answer::new(404, C::ItemNotFound),

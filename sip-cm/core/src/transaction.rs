@@ -30,8 +30,8 @@ use server::Server;
 
 pub(crate) use derived::{cancel_of, response_hop};
 pub(crate) use facts::{Arrived, Event};
-pub(crate) use key::is_in_dialog;
 use key::{ServerKey, merge_key};
+pub(crate) use key::{is_in_dialog, packet_id};
 
 /// RFC 3261 §17.1.1.1: the estimated round-trip time.
 pub(crate) const T1: Duration = Duration::from_millis(500);

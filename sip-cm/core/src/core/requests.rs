@@ -88,7 +88,8 @@ impl Core {
         let trust = self.trust_in(&arrival);
         let too_many = self.requests.len() >= self.config.max_requests;
         let way = match self.edge(now).decide(&message, trust) {
-            Ok(_) if self.draining || too_many => Err(Refusal::Busy),
+            Ok(_) if self.draining => Err(Refusal::Leaving),
+            Ok(_) if too_many => Err(Refusal::Busy),
             way => way,
         };
         let method: ByteString = message.method().unwrap_or_default().into();

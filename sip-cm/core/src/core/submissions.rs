@@ -14,7 +14,7 @@ use super::{Core, Due};
 use crate::command::{Command, Fact, RouterId, StageEnd, StageId, StageKind};
 use crate::headers::HeaderId;
 use crate::status::{RETRY, Refusal};
-use crate::transaction::ServerId;
+use crate::transaction::{ServerId, packet_id};
 
 /// What a router may take to answer a non-INVITE: our answer must leave before the sender's 32 s
 /// are over, as later ones are not understood (RFC 4320 §4.2).
@@ -115,7 +115,10 @@ impl Core {
             Direction::Inbound => Source::peer(request.arrival.source.ip()),
             Direction::Outbound | Direction::Internal => Source::user(&parties.from),
         };
-        let packet_id = self.random.packet_id();
+        let packet_id = match packet_id(&request.message) {
+            Some(id) if accepted.is_none() && !self.submissions.contains_key(&id) => id,
+            _ => self.random.packet_id(),
+        };
         Ok(Packet {
             id: packet_id,
             conversation: Conversation::between(&parties.from, &parties.to),

@@ -1,5 +1,7 @@
 //! What makes two requests one transaction (RFC 3261 §17.1.3, §17.2.3).
 
+use openfed_proto::packet::PacketId;
+
 use crate::headers::HeaderId;
 use crate::random::{COOKIE, stable_hash};
 use crate::wire::Message;
@@ -69,6 +71,24 @@ pub(crate) fn merge_key(request: &Message) -> Option<u64> {
         request.header(HeaderId::CSeq)?.value(),
     ];
     Some(stable_hash(parts))
+}
+
+/// The id of the packet that a request outside of dialogs becomes: the same for every copy of it,
+/// at every instance and in every life of it. A sender repeats its request for 32 s, also to an
+/// instance that has restarted or to the next one; who has had the packet does not do it twice.
+pub(crate) fn packet_id(request: &Message) -> Option<PacketId> {
+    if is_in_dialog(request) {
+        return None;
+    }
+    let uri = request.uri()?.ok()?.to_string();
+    let header = |id| Some(request.header(id)?.value());
+    let (from, call_id) = (header(HeaderId::From)?, header(HeaderId::CallId)?);
+    let cseq = header(HeaderId::CSeq)?;
+    let half = |salt: &'static [u8]| {
+        stable_hash([salt, uri.as_bytes(), from, call_id, cseq, request.body().as_ref()])
+    };
+    let (high, low) = (half(b"packet"), half(b"id"));
+    Some(PacketId((u128::from(high) << 64 | u128::from(low)).to_be_bytes()))
 }
 
 /// Whether the message's To has a tag: it belongs to a dialog.

@@ -171,11 +171,32 @@ fn draining_tells_the_routers_refuses_what_is_new_and_ends_what_is_not() {
     assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Leaving(secs(10)))));
     assert!(!world.core.is_idle());
     world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
-    world.answered(500);
+    world.answered(503);
     world.outcome(packet.id, delivered());
     world.answered(200);
     assert!(world.core.is_idle());
     world.ends();
+}
+
+#[test]
+fn a_copy_of_a_request_is_the_same_packet_at_another_instance_or_in_another_life() {
+    let submitted = |text: &str| {
+        let mut world = World::open();
+        world.arrives(PEER, text);
+        world.submitted().1.id
+    };
+    let first = message(ALICE, BOB);
+    let by_another_way = first.replace("peer1", "peer2");
+    assert_ne!(first, by_another_way);
+    assert_eq!(submitted(&first), submitted(&by_another_way));
+    for other in [
+        first.replace("call1", "call2"),
+        first.replace("hello", "hallo"),
+        first.replace("CSeq: 1", "CSeq: 2"),
+        message(ALICE, "bert@partner.example"),
+    ] {
+        assert_ne!(submitted(&first), submitted(&other), "{other}");
+    }
 }
 
 #[test]
