@@ -5,7 +5,7 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(["link.proto"], ["proto"])?;
     prost_build::Config::new()
-        .bytes([".openfed.v1.Original.bytes"])
+        .bytes([".openfed.v1.Original.bytes", ".openfed.v1.Astray.stanza"])
         .skip_debug([
             ".openfed.v1.Address",
             ".openfed.v1.Credentials",

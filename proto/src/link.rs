@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::domain::Domain;
 use crate::packet::{Outcome, Packet, PacketId, Role};
 use crate::route::{DomainPattern, StaticRoute};
@@ -107,6 +109,9 @@ pub enum FromCm {
     Leaving(Duration),
     /// Whether this domain is known as SIP; [`FromRouter::Verdict`] answers.
     Ask(Domain),
+    /// An answer, as XML, to a stanza that another xmpp-cm must have sent: a peer that answers on a
+    /// stream of its own does not choose the instance. The router hands it to all others, in order.
+    Astray(Bytes),
 }
 
 /// From a router to a connection manager.
@@ -133,4 +138,6 @@ pub enum FromRouter {
     /// Forget what was said about these domains; about all, if `None`.
     Invalidate(Option<Vec<Domain>>),
     Leaving(Duration),
+    /// An answer that came to another xmpp-cm; see [`FromCm::Astray`].
+    Astray(Bytes),
 }

@@ -57,7 +57,8 @@ impl Shown {
             | FromCm::Credit(_)
             | FromCm::Usage(_)
             | FromCm::Leaving(_)
-            | FromCm::Ask(_) => {}
+            | FromCm::Ask(_)
+            | FromCm::Astray(_) => {}
         }
     }
 

@@ -32,6 +32,7 @@ impl From<FromCm> for v1::FromCm {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
             FromCm::Ask(domain) => Frame::Ask(v1::Ask { domain: domain.as_str().to_owned() }),
+            FromCm::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
         };
         v1::FromCm { frame: Some(frame) }
     }
@@ -61,6 +62,7 @@ impl TryFrom<v1::FromCm> for FromCm {
                 FromCm::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
             Frame::Ask(ask) => FromCm::Ask(domain_in(&ask.domain)?),
+            Frame::Astray(astray) => FromCm::Astray(astray.stanza),
         })
     }
 }
@@ -90,6 +92,7 @@ impl From<FromRouter> for v1::FromRouter {
             FromRouter::Leaving(deadline) => {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
+            FromRouter::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
         };
         v1::FromRouter { frame: Some(frame) }
     }
@@ -120,6 +123,7 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Leaving(leaving) => {
                 FromRouter::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
+            Frame::Astray(astray) => FromRouter::Astray(astray.stanza),
         })
     }
 }

@@ -88,6 +88,7 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         }]),
         FromCm::Leaving(Duration::from_secs(10)),
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
+        FromCm::Astray("<iq/>".into()),
     ];
     for frame in frames {
         assert_eq!(over_the_wire_from_cm(frame.clone()), Ok(frame));
@@ -117,6 +118,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Invalidate(Some(vec![domain])),
         FromRouter::Invalidate(None),
         FromRouter::Leaving(Duration::from_millis(1500)),
+        FromRouter::Astray("<iq/>".into()),
     ];
     let every = [
         Instruction::Reach,

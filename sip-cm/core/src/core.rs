@@ -254,6 +254,8 @@ impl Core {
             FromRouter::Verdict { domain, sip, lease } => self.on_verdict(domain, sip, lease, now),
             FromRouter::Invalidate(domains) => self.cache.invalidate(domains.as_deref()),
             FromRouter::Leaving(_) => self.links.leaving(router),
+            // XMPP is no language of ours.
+            FromRouter::Astray(_) => {}
         }
         self.settle(now);
     }

@@ -107,6 +107,7 @@ impl Router {
             FromCm::Usage(uses) => uses.into_iter().for_each(|used| self.usage.add(used)),
             FromCm::Leaving(_) => self.link_leaving(link),
             FromCm::Ask(domain) => self.answer_question(link, domain, now),
+            FromCm::Astray(stanza) => self.pass_on(link, &stanza),
             // The greeting is the link driver's; a second one changes nothing.
             FromCm::Hello(_) => {}
         }

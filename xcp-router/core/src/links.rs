@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromRouter, Hello};
 use openfed_proto::packet::Role;
@@ -122,6 +123,15 @@ impl Router {
             link.should_tell(&domain, now.instant, lease);
         }
         self.send(id, FromRouter::Verdict { domain, sip, lease });
+    }
+
+    /// An answer looks for who asked: one of the other instances of the manager that got it.
+    pub(crate) fn pass_on(&mut self, from: LinkId, answer: &Bytes) {
+        let Some(role) = self.nodes.get_mut(from).map(|link| link.role) else { return };
+        for link in self.nodes.iter().filter(|link| link.role == role && link.id != from) {
+            let frame = FromRouter::Astray(answer.clone());
+            self.commands.push_back(Command::Send { link: link.id, frame });
+        }
     }
 
     /// Makes everybody forget these domains; all of them, if `None`.

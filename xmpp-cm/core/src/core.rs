@@ -13,6 +13,7 @@
 //! Inputs change state and leave streams with something to say; `settle` then takes the events of
 //! those streams until there are none, and sends the pings of fences.
 
+mod astray;
 mod command;
 mod conn;
 mod connections;

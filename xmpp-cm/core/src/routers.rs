@@ -98,6 +98,13 @@ impl Routers {
         self.links.get_mut(&id)?.grant.finished()
     }
 
+    /// The router for what concerns no conversation: on every connection manager the same one, so
+    /// that what one of them says arrives in order.
+    pub(crate) fn any(&self) -> Option<RouterId> {
+        let serving = self.links.iter().filter(|(_, router)| !router.leaving);
+        serving.min_by_key(|(_, router)| &router.node).map(|(id, _)| *id)
+    }
+
     /// Room for another packet of ours.
     pub(crate) fn submitted(&self) -> usize {
         self.packets.len()

@@ -350,3 +350,13 @@ fn hops_may_come_whole_or_only_the_new_one() {
     scene.frame(SIP, FromCm::Ended(ended));
     assert_eq!(scene.finished().outcome.hops.len(), 3);
 }
+
+#[test]
+fn an_answer_that_strayed_goes_to_the_other_instances_of_that_manager_alone() {
+    let mut scene = Scene::open();
+    let other = scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    scene.frame(XMPP, FromCm::Astray("<iq/>".into()));
+    assert_eq!(scene.frame_to(other), FromRouter::Astray("<iq/>".into()));
+    scene.quiet();
+}

@@ -51,6 +51,7 @@ impl Core {
             }
             FromRouter::Invalidate(domains) => self.knowledge.forget(domains.as_deref()),
             FromRouter::Leaving(_) => self.routers.leaving(router),
+            FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
         }
         self.settle(now);
     }

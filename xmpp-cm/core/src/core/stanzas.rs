@@ -30,7 +30,7 @@ impl Core {
         if let Some(it) = self.conns.get_mut(&conn) {
             it.used = now;
         }
-        if self.settles_fence(&pair, &stanza, now) {
+        if self.settles_fence(&pair, &stanza, now) || self.is_astray(&stanza) {
             return;
         }
         if self.domains.is_local(&pair.local) {
@@ -41,7 +41,7 @@ impl Core {
     }
 
     /// Whether the stanza answers a fence, or a message before one.
-    fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
+    pub(super) fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
         let (Some(id), Some(subtype)) = (stanza.attr("id"), stanza.attr("type")) else {
             return false;
         };
@@ -90,6 +90,10 @@ impl Core {
         if let Err(malformed) = Head::read(&stanza) {
             return self.answer(&stanza, &error::refused(malformed.condition()), now);
         }
+        if stanza.name() == "message" && stanza.attr("type") == Some("error") {
+            // Perhaps for a message from SIP; whom it is for says the one that sent it.
+            self.pass_on(&stanza);
+        }
         self.send(pair, Outgoing::Through(stanza), now);
     }
 
@@ -116,17 +120,18 @@ impl Core {
             _ if head.is_answer() && self.knowledge.spoke_xmpp(&pair.remote, now) => {
                 self.send(pair, Outgoing::Through(stanza), now);
             }
-            _ if head.is_answer() => self.drop_answer(&head),
+            _ if head.is_answer() => self.drop_answer(&head, &stanza),
             Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
             Way::Sip => self.serve_sip_domain(&head, &stanza, now),
             Way::Xmpp | Way::Unknown => self.submit(&head, &stanza, now),
         }
     }
 
-    /// An answer to something that is not known (any more).
-    fn drop_answer(&mut self, head: &Head) {
+    /// An answer to something that is not known here (any more).
+    fn drop_answer(&mut self, head: &Head, stanza: &Element) {
         if head.is(Kind::Message, "error") {
             self.note(Fact::LateError);
+            self.pass_on(stanza);
         }
     }
 

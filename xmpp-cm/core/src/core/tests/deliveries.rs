@@ -87,6 +87,54 @@ fn an_error_after_its_fence_is_dropped_and_counted() {
          </message>",
     );
     assert!(world.facts.contains(&crate::core::Fact::LateError));
+    assert_eq!(world.astray().len(), 1, "another instance may wait for it");
+}
+
+#[test]
+fn answers_that_came_to_another_instance_find_their_way_back_in_order() {
+    let (mut asked, mut other) = (World::new(), World::new());
+    asked.home().pongs = false;
+    let packets: Vec<_> = ["alice", "nobody"]
+        .map(|user| asked.sip_message("bob@sip.example", &format!("{user}@corp.example"), "hi"))
+        .into();
+    for packet in &packets {
+        asked.attempt(packet, Instruction::Home);
+    }
+    let ping = |world: &mut World| {
+        let got = std::mem::take(&mut world.home().got);
+        let id = got.iter().find(|it| it.name() == "iq").and_then(|it| it.attr("id"));
+        let id = id.unwrap().to_owned();
+        format!("<iq type='result' id='{id}' from='corp.example' to='sip.example'></iq>")
+    };
+    let first = ping(&mut asked);
+    other.home_says(&first);
+    asked.hears_astray(&mut other);
+    assert_eq!(asked.endings(), [DELIVERED]);
+    other.home_says(
+        "<message type='error' id='z9hG4bK2' from='nobody@corp.example' to='bob@sip.example'>\
+         <error type='cancel'><item-not-found \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+    );
+    let second = ping(&mut asked);
+    other.home_says(&second);
+    asked.hears_astray(&mut other);
+    assert_eq!(asked.endings(), [failed(Condition::ItemNotFound, Cause::Remote)]);
+    // An answer that nobody waits for goes no further.
+    other.home_says(&second);
+    asked.hears_astray(&mut other);
+    assert_eq!(asked.endings(), []);
+}
+
+#[test]
+fn answers_to_clients_are_not_taken_for_those_of_fences() {
+    let mut world = World::new();
+    world.knows_sip("sip.example");
+    let id = "0123456789abcdef0123456789abcdef";
+    world.home_says(&format!(
+        "<iq type='result' id='{id}' from='alice@corp.example' to='bob@sip.example'></iq>"
+    ));
+    world.home_says("<iq type='result' id='short' from='corp.example' to='sip.example'></iq>");
+    assert_eq!(world.astray(), Vec::<bytes::Bytes>::new());
 }
 
 #[test]

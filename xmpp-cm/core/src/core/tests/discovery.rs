@@ -129,6 +129,7 @@ fn e46_errors_and_results_are_never_submitted_nor_answered() {
     ] {
         world.home_says(stanza);
     }
+    assert_eq!(world.astray().len(), 1, "the message error, for another instance");
 }
 
 #[test]

@@ -209,6 +209,26 @@ impl World {
         ended
     }
 
+    /// The answers that were handed on since the last time.
+    pub(in crate::core) fn astray(&mut self) -> Vec<bytes::Bytes> {
+        let (mut astray, mut rest) = (Vec::new(), Vec::new());
+        for (router, frame) in std::mem::take(&mut self.frames) {
+            match frame {
+                FromCm::Astray(stanza) => astray.push(stanza),
+                frame => rest.push((router, frame)),
+            }
+        }
+        self.frames = rest;
+        astray
+    }
+
+    /// What another instance handed on comes here.
+    pub(in crate::core) fn hears_astray(&mut self, other: &mut World) {
+        for stanza in other.astray() {
+            self.frame(FromRouter::Astray(stanza));
+        }
+    }
+
     /// The endings alone.
     pub(in crate::core) fn endings(&mut self) -> Vec<Ending> {
         self.ended().into_iter().map(|it| it.outcome.ending).collect()

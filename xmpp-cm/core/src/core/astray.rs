@@ -1,0 +1,58 @@
+//! Answers that came to another instance than the one that asked.
+//!
+//! A server that answers on a stream of its own (without XEP-0288, or because it had opened that
+//! one before) reaches any of our instances. Whoever gets an answer that it does not wait for hands
+//! it to the others by a router: errors and the answers of fences by the same one, so that they
+//! stay in order.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use minidom::Element;
+use openfed_proto::link::FromCm;
+
+use super::stanzas::pair_of;
+use super::{Command, Core};
+use crate::xml::{from_bytes, to_bytes};
+
+/// How long the ids of our pings are.
+const ID: usize = 32;
+
+impl Core {
+    /// Whether the stanza answers a fence, but none of ours; then it is on its way.
+    pub(super) fn is_astray(&mut self, stanza: &Element) -> bool {
+        let astray = answers_some_fence(stanza);
+        if astray {
+            self.pass_on(stanza);
+        }
+        astray
+    }
+
+    /// Hands an answer to the other instances.
+    pub(super) fn pass_on(&mut self, stanza: &Element) {
+        if let Some(router) = self.routers.any() {
+            let frame = FromCm::Astray(to_bytes(stanza));
+            self.commands.push_back(Command::ToRouter { router, frame });
+        }
+    }
+
+    /// Another instance got an answer. Its stream was let in for these domains, as ours would be.
+    pub(super) fn on_astray(&mut self, stanza: &Bytes, now: Instant) {
+        let Ok(stanza) = from_bytes(stanza, self.settings.stream.limits) else { return };
+        if let Some(pair) = pair_of(&stanza) {
+            self.settles_fence(&pair, &stanza, now);
+        }
+    }
+}
+
+/// Fences are pings between bare domains with ids of ours; no client asks so.
+fn answers_some_fence(stanza: &Element) -> bool {
+    let bare = |name| stanza.attr(name).is_some_and(|jid| !jid.contains(['@', '/']));
+    stanza.name() == "iq"
+        && matches!(stanza.attr("type"), Some("result" | "error"))
+        && bare("from")
+        && bare("to")
+        && stanza
+            .attr("id")
+            .is_some_and(|id| id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
