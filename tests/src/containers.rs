@@ -77,7 +77,9 @@ impl Stack {
 
     /// The running containers of a service.
     pub async fn replicas(&self, service: &str) -> Result<Vec<String>> {
-        let ids = self.compose(&["--profile", "demo", "ps", "--quiet", service]).await?;
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let service = format!("label=com.docker.compose.service={service}");
+        let ids = docker(&["ps", "--quiet", "--filter", &project, "--filter", &service]).await?;
         Ok(ids.lines().map(str::to_owned).collect())
     }
 

@@ -23,6 +23,7 @@ pub mod sim;
 pub mod sip;
 pub mod sip_peer;
 pub mod sipp;
+pub mod traffic;
 pub mod world;
 pub mod xmpp_client;
 

@@ -1,6 +1,9 @@
 //! The stack of `deploy/compose.yaml` in real containers, as an operator types it: up, observed,
 //! scaled, and hard to kill. Run by tests/compose, which brings the engine.
 
+#[path = "compose/hardships.rs"]
+mod hardships;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +90,7 @@ async fn play(stack: &Stack, collector: &Collector) -> Result<()> {
     let people = People::meet(stack).await?;
     the_documented_hop(stack, &people, collector).await?;
     drop(people.alice);
-    Ok(())
+    hardships::hardships(stack).await
 }
 
 #[test]
