@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,12 +69,25 @@ impl Health {
     }
 }
 
-/// A running HTTP server.
+/// A running HTTP server, on a thread of its own: no packet waits for a page.
 #[derive(Debug)]
 pub struct Http {
     address: SocketAddr,
     end: CancellationToken,
     task: JoinHandle<()>,
+    _thread: Thread,
+}
+
+/// A runtime that may be dropped anywhere.
+#[derive(Debug)]
+struct Thread(Option<Runtime>);
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Http {
@@ -82,7 +96,14 @@ impl Http {
     /// # Errors
     /// If the address cannot be listened at.
     pub async fn start(address: SocketAddr, routes: Router, health: Health) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("http")
+            .enable_all()
+            .build()?;
+        let (handle, thread) = (runtime.handle().clone(), Thread(Some(runtime)));
+        let listener = handle.spawn(TcpListener::bind(address)).await.map_err(io::Error::other)?;
+        let listener = listener.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen at http {address}: {error}"))
         })?;
         let address = listener.local_addr()?;
@@ -95,12 +116,12 @@ impl Http {
         let end = CancellationToken::new();
         let serve = axum::serve(listener, routes.merge(common))
             .with_graceful_shutdown(end.clone().cancelled_owned());
-        let task = tokio::spawn(async move {
+        let task = handle.spawn(async move {
             if let Err(error) = serve.await {
                 tracing::warn!(%error, "the http server failed");
             }
         });
-        Ok(Self { address, end, task })
+        Ok(Self { address, end, task, _thread: thread })
     }
 
     /// The address that is really listened at, also when the system chose the port.

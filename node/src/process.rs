@@ -60,7 +60,9 @@ pub fn run<E: Error + Send + Sync + 'static>(
     install_crypto();
     telemetry::start_logs(&settings.telemetry);
     metrics::start();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // One thread: a service is one engine and the sockets around it, and waking it on another
+    // thread costs more than what it does with a packet. More cores are for more replicas.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &error),
     };

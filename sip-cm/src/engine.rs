@@ -15,6 +15,8 @@ use crate::resolve::Resolver;
 use crate::stages::Stages;
 use crate::transport::{Arrived, Event, Transports};
 
+/// Events taken at once, so that timers and signals are looked at once for many.
+const BATCH: usize = 64;
 /// How often the gauges follow what is under way.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -40,12 +42,23 @@ impl Engine {
         // Bounded by the core's look-ups under way.
         let (answers, mut resolved) = unbounded_channel();
         let mut gauges = tokio::time::interval(GAUGES_EVERY);
+        let (mut arrived, mut heard) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let mut draining = false;
         while !(draining && self.core.is_idle()) {
             let wake = self.core.poll_timeout();
             tokio::select! {
-                Some(event) = from.sockets.recv() => self.on_socket(event),
-                Some(event) = from.routers.recv() => self.on_link(event),
+                1.. = from.sockets.recv_many(&mut arrived, BATCH) => {
+                    for event in arrived.drain(..) {
+                        self.on_socket(event);
+                        self.carry_out(&answers);
+                    }
+                }
+                1.. = from.routers.recv_many(&mut heard, BATCH) => {
+                    for event in heard.drain(..) {
+                        self.on_link(event);
+                        self.carry_out(&answers);
+                    }
+                }
                 Some((token, hops)) = resolved.recv() => {
                     self.core.handle_resolved(token, hops, Instant::now());
                 }

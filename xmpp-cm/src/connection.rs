@@ -202,32 +202,44 @@ impl Connections {
     /// What happens next. Cancelling loses nothing.
     pub async fn next(&mut self) -> Report {
         loop {
-            let Some(mut report) = self.reports.recv().await else {
+            let Some(report) = self.reports.recv().await else {
                 // Not while `reporter` is held here.
                 return std::future::pending().await;
             };
-            let is_open = |handle: &Handle| handle.state == State::Open;
-            let of_interest = match &mut report {
-                Report::Accepted(_) => true,
-                Report::Closed { conn, unconfirmed } => match self.open.remove(conn) {
-                    Some(handle) => {
-                        *unconfirmed = handle.unconfirmed();
-                        true
-                    }
-                    None => false,
-                },
-                Report::ConnectFailed { conn, .. } => {
-                    self.open.remove(conn).as_ref().is_some_and(is_open)
-                }
-                Report::Connected { conn, .. }
-                | Report::Bytes { conn, .. }
-                | Report::Tls { conn, .. } => self.open.get(conn).is_some_and(is_open),
-            };
-            // Of a connection that the owner has closed only the end is reported.
-            if of_interest {
+            if let Some(report) = self.of_interest(report) {
                 return report;
             }
         }
+    }
+
+    /// What has happened already.
+    pub fn at_hand(&mut self) -> Option<Report> {
+        loop {
+            let report = self.reports.try_recv().ok()?;
+            if let Some(report) = self.of_interest(report) {
+                return Some(report);
+            }
+        }
+    }
+
+    /// Of a connection that the owner has closed only the end is reported.
+    fn of_interest(&mut self, mut report: Report) -> Option<Report> {
+        let is_open = |handle: &Handle| handle.state == State::Open;
+        let of_interest = match &mut report {
+            Report::Accepted(_) => true,
+            Report::Closed { conn, unconfirmed } => {
+                let handle = self.open.remove(conn)?;
+                *unconfirmed = handle.unconfirmed();
+                true
+            }
+            Report::ConnectFailed { conn, .. } => {
+                self.open.remove(conn).as_ref().is_some_and(is_open)
+            }
+            Report::Connected { conn, .. }
+            | Report::Bytes { conn, .. }
+            | Report::Tls { conn, .. } => self.open.get(conn).is_some_and(is_open),
+        };
+        of_interest.then_some(report)
     }
 
     /// Names a connection that a peer made, and begins to read it.

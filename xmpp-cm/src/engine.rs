@@ -13,6 +13,9 @@ use xmpp_cm_core::core::{Command, Core, RouterId};
 use crate::connection::{Connections, Report};
 use crate::shown::Shown;
 
+/// Events taken at once, so that timers and signals are looked at once for many.
+const BATCH: usize = 64;
+
 /// See the head of this file.
 pub(crate) struct Engine {
     core: Core,
@@ -42,12 +45,25 @@ impl Engine {
         mut homes: Receiver<Vec<IpAddr>>,
         shutdown: Shutdown,
     ) {
+        let mut heard = Vec::with_capacity(BATCH);
         let mut draining = false;
         while !(draining && self.core.is_idle()) {
             let wake = self.core.poll_timeout();
             tokio::select! {
-                report = self.connections.next() => self.on_report(report),
-                Some(event) = events.recv() => self.on_link(event),
+                report = self.connections.next() => {
+                    self.on_report(report);
+                    for _ in 1..BATCH {
+                        let Some(report) = self.connections.at_hand() else { break };
+                        self.obey();
+                        self.on_report(report);
+                    }
+                }
+                1.. = events.recv_many(&mut heard, BATCH) => {
+                    for event in heard.drain(..) {
+                        self.on_link(event);
+                        self.obey();
+                    }
+                }
                 Some(addresses) = homes.recv() => self.connections.trust(addresses),
                 () = until(wake) => self.core.handle_timeout(Instant::now()),
                 () = shutdown.draining(), if !draining => {
