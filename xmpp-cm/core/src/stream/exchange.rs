@@ -66,6 +66,9 @@ impl Stream {
             Standing::Allowed => self.push(Event::Stanza(stanza)),
             Standing::Nobody => self.fail_with(StreamCondition::NotAuthorized),
             Standing::WrongSender => self.fail_with(StreamCondition::InvalidFrom),
+            // COMPAT(Prosody): it sends the answers to all pairs of one stream where the first of
+            // them gets its own. Who sends them is proven; nobody but who asked takes them.
+            Standing::WrongRecipient if is_answer(&stanza) => self.push(Event::Stanza(stanza)),
             Standing::WrongRecipient => self.fail_with(StreamCondition::HostUnknown),
         }
     }
@@ -218,6 +221,15 @@ impl Stream {
             }
         }
         self.end(CloseReason::Remote(StreamError { condition, text }));
+    }
+}
+
+/// Whether a stanza asks nothing: it may only end what was asked here.
+fn is_answer(stanza: &Element) -> bool {
+    match stanza.attr("type") {
+        Some("error") => true,
+        Some("result") => stanza.name() == "iq",
+        _ => false,
     }
 }
 

@@ -217,6 +217,17 @@ fn e45_stanzas_of_others_are_refused() {
         ("<message from='u@A.Example/r/@c.example' to='b.example'/>", None),
         ("<message from='u@c.example' to='v@b.example'/>", Some(StreamCondition::InvalidFrom)),
         ("<message from='u@a.example' to='v@c.example'/>", Some(StreamCondition::HostUnknown)),
+        // Answers come where the first pair of a stream gets its own, but only from its sender.
+        ("<message from='u@a.example' to='v@c.example' type='error' id='1'/>", None),
+        ("<iq from='a.example' to='c.example' type='result' id='1'/>", None),
+        (
+            "<iq from='a.example' to='c.example' type='get' id='1'/>",
+            Some(StreamCondition::HostUnknown),
+        ),
+        (
+            "<iq from='c.example' to='b.example' type='result' id='1'/>",
+            Some(StreamCondition::InvalidFrom),
+        ),
         ("<message to='v@b.example'/>", Some(StreamCondition::ImproperAddressing)),
         ("<message from='u@a.example'/>", Some(StreamCondition::ImproperAddressing)),
         ("<message from='' to='v@b.example'/>", Some(StreamCondition::ImproperAddressing)),
