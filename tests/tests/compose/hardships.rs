@@ -72,7 +72,9 @@ async fn entries(stack: &Stack) -> Result<Vec<SocketAddr>> {
 
 async fn drain(stack: &Stack, service: &str, traffic: &Traffic) -> Result<()> {
     let container = one_of(stack, service).await?;
+    hush_for(service, traffic).await;
     docker(&["stop", &container]).await?;
+    traffic.hush_xmpp(false);
     let code = docker(&["inspect", "--format", "{{.State.ExitCode}}", &container]).await?;
     if code.trim() != "0" {
         return Err(Failure::new(format!("{service} did not drain: it ended with {code}")));
@@ -84,17 +86,21 @@ async fn drain(stack: &Stack, service: &str, traffic: &Traffic) -> Result<()> {
 
 async fn kill(stack: &Stack, service: &str, traffic: &Traffic) -> Result<()> {
     let container = one_of(stack, service).await?;
-    if service == "xmpp-cm" {
-        // What the home server has written and a killed process has not read is lost without a
-        // word: between servers only XEP-0198 could tell, and it is not spoken here.
-        traffic.hush_xmpp(true);
-        sleep(CALM).await;
-    }
+    hush_for(service, traffic).await;
     docker(&["kill", &container]).await?;
     traffic.hush_xmpp(false);
     replace(stack, service, &container, traffic).await?;
     report(&format!("{service} killed"), traffic);
     Ok(())
+}
+
+/// What a server has written to an `xmpp-cm` that reads no more is lost without a word: between
+/// servers only XEP-0198 could tell, and it is not spoken here.
+async fn hush_for(service: &str, traffic: &Traffic) {
+    if service == "xmpp-cm" {
+        traffic.hush_xmpp(true);
+        sleep(CALM).await;
+    }
 }
 
 /// A load balancer takes the one that is gone out; a while later it comes back.
