@@ -25,6 +25,14 @@ impl Domain {
         if name.is_empty() {
             return Err(DomainError::Empty);
         }
+        if is_plain(name) {
+            return Ok(Self(Arc::from(name)));
+        }
+        Self::by_tables(name)
+    }
+
+    /// Of a name that is not empty and without its trailing dot.
+    fn by_tables(name: &str) -> Result<Self, DomainError> {
         // The limit comes before the work: UTS 46 never maps a longer text to a legal name that a
         // person or a protocol would write.
         if name.len() > MAX_INPUT_OCTETS {
@@ -99,6 +107,21 @@ impl Domain {
             None => false,
         }
     }
+}
+
+/// Nearly every name: canonical as it stands, so that no table has to be asked. Its last label begins
+/// with a letter, so it is no address literal; no label may be an A-label, which has to be checked.
+fn is_plain(name: &str) -> bool {
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        (1..=63).contains(&bytes.len())
+            && bytes.first() != Some(&b'-')
+            && bytes.last() != Some(&b'-')
+            && bytes.get(2..4) != Some(b"--")
+            && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
+    name.len() <= 253 && last.starts_with(|c: char| c.is_ascii_lowercase()) && name.split('.').all(label)
 }
 
 /// Room for a name of 253 octets whose A-labels were written as escaped or decomposed U-labels.

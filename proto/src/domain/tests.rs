@@ -153,4 +153,15 @@ proptest! {
             prop_assert_eq!(Domain::parse(&name.as_str().to_uppercase()), Ok(name));
         }
     }
+
+    #[test]
+    fn a_plain_name_is_what_the_tables_would_make_of_it(
+        text in "(xn--)?[a-z0-9x-]{1,5}(-{0,2}[a-z0-9]{1,30}){0,3}(\\.[a-z0-9x-]{1,4}){0,3}"
+    ) {
+        if super::is_plain(&text) {
+            let plain = Domain::parse(&text);
+            prop_assert_eq!(plain.as_ref().map(Domain::as_str), Ok(text.as_str()));
+            prop_assert_eq!(Domain::by_tables(&text), plain);
+        }
+    }
 }
