@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::metrics::gauge;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -34,7 +35,9 @@ struct Shared {
 impl Health {
     /// Whether `/readyz` answers 200. A service starts as not ready.
     pub fn set_ready(&self, ready: bool) {
-        self.shared.ready.store(ready, Ordering::Relaxed);
+        if self.shared.ready.swap(ready, Ordering::Relaxed) != ready {
+            gauge!("openfed_ready").increment(if ready { 1.0 } else { -1.0 });
+        }
     }
 
     /// Whether the service is ready.
@@ -48,6 +51,7 @@ impl Health {
         let mut reasons = self.reasons();
         if reasons.get(part) != Some(&reason) {
             tracing::warn!(part, reason, "degraded");
+            gauge!("openfed_degraded", "part" => part).set(1.0);
             reasons.insert(part, reason);
         }
     }
@@ -56,6 +60,7 @@ impl Health {
     pub fn recover(&self, part: &'static str) {
         if self.reasons().remove(part).is_some() {
             tracing::info!(part, "recovered");
+            gauge!("openfed_degraded", "part" => part).set(0.0);
         }
     }
 
@@ -108,6 +113,8 @@ impl Http {
         })?;
         let address = listener.local_addr()?;
         tracing::info!(%address, "listening for http");
+        // Services of this process that are ready: to be seen from the start, also if none is.
+        gauge!("openfed_ready").increment(0.0);
         let common = Router::new()
             .route("/metrics", get(async || metrics_page()))
             .route("/healthz", get(healthz))

@@ -126,6 +126,8 @@ struct Entry<F> {
 
 impl<F> Links<F> {
     fn new() -> Arc<Self> {
+        // To be seen from the start, also if no link ever comes up.
+        metrics::gauge!("openfed_links").increment(0.0);
         Arc::new(Self { entries: Mutex::default() })
     }
 

@@ -4,8 +4,12 @@
 //! domains, users or addresses.
 
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+mod process;
 
 /// Upper bounds in seconds: a cached hop takes microseconds, an XMPP attempt some seconds.
 const SECONDS: [f64; 14] =
@@ -20,6 +24,8 @@ pub fn start() {
         let handle = recorder.handle();
         // An error says that another recorder is installed, which then has the counters.
         metrics::set_global_recorder(recorder).ok()?;
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        gauge!("process_start_time_seconds").set(since_epoch.as_secs_f64());
         Some(handle)
     });
 }
@@ -27,6 +33,7 @@ pub fn start() {
 /// The counters as text, and the chance for histograms to shed what they buffered.
 pub fn render() -> String {
     let Some(handle) = HANDLE.get().and_then(Option::as_ref) else { return String::new() };
+    process::measure();
     handle.run_upkeep();
     handle.render()
 }

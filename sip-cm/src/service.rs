@@ -100,6 +100,7 @@ impl Service {
         };
         let (links, routers) = LinkClient::start(settings.routers.clone(), hello);
         let stages = Stages::new(tracer.clone());
+        Stages::limit(REQUESTS, TRANSACTIONS);
         let engine = Engine { core, transports, links, resolver, stages, health };
         Ok(Service {
             engine,

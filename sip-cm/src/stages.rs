@@ -1,16 +1,23 @@
 //! What the core tells about its work, as spans, metrics and log lines.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::packet::TraceContext;
 use sip_cm_core::command::{Fact, Parent, Stage, StageEnd, StageId, StageKind};
 use sip_cm_core::core::Load;
 
-/// The stages under way, each with its span (an empty shell if the packet is not sampled).
+/// The stages under way.
 pub(crate) struct Stages {
     tracer: Tracer,
-    open: HashMap<StageId, Span>,
+    open: HashMap<StageId, Open>,
+}
+
+struct Open {
+    /// An empty shell if the packet is not sampled.
+    span: Span,
+    since: Instant,
 }
 
 impl Stages {
@@ -20,7 +27,7 @@ impl Stages {
 
     /// The context that the next service's span hangs on.
     pub(crate) fn context(&self, stage: StageId) -> TraceContext {
-        self.open.get(&stage).map(Span::context).unwrap_or_default()
+        self.open.get(&stage).map(|open| open.span.context()).unwrap_or_default()
     }
 
     pub(crate) fn show(&mut self, fact: Fact) {
@@ -43,11 +50,21 @@ impl Stages {
         }
     }
 
+    /// How much may be under way; the rest is refused.
+    pub(crate) fn limit(requests: usize, transactions: usize) {
+        for (kind, limit) in [
+            ("request", requests),
+            ("server-transaction", transactions),
+            ("client-transaction", transactions),
+        ] {
+            metrics::gauge!("openfed_sip_open_limit", "kind" => kind).set(size(limit));
+        }
+    }
+
     /// How much is under way, now.
     pub(crate) fn measure(&self, load: Load) {
         let gauge = |kind: &'static str, value: usize| {
-            let value = u32::try_from(value).unwrap_or(u32::MAX);
-            metrics::gauge!("openfed_sip_open", "kind" => kind).set(value);
+            metrics::gauge!("openfed_sip_open", "kind" => kind).set(size(value));
         };
         gauge("request", load.requests);
         gauge("submission", load.submissions);
@@ -66,14 +83,16 @@ impl Stages {
         if span.is_recording() {
             describe(&mut span, &stage);
         }
-        self.open.insert(stage.id, span);
+        self.open.insert(stage.id, Open { span, since: Instant::now() });
     }
 
     fn end(&mut self, end: StageEnd) {
         let result = end.condition.as_ref().map_or("ok", |condition| condition.as_str());
-        metrics::counter!("openfed_sip_stages_total", "stage" => end.kind.as_str(), "result" => result)
+        let stage = end.kind.as_str();
+        metrics::counter!("openfed_sip_stages_total", "stage" => stage, "result" => result)
             .increment(1);
-        let Some(mut span) = self.open.remove(&end.id) else { return };
+        let Some(Open { mut span, since }) = self.open.remove(&end.id) else { return };
+        metrics::histogram!("openfed_sip_stage_seconds", "stage" => stage).record(since.elapsed());
         if !span.is_recording() {
             return;
         }
@@ -87,6 +106,11 @@ impl Stages {
             span.fail(condition.as_str());
         }
     }
+}
+
+/// Gauges are floating point, which has all of these exactly.
+fn size(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 fn direction(kind: StageKind) -> Kind {

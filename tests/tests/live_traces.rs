@@ -93,13 +93,33 @@ fn no_text_and_no_name_of_a_person_is_in_logs_spans_or_metrics() {
 fn every_service_shows_metrics_and_says_that_it_is_alive() {
     play(async |place| {
         let world = World::open(place, Kind::Prosody).await?;
-        let World { openfed, .. } = &world;
+        let World { openfed, hop, home, .. } = &world;
+        let _alice = home.login("alice").await?;
+        let to = format!("sip:alice@{LOCAL}");
+        let message = Outgoing::message("sip:bob@unknown.example", &to, "hello");
+        assert_eq!(hop.send(&message, openfed.sip()).await?.status(), Some(200));
+        let mut shown = String::new();
         for server in openfed.http() {
             let alive = http::get(server, "/healthz").await?;
             assert_eq!(alive.status, 200, "{server}");
             let metrics = http::get(server, "/metrics").await?;
             assert_eq!(metrics.status, 200, "{server}");
             assert!(metrics.text.contains("# TYPE"), "{server}: {}", metrics.text);
+            shown += &metrics.text;
+        }
+        for series in [
+            "openfed_ready",
+            "openfed_links",
+            "openfed_router_domains_limit",
+            "openfed_sip_open_limit{kind=\"request\"}",
+            "openfed_sip_stage_seconds_count{stage=\"sip.receive\"}",
+            "openfed_xmpp_dials_total{peer=\"home\",result=\"ok\"}",
+            "openfed_xmpp_pairs{peer=\"home\"}",
+            "process_resident_memory_bytes",
+        ] {
+            let mut lines = shown.lines().filter_map(|line| line.rsplit_once(' '));
+            let value = lines.find(|(name, _)| *name == series).map(|(_, value)| value);
+            assert!(value.is_some_and(|value| value != "0"), "{series} is {value:?} in\n{shown}");
         }
         let listening = |line: &&String| line.contains(&openfed.sip().to_string());
         assert!(openfed.log_lines().iter().any(|line| listening(&line)), "every address is logged");

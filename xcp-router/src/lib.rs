@@ -81,6 +81,7 @@ impl Service {
         let tracer = Tracer::new(&settings, Role::Router)
             .map_err(|error| StartError::Traces(error.to_string()))?;
         let config = config(&settings);
+        perform::limit(config.table_cap);
         let (links, link_events) = LinkServer::start(settings.router.link, hello(&config)).await?;
         let link = links.address();
         let (health, flows) = (Health::default(), Arc::new(Flows::default()));

@@ -199,6 +199,12 @@ impl Performer {
     }
 }
 
+/// How much there may be.
+#[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
+pub(crate) fn limit(rows: u64) {
+    gauge!("openfed_router_domains_limit").set(rows as f64);
+}
+
 /// What a peer or a domain became is for the log; what one packet did is for its span.
 fn log(event: &Event) {
     match event {

@@ -6,7 +6,7 @@
 //!                         └─ xmpp.connect ─────▶ Fact::Dialed
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::domain::Domain;
@@ -19,7 +19,14 @@ pub(crate) struct Shown {
     tracer: Tracer,
     received: HashMap<PacketId, Received>,
     attempts: HashMap<PacketId, Span>,
-    dials: HashMap<ConnId, Span>,
+    dials: HashMap<ConnId, Dial>,
+    homes: HashSet<Domain>,
+}
+
+struct Dial {
+    /// An empty shell if the packet is not sampled.
+    span: Span,
+    peer: &'static str,
 }
 
 struct Received {
@@ -28,8 +35,28 @@ struct Received {
 }
 
 impl Shown {
-    pub(crate) fn new(tracer: Tracer) -> Self {
-        Shown { tracer, received: HashMap::new(), attempts: HashMap::new(), dials: HashMap::new() }
+    /// Peers of these domains are home servers.
+    pub(crate) fn new(tracer: Tracer, homes: impl Iterator<Item = Domain>) -> Self {
+        let homes = homes.collect();
+        let (received, attempts, dials) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Shown { tracer, received, attempts, dials, homes }
+    }
+
+    /// Pairs of domains between which stanzas can flow.
+    fn pairs(&self, remote: &Domain) -> metrics::Gauge {
+        metrics::gauge!("openfed_xmpp_pairs", "peer" => self.peer(remote))
+    }
+
+    fn dialed(&mut self, conn: ConnId, condition: Option<&'static str>) {
+        let Some(Dial { mut span, peer }) = self.dials.remove(&conn) else { return };
+        let result = condition.unwrap_or("ok");
+        metrics::counter!("openfed_xmpp_dials_total", "peer" => peer, "result" => result)
+            .increment(1);
+        condition.into_iter().for_each(|condition| span.fail(condition));
+    }
+
+    fn peer(&self, remote: &Domain) -> &'static str {
+        if self.homes.contains(remote) { "home" } else { "foreign" }
     }
 
     /// A frame comes: an attempt begins its span, and goes on under it.
@@ -93,20 +120,20 @@ impl Shown {
                     self.tracer.span("xmpp.connect", Kind::Send, trace.unwrap_or_default());
                 if span.is_recording() {
                     span.set("xcp.domain", domain.as_str().to_owned());
-                    self.dials.insert(conn, span);
                 }
+                self.dials.insert(conn, Dial { span, peer: self.peer(&domain) });
             }
             Fact::Dialed { conn, failure } => {
-                let result = failure.as_ref().map_or("ok", |failure| failure.condition.as_str());
-                metrics::counter!("openfed_xmpp_dials_total", "result" => result).increment(1);
-                if let (Some(mut span), Some(failure)) = (self.dials.remove(&conn), failure) {
-                    span.fail(failure.condition.as_str());
-                }
+                self.dialed(conn, failure.map(|failure| failure.condition.as_str()));
             }
             Fact::Up { local, remote, encrypted } => {
                 tracing::info!(%local, %remote, encrypted, "stream up");
+                self.pairs(&remote).increment(1.0);
             }
-            Fact::Down { local, remote } => tracing::info!(%local, %remote, "stream down"),
+            Fact::Down { local, remote } => {
+                tracing::info!(%local, %remote, "stream down");
+                self.pairs(&remote).decrement(1.0);
+            }
             Fact::Refused { claimed, condition } => {
                 let claimed = claimed.as_ref().map_or("-", Domain::as_str);
                 tracing::info!(claimed, condition, "peer refused");
@@ -127,6 +154,8 @@ impl Shown {
             }
             Fact::LateError => metrics::counter!("openfed_xmpp_late_errors_total").increment(1),
             Fact::FenceExpired { domain } => {
+                let peer = self.peer(&domain);
+                metrics::counter!("openfed_xmpp_fences_expired_total", "peer" => peer).increment(1);
                 tracing::warn!(%domain, "the server did not answer a ping in time");
             }
         }

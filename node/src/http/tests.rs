@@ -21,17 +21,34 @@ async fn get_page(http: &Http, path: &str) -> (String, String) {
     (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
 }
 
+/// The value of one series of `/metrics`.
+async fn value(http: &Http, series: &str) -> Option<f64> {
+    let (_, body) = get_page(http, "/metrics").await;
+    let lines = body.lines().filter_map(|line| line.rsplit_once(' '));
+    let (_, value) = lines.into_iter().find(|(name, _)| *name == series)?;
+    value.parse().ok()
+}
+
 #[tokio::test]
 async fn readiness_is_what_the_service_says() {
+    metrics::start();
     let (http, health) = started(Router::new()).await;
     assert!(get_page(&http, "/readyz").await.0.contains("503"));
-    health.set_ready(true);
-    assert!(get_page(&http, "/readyz").await.0.contains("200"));
-    assert!(health.is_ready());
+    assert_eq!(value(&http, "openfed_ready").await, Some(0.0));
+    for _ in 0..2 {
+        health.set_ready(true);
+        assert!(get_page(&http, "/readyz").await.0.contains("200"));
+        assert!(health.is_ready());
+        assert_eq!(value(&http, "openfed_ready").await, Some(1.0));
+    }
+    health.set_ready(false);
+    assert_eq!(value(&http, "openfed_ready").await, Some(0.0));
 }
 
 #[tokio::test]
 async fn a_degraded_service_is_alive_and_says_why() {
+    metrics::start();
+    let degraded = r#"openfed_degraded{part="store"}"#;
     let (http, health) = started(Router::new()).await;
     assert_eq!(get_page(&http, "/healthz").await.1, r#"{"problems":{},"status":"ok"}"#);
 
@@ -39,9 +56,11 @@ async fn a_degraded_service_is_alive_and_says_why() {
     let (status, body) = get_page(&http, "/healthz").await;
     assert!(status.contains("200"), "{status}");
     assert_eq!(body, r#"{"problems":{"store":"Redis does not answer"},"status":"degraded"}"#);
+    assert_eq!(value(&http, degraded).await, Some(1.0));
 
     health.recover("store");
     assert!(health.problems().is_empty());
+    assert_eq!(value(&http, degraded).await, Some(0.0));
 }
 
 #[tokio::test]
@@ -52,6 +71,25 @@ async fn what_is_counted_is_shown() {
     let (status, body) = get_page(&http, "/metrics").await;
     assert!(status.contains("200"), "{status}");
     assert!(body.contains("openfed_test_total{kind=\"shown\"} 3"), "{body}");
+}
+
+#[tokio::test]
+async fn what_the_process_takes_is_shown() {
+    metrics::start();
+    let (http, _) = started(Router::new()).await;
+    let began = value(&http, "process_cpu_seconds_total").await.expect("processor time");
+    while value(&http, "process_cpu_seconds_total").await.is_none_or(|now| now <= began) {
+        std::hint::black_box((0..1_000_000).sum::<u64>());
+    }
+    for (series, least, most) in [
+        ("process_resident_memory_bytes", 1e6, 1e10),
+        ("process_open_fds", 4.0, 1e5),
+        ("process_max_fds", 64.0, 1e10),
+        ("process_start_time_seconds", 1.7e9, 1e10),
+    ] {
+        let value = value(&http, series).await.expect(series);
+        assert!((least..most).contains(&value), "{series} {value}");
+    }
 }
 
 #[tokio::test]
