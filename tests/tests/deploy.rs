@@ -1,0 +1,89 @@
+//! What `deploy/` ships is what Kubernetes, Docker, Prometheus and our own services take, and its
+//! parts fit each other: found out without a cluster.
+
+#[path = "deploy/kustomize.rs"]
+mod kustomize;
+#[path = "deploy/manifests.rs"]
+mod manifests;
+#[path = "deploy/metrics.rs"]
+mod metrics;
+#[path = "deploy/pods.rs"]
+mod pods;
+#[path = "deploy/prometheus.rs"]
+mod prometheus;
+
+use std::path::{Path, PathBuf};
+
+use openfed_tests::{Failure, Result};
+use serde_json::Value;
+
+/// The root of the project.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn deploy(path: &str) -> PathBuf {
+    root().join("deploy").join(path)
+}
+
+/// A file's text; a failure names the file.
+fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// The documents of a YAML or JSON file.
+fn documents(path: &Path) -> Result<Vec<Value>> {
+    let text = text(path)?;
+    serde_saphyr::from_multiple(&text)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+/// The one document of a YAML or JSON file.
+fn document(path: &Path) -> Result<Value> {
+    let mut all = documents(path)?;
+    match (all.pop(), all.is_empty()) {
+        (Some(document), true) => Ok(document),
+        _ => Err(Failure::new(format!("{} is not one document", path.display()))),
+    }
+}
+
+/// The elements of the list at a JSON pointer; none if there is no such list.
+fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The string at a JSON pointer; empty if there is none.
+fn string<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn what_compose_mounts_and_builds_is_there() -> Result<()> {
+    let compose = document(&deploy("compose.yaml"))?;
+    let services = compose["services"].as_object().ok_or_else(|| Failure::new("no services"))?;
+    let mut seen = 0;
+    for (name, service) in services {
+        let mounts = list(service, "/volumes").filter_map(Value::as_str);
+        let sources = mounts.filter_map(|mount| mount.split(':').next());
+        for source in sources.filter(|source| source.starts_with('.')) {
+            assert!(deploy(source).exists(), "{name} mounts {source}");
+            seen += 1;
+        }
+        let build = service.get("build").filter(|build| !build.is_null());
+        let context = build.map(|build| string(build, "/context"));
+        if let Some(context) = context {
+            let dockerfile = build.map_or("", |build| string(build, "/dockerfile"));
+            let dockerfile = if dockerfile.is_empty() { "Dockerfile" } else { dockerfile };
+            let dockerfile = deploy(context).join(dockerfile);
+            assert!(dockerfile.is_file(), "{name} is built from {}", dockerfile.display());
+        }
+        let named = list(service, "/volumes").filter_map(Value::as_str);
+        let named = named.filter_map(|mount| mount.split(':').next());
+        for volume in named.filter(|source| !source.starts_with('.')) {
+            assert!(compose["volumes"].get(volume).is_some(), "{name} mounts {volume}");
+        }
+    }
+    assert!(seen >= 8, "the mounts are found: {seen}");
+    Ok(())
+}
