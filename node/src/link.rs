@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openfed_proto::link::Hello;
 use thiserror::Error;
@@ -54,6 +54,8 @@ pub enum LinkEvent<F> {
         link: LinkId,
         /// What it said.
         frame: F,
+        /// When it came.
+        at: Instant,
     },
     /// The link is gone; what was in flight has to go another way.
     Down {

@@ -12,6 +12,10 @@ use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::{metrics, telemetry};
 
+/// Messages are made of small pieces that live for milliseconds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code for bad settings (`EX_USAGE` of sysexits).
 pub const EXIT_SETTINGS: u8 = 64;
 

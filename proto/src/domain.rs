@@ -121,7 +121,9 @@ fn is_plain(name: &str) -> bool {
             && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
     let last = name.rsplit_once('.').map_or(name, |(_, last)| last);
-    name.len() <= 253 && last.starts_with(|c: char| c.is_ascii_lowercase()) && name.split('.').all(label)
+    name.len() <= 253
+        && last.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.split('.').all(label)
 }
 
 /// Room for a name of 253 octets whose A-labels were written as escaped or decomposed U-labels.

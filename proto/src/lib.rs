@@ -4,6 +4,7 @@
 //! Pure: no I/O, no clock, no protocol knowledge beyond names and errors.
 
 pub mod address;
+pub mod admission;
 pub mod condition;
 pub mod domain;
 pub mod link;

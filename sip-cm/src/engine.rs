@@ -43,17 +43,19 @@ impl Engine {
         let (answers, mut resolved) = unbounded_channel();
         let mut gauges = tokio::time::interval(GAUGES_EVERY);
         let (mut arrived, mut heard) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-        let mut draining = false;
+        let (mut draining, mut busy) = (false, false);
         while !(draining && self.core.is_idle()) {
             let wake = self.core.poll_timeout();
             tokio::select! {
                 1.. = from.sockets.recv_many(&mut arrived, BATCH) => {
+                    busy = arrived.len() == BATCH;
                     for event in arrived.drain(..) {
                         self.on_socket(event);
                         self.carry_out(&answers);
                     }
                 }
                 1.. = from.routers.recv_many(&mut heard, BATCH) => {
+                    busy = heard.len() == BATCH;
                     for event in heard.drain(..) {
                         self.on_link(event);
                         self.carry_out(&answers);
@@ -72,6 +74,10 @@ impl Engine {
             }
             self.carry_out(&answers);
             self.health.set_ready(self.core.is_ready());
+            if std::mem::take(&mut busy) {
+                // The sockets are read between batches: what waits, waits where it is seen.
+                tokio::task::yield_now().await;
+            }
         }
         self.links.close().await;
         self.transports.close();
@@ -81,9 +87,10 @@ impl Engine {
         let now = Instant::now();
         match event {
             Event::Arrived(arrived) => {
-                let Arrived { message, source, transport, flow } = *arrived;
+                let Arrived { message, source, transport, flow, at } = *arrived;
                 let arrival = Arrival { source, transport, flow };
-                self.core.handle_message(message, arrival, now);
+                let waited = now.saturating_duration_since(at);
+                self.core.handle_message(message, arrival, waited, now);
             }
             Event::SendFailed { token, error } => {
                 tracing::debug!(%error, "a message did not get out");
@@ -99,8 +106,9 @@ impl Engine {
             LinkEvent::Up { link, hello, .. } => {
                 self.core.handle_link_up(RouterId(link.0), &hello, now);
             }
-            LinkEvent::Frame { link, frame } => {
-                self.core.handle_frame(RouterId(link.0), frame, now);
+            LinkEvent::Frame { link, frame, at } => {
+                let waited = now.saturating_duration_since(at);
+                self.core.handle_frame(RouterId(link.0), frame, waited, now);
             }
             LinkEvent::Down { link, .. } => self.core.handle_link_down(RouterId(link.0), now),
         }

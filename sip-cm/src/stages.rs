@@ -44,6 +44,7 @@ impl Stages {
             Fact::HopUp { next_hop, transport } => {
                 tracing::info!(next_hop, transport = transport.as_str(), "next hop answers again");
             }
+            Fact::TurnedAway => metrics::counter!("openfed_sip_turned_away_total").increment(1),
             Fact::Discarded { reason } => {
                 metrics::counter!("openfed_sip_discarded_total", "reason" => reason).increment(1);
             }

@@ -28,7 +28,7 @@ use sip_cm_core::wire::{Message, Rejected};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use udp::UdpListener;
@@ -87,6 +87,8 @@ pub struct Arrived {
     pub transport: Transport,
     /// The connection it came on; for UDP the listening address.
     pub flow: FlowId,
+    /// When it was read.
+    pub at: Instant,
 }
 
 /// What the sockets tell the engine.
@@ -287,5 +289,5 @@ fn arrived(
         // The top Via was read when the message was; it cannot fail now.
         message.mark_source(source).ok()?;
     }
-    Some(Event::Arrived(Box::new(Arrived { message, source, transport, flow })))
+    Some(Event::Arrived(Box::new(Arrived { message, source, transport, flow, at: Instant::now() })))
 }

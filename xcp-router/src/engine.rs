@@ -47,10 +47,12 @@ impl Engine {
     /// Runs until drained or cut.
     pub(crate) async fn run(mut self) -> Performer {
         let mut batch = Vec::with_capacity(BATCH);
+        let mut busy = false;
         loop {
             let wake = self.router.poll_timeout().map_or_else(far_away, Instant::from_std);
             tokio::select! {
                 1.. = self.link_events.recv_many(&mut batch, BATCH) => {
+                    busy = batch.len() == BATCH;
                     batch.drain(..).for_each(|event| self.link_event(event));
                 }
                 Some(event) = self.store_events.recv() => self.store_event(event),
@@ -67,6 +69,10 @@ impl Engine {
             if self.draining && self.router.in_flight() == 0 {
                 break;
             }
+            if std::mem::take(&mut busy) {
+                // The links are read between batches: what waits, waits where it is seen.
+                tokio::task::yield_now().await;
+            }
         }
         self.performer
     }
@@ -77,8 +83,10 @@ impl Engine {
                 let address = address.to_string();
                 self.router.handle_link_up(LinkId(link.0), hello, address, now());
             }
-            LinkEvent::Frame { link, frame } => {
-                self.router.handle_frame(LinkId(link.0), frame, now());
+            LinkEvent::Frame { link, frame, at } => {
+                let now = now();
+                let waited = now.instant.saturating_duration_since(at);
+                self.router.handle_frame(LinkId(link.0), frame, waited, now);
             }
             LinkEvent::Down { link, reason } => {
                 tracing::info!(link = link.0, reason, "link lost");

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use openfed_proto::link::Hello;
@@ -95,7 +95,7 @@ async fn read<In: Frame>(
             Ok(_) => return "greeted twice".to_owned(),
             Err(frame) => frame,
         };
-        if events.send(LinkEvent::Frame { link, frame }).await.is_err() {
+        if events.send(LinkEvent::Frame { link, frame, at: Instant::now() }).await.is_err() {
             return "this service ended".to_owned();
         }
     }

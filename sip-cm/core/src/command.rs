@@ -160,6 +160,8 @@ pub enum Fact {
         next_hop: String,
         transport: Transport,
     },
+    /// A request was refused before it began, because there is more to do than can be done.
+    TurnedAway,
     /// A message was not understood or not wanted, and nothing could be answered.
     Discarded {
         reason: &'static str,

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use openfed_proto::admission::Admission;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Hop as PacketHop, PacketId, Role};
 
@@ -120,6 +121,8 @@ pub struct Core {
     resolving: Table<Token, Purpose>,
     next_hops: NextHops,
     standing: Standing,
+    from_sockets: Admission,
+    from_links: Admission,
 }
 
 impl Core {
@@ -142,6 +145,8 @@ impl Core {
             resolving: Table::with_hasher(seed),
             next_hops: NextHops::new(seed),
             standing: Standing::new(seed),
+            from_sockets: Admission::default(),
+            from_links: Admission::default(),
             config,
             random,
             started: (now, unix_us),
@@ -156,17 +161,24 @@ impl Core {
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, bytes: Bytes, arrival: Arrival, now: Instant) {
         match Message::parse(bytes) {
-            Ok(message) => self.handle_message(message, arrival, now),
+            Ok(message) => self.handle_message(message, arrival, Duration::ZERO, now),
             Err(rejected) => self.handle_rejected(&rejected, arrival, now),
         }
     }
 
-    /// A message arrived.
-    pub fn handle_message(&mut self, mut message: Message, arrival: Arrival, now: Instant) {
+    /// A message arrived, and has waited so long for its turn.
+    pub fn handle_message(
+        &mut self,
+        mut message: Message,
+        arrival: Arrival,
+        waited: Duration,
+        now: Instant,
+    ) {
+        let admitted = self.from_sockets.admits(waited, now);
         if !message.is_request() {
             self.on_response(message, now);
         } else if message.mark_source(arrival.source).is_ok() {
-            self.on_request(message, arrival, now);
+            self.on_request(message, arrival, admitted, now);
         } else {
             self.fact(Fact::Discarded { reason: "Via cannot be read" });
         }
@@ -234,12 +246,19 @@ impl Core {
         self.settle(now);
     }
 
-    /// A frame arrived on a link.
-    pub fn handle_frame(&mut self, router: RouterId, frame: FromRouter, now: Instant) {
+    /// A frame arrived on a link, and has waited so long for its turn.
+    pub fn handle_frame(
+        &mut self,
+        router: RouterId,
+        frame: FromRouter,
+        waited: Duration,
+        now: Instant,
+    ) {
+        let admitted = self.from_links.admits(waited, now);
         match frame {
             // A second greeting changes nothing: packets are in flight by now.
             FromRouter::Hello(_) => {}
-            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, admitted, now),
             FromRouter::Outcome(outcome) => self.on_word(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.links.refill(router, packets);

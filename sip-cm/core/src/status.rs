@@ -18,6 +18,8 @@ pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS";
 pub(crate) const ACCEPT: &str = "text/plain, message/cpim";
 /// When a temporary failure of ours is worth a retry.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
+/// When it is worth to ask an overloaded instance again: what is too much now may go then.
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 /// The longest explanation that goes into a Warning, in bytes.
 const MAX_TEXT: usize = 128;
 
@@ -57,6 +59,8 @@ pub(crate) enum Refusal {
     OutOfService,
     /// A limit is reached or no router is there.
     Busy,
+    /// More comes than can be done. Another instance may have room (RFC 3263 §4.3).
+    Overloaded,
     /// This instance is ending; another one takes it (RFC 3263 §4.3).
     Leaving,
     NoDialog,
@@ -88,6 +92,9 @@ impl Refusal {
                 .with("Accept", ACCEPT)
                 .with("Accept-Encoding", "identity"),
             Refusal::OutOfService => Answer::new(503, C::ServiceUnavailable),
+            Refusal::Overloaded => {
+                Answer::new(503, C::ResourceConstraint).retry_after(SHORTEST_RETRY)
+            }
             Refusal::Leaving => Answer::new(503, C::ResourceConstraint).retry_after(RETRY),
             Refusal::Busy => Answer::new(500, C::ResourceConstraint).retry_after(RETRY),
             Refusal::NoDialog => Answer::new(481, C::ItemNotFound),
@@ -103,7 +110,9 @@ impl Refusal {
         let cause = match self {
             Refusal::Unreachable => Cause::Unreachable,
             Refusal::OutOfService => Cause::Unreachable,
-            Refusal::Busy => return Failure::new(condition, Cause::Busy).retry_after(RETRY),
+            Refusal::Busy | Refusal::Overloaded => {
+                return Failure::new(condition, Cause::Busy).retry_after(RETRY);
+            }
             Refusal::Scheme | Refusal::MediaType | Refusal::Method { .. } => Cause::Unmappable,
             _ => Cause::Policy,
         };

@@ -146,6 +146,12 @@ impl Transactions {
         }
     }
 
+    /// Whether the request would begin something: no copy, no part of a dialog, no CANCEL.
+    pub(crate) fn is_new(&self, request: &Message) -> bool {
+        let begins = merge_key(request).is_some() && request.method() != Some("ACK");
+        begins && ServerKey::of(request).is_some_and(|key| !self.by_key.contains_key(&key))
+    }
+
     fn open_server(
         &mut self,
         request: &Message,

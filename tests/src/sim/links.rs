@@ -119,8 +119,10 @@ impl Sim {
             return self.seen.cut += 1;
         }
         let now = self.both_clocks();
-        self.routers[router]
-            .if_alive(|core, now| core.handle_frame(LinkId(serial), frame, now), now);
+        self.routers[router].if_alive(
+            |core, now| core.handle_frame(LinkId(serial), frame, Duration::ZERO, now),
+            now,
+        );
     }
 
     pub(super) fn arrive_at_cm(&mut self, at: usize, serial: u64, frame: FromRouter) {
@@ -130,10 +132,14 @@ impl Sim {
         }
         let now = self.now;
         match cm {
-            Cm::Sip(n) => self.sips[n]
-                .if_alive(|core, now| core.handle_frame(SipRouterId(serial), frame, now), now),
-            Cm::Xmpp(n) => self.xmpps[n]
-                .if_alive(|core, now| core.handle_frame(XmppRouterId(serial), frame, now), now),
+            Cm::Sip(n) => self.sips[n].if_alive(
+                |core, now| core.handle_frame(SipRouterId(serial), frame, Duration::ZERO, now),
+                now,
+            ),
+            Cm::Xmpp(n) => self.xmpps[n].if_alive(
+                |core, now| core.handle_frame(XmppRouterId(serial), frame, Duration::ZERO, now),
+                now,
+            ),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use openfed_proto::admission::Admission;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Direction, PacketId, Role};
@@ -52,6 +53,7 @@ pub struct Router {
     pub(crate) ready: VecDeque<PacketId>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) next_sweep: Option<Instant>,
+    pub(crate) admission: Admission,
 }
 
 impl Router {
@@ -77,6 +79,7 @@ impl Router {
             ready: VecDeque::new(),
             commands: VecDeque::new(),
             next_sweep: None,
+            admission: Admission::default(),
             config,
         }
     }
@@ -94,10 +97,13 @@ impl Router {
         self.settle(now);
     }
 
-    /// A frame arrived over the link.
-    pub fn handle_frame(&mut self, link: LinkId, frame: FromCm, now: Now) {
+    /// A frame arrived over the link, and has waited so long for its turn.
+    pub fn handle_frame(&mut self, link: LinkId, frame: FromCm, waited: Duration, now: Now) {
+        let admitted = self.admission.admits(waited, now.instant);
         match frame {
-            FromCm::Submit { packet, accepted_in } => self.submit(link, packet, accepted_in, now),
+            FromCm::Submit { packet, accepted_in } => {
+                self.submit(link, packet, accepted_in, admitted, now);
+            }
             FromCm::Ended(ended) => self.attempt_ended(link, ended, now),
             FromCm::Credit(packets) => {
                 if let Some(link) = self.nodes.get_mut(link) {

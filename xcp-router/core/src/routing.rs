@@ -19,6 +19,7 @@ impl Router {
         link: LinkId,
         packet: Packet,
         accepted_in: Option<PacketId>,
+        admitted: bool,
         now: Now,
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
@@ -41,7 +42,9 @@ impl Router {
         let id = packet.id;
         let deadline = now.after(packet.remaining) + SLACK;
         let order = self.deliveries.next_order();
-        let refusal = self.refusal_at_the_door(&packet, over_window);
+        // The second leg of an accepted request is no new work.
+        let too_much = over_window || !admitted && accepted_in.is_none();
+        let refusal = self.refusal_at_the_door(&packet, too_much);
         let started_us = packet.hops.first().map_or(now.unix_us, |hop| hop.at_us);
         self.deliveries.insert(Delivery {
             packet,
@@ -61,14 +64,14 @@ impl Router {
         }
     }
 
-    fn refusal_at_the_door(&self, packet: &Packet, over_window: bool) -> Option<Failure> {
+    fn refusal_at_the_door(&self, packet: &Packet, too_much: bool) -> Option<Failure> {
         if packet.hops_left == 0 {
             return Some(answers::looping());
         }
         if self.draining {
             return Some(answers::leaving());
         }
-        let full = over_window || self.deliveries.len() >= self.config.in_flight;
+        let full = too_much || self.deliveries.len() >= self.config.in_flight;
         full.then(answers::busy)
     }
 

@@ -60,6 +60,11 @@ impl Attempts {
         Self { attempts: HashMap::new(), ended: VecDeque::new(), remembered, max }
     }
 
+    /// Whether it came before.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.attempts.contains_key(key)
+    }
+
     /// An attempt came. The last one to ask for the same is the one who is told.
     pub(crate) fn begin(
         &mut self,

@@ -28,6 +28,7 @@ mod timers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use openfed_proto::admission::Admission;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Hop, PacketId, Role};
 
@@ -94,6 +95,7 @@ pub struct Core {
     claim_deadlines: Deadlines<Claim>,
     commands: VecDeque<Command>,
     life: Life,
+    admission: Admission,
 }
 
 impl Core {
@@ -122,6 +124,7 @@ impl Core {
             claim_deadlines: Deadlines::default(),
             commands: VecDeque::new(),
             life: Life::Serving,
+            admission: Admission::default(),
         }
     }
 

@@ -69,7 +69,16 @@ impl Request {
 }
 
 impl Core {
-    pub(super) fn on_request(&mut self, message: Message, arrival: Arrival, now: Instant) {
+    pub(super) fn on_request(
+        &mut self,
+        message: Message,
+        arrival: Arrival,
+        admitted: bool,
+        now: Instant,
+    ) {
+        if !admitted && self.transactions.is_new(&message) {
+            return self.turn_away(&message, &arrival);
+        }
         match self.transactions.receive_request(&message, &arrival, now) {
             Arrived::Retransmission => {}
             Arrived::Ack => self.on_ack(&message, &arrival, now),
@@ -82,6 +91,15 @@ impl Core {
                 self.transactions.send_stateless(response.to_bytes(), hop);
             }
         }
+    }
+
+    /// There is more to do than can be done, and this has not begun yet. Without a transaction: a
+    /// copy is turned away again, or comes in a better moment.
+    fn turn_away(&mut self, message: &Message, arrival: &Arrival) {
+        let tag = self.random.token();
+        let response = Refusal::Overloaded.answer().to_message(message, &tag);
+        self.transactions.send_stateless(response.to_bytes(), response_hop(message, arrival));
+        self.fact(Fact::TurnedAway);
     }
 
     fn on_new_request(&mut self, id: ServerId, message: Message, arrival: Arrival, now: Instant) {

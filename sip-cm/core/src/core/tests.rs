@@ -4,6 +4,7 @@ mod accepted;
 mod delivered;
 mod known;
 mod links;
+mod overload;
 mod random;
 mod refused;
 mod standing;
@@ -126,7 +127,7 @@ impl World {
     }
 
     pub(super) fn frame(&mut self, router: RouterId, frame: FromRouter) {
-        self.core.handle_frame(router, frame, self.now);
+        self.core.handle_frame(router, frame, Duration::ZERO, self.now);
         self.collect();
     }
 
@@ -139,6 +140,15 @@ impl World {
     /// A message arrives over UDP.
     pub(super) fn arrives(&mut self, from: &str, text: &str) {
         self.arrives_by(Transport::Udp, from, text.as_bytes());
+    }
+
+    /// It has waited so long for its turn.
+    pub(super) fn arrives_late(&mut self, waited: Duration, from: &str, text: &str) {
+        let message = Message::parse(Bytes::from(text.to_owned())).expect("a sound message");
+        let source = from.parse().expect("an address");
+        let arrival = Arrival { source, transport: Transport::Udp, flow: FlowId(9) };
+        self.core.handle_message(message, arrival, waited, self.now);
+        self.collect();
     }
 
     pub(super) fn arrives_by(&mut self, transport: Transport, from: &str, bytes: &[u8]) {

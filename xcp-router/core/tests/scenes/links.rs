@@ -360,3 +360,23 @@ fn an_answer_that_strayed_goes_to_the_other_instances_of_that_manager_alone() {
     assert_eq!(scene.frame_to(other), FromRouter::Astray("<iq/>".into()));
     scene.quiet();
 }
+
+#[test]
+fn packets_that_waited_too_long_for_the_router_fail_for_the_time_being() {
+    let mut scene = known();
+    let late = Duration::from_millis(150);
+    let first = scene.sip_in("known.example");
+    scene.submit_late(late, SIP, first);
+    let attempt = scene.expect(Instruction::Home, XMPP);
+    scene.pass(Duration::from_millis(450));
+    let second = scene.sip_in("known.example");
+    scene.submit_late(late, SIP, second);
+    assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Busy));
+    // What was taken before goes on, whenever its end comes.
+    scene.end(XMPP, &attempt, delivered(Protocol::Xmpp));
+    scene.finished();
+    let third = scene.sip_in("known.example");
+    scene.submit_late(Duration::ZERO, SIP, third);
+    scene.expect(Instruction::Home, XMPP);
+    scene.forget_frames();
+}

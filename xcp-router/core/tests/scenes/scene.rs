@@ -166,7 +166,7 @@ impl Scene {
     }
 
     pub(crate) fn frame(&mut self, link: LinkId, frame: FromCm) {
-        self.router.handle_frame(link, frame, self.now);
+        self.router.handle_frame(link, frame, Duration::ZERO, self.now);
         self.collect();
     }
 
@@ -174,6 +174,13 @@ impl Scene {
         let id = packet.id;
         self.frame(link, FromCm::Submit { packet, accepted_in: None });
         id
+    }
+
+    /// The packet has waited so long for its turn.
+    pub(crate) fn submit_late(&mut self, waited: Duration, link: LinkId, packet: Packet) {
+        let frame = FromCm::Submit { packet, accepted_in: None };
+        self.router.handle_frame(link, frame, waited, self.now);
+        self.collect();
     }
 
     /// The attempt ends at the node it was given to, which adds its own hop.

@@ -1,6 +1,6 @@
 //! What comes over the links: endings of packets from here, and attempts for us to make.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minidom::Element;
 use openfed_proto::address::Address;
@@ -33,13 +33,20 @@ impl Core {
         self.settle(now);
     }
 
-    /// A frame came over a link.
-    pub fn handle_frame(&mut self, router: RouterId, frame: FromRouter, now: Instant) {
+    /// A frame came over a link, and has waited so long for its turn.
+    pub fn handle_frame(
+        &mut self,
+        router: RouterId,
+        frame: FromRouter,
+        waited: Duration,
+        now: Instant,
+    ) {
+        let admitted = self.admission.admits(waited, now);
         match frame {
             FromRouter::Hello(hello) => {
                 self.routers.up(router, &hello, self.settings.limits.capacity)
             }
-            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, admitted, now),
             FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.routers.refill(router, packets);
@@ -97,11 +104,14 @@ impl Core {
         }
     }
 
-    fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
+    fn on_attempt(&mut self, router: RouterId, attempt: Attempt, admitted: bool, now: Instant) {
         let Attempt { packet, number, instruction } = attempt;
         let packet = as_seen_at_home(packet);
         let key = (packet.id, instruction);
         let asker = Asker { router, number };
+        if !admitted && !self.attempts.knows(&key) {
+            return self.tell(asker, outcome(&packet, Ending::Failed(error::busy())));
+        }
         match self.attempts.begin(key, asker, packet.trace, &packet.hops, now) {
             Begin::New => {
                 if let Err(failure) = self.work(key, &packet, now) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::Instruction;
+use openfed_proto::link::{Attempt, FromRouter, Instruction};
 use openfed_proto::packet::{Body, Cause, Ending, Failure, Protocol};
 
 use super::world::{ROUTER, World, hello, taken};
@@ -384,4 +384,34 @@ fn a_full_queue_refuses_aloud() {
     assert_eq!(world.endings(), [failed(Condition::ResourceConstraint, Cause::Busy)]);
     world.wait(Duration::from_secs(8));
     assert_eq!(world.endings().len(), 2);
+}
+
+#[test]
+fn attempts_that_waited_too_long_fail_for_the_time_being() {
+    let mut world = World::new();
+    world.home().pongs = false;
+    let late = |world: &mut World, text: &str| {
+        let packet = world.sip_message("bob@sip.example", "alice@corp.example", text);
+        let attempt = Attempt { packet, number: 1, instruction: Instruction::Home };
+        let waited = Duration::from_millis(150);
+        world.core.handle_frame(ROUTER, FromRouter::Attempt(attempt.clone()), waited, world.now);
+        world.run();
+        attempt
+    };
+    let first = late(&mut world, "taken");
+    world.wait(Duration::from_millis(450));
+    late(&mut world, "too much");
+    let endings = world.endings();
+    assert!(
+        matches!(&endings[..], [Ending::Failed(failure)]
+            if failure.condition == Condition::ResourceConstraint && failure.cause == Cause::Busy),
+        "{endings:?}"
+    );
+    // What is under way already is not refused when it is asked for again.
+    let again = FromRouter::Attempt(first);
+    world.core.handle_frame(ROUTER, again, Duration::from_millis(150), world.now);
+    world.run();
+    assert_eq!(world.endings(), []);
+    let got = world.home().got.clone();
+    assert_eq!(got.iter().filter(|stanza| stanza.name() == "message").count(), 1);
 }

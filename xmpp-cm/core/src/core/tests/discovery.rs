@@ -191,10 +191,10 @@ fn a_router_that_lost_a_packet_to_another_one_has_no_say_in_its_failure() {
     world.core.handle_link_up(RouterId(3), &hello("r1"), now);
     let failure = Failure::new(Condition::RemoteServerTimeout, Cause::Leaving);
     let failed = FromRouter::Outcome(Outcome::failed(id, failure));
-    world.core.handle_frame(RouterId(3), failed.clone(), now);
+    world.core.handle_frame(RouterId(3), failed.clone(), Duration::ZERO, now);
     world.run();
     assert_eq!(taken(world.home()), [""; 0]);
-    world.core.handle_frame(RouterId(2), failed, now);
+    world.core.handle_frame(RouterId(2), failed, Duration::ZERO, now);
     world.run();
     assert!(taken(world.home())[0].contains("remote-server-timeout"));
 }

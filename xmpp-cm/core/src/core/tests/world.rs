@@ -162,7 +162,7 @@ impl World {
     }
 
     pub(in crate::core) fn frame(&mut self, frame: FromRouter) {
-        self.core.handle_frame(ROUTER, frame, self.now);
+        self.core.handle_frame(ROUTER, frame, Duration::ZERO, self.now);
         self.run();
     }
 
