@@ -52,7 +52,7 @@ pub fn self_signed(directory: &Path, name: &str) -> Result<Files> {
     write(directory, &certificate.pem(), &key)
 }
 
-fn params(names: &[&str]) -> Result<CertificateParams> {
+pub(crate) fn params(names: &[&str]) -> Result<CertificateParams> {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut wanted = CertificateParams::new(names)?;
     // COMPAT(ejabberd 23): the default end, in the year 4096, is beyond its timers.

@@ -36,7 +36,8 @@ impl Kamailio {
         target: SocketAddr,
         challenge: Challenge,
     ) -> Result<Self> {
-        let kamailio = Self::run(place, address, &settings(address, target, challenge))?;
+        let settings = settings(address, target, challenge);
+        let kamailio = Self::run(place, address, &settings, "64")?;
         bound_udp(address).await?;
         answers_tcp(address).await?;
         Ok(kamailio)
@@ -59,18 +60,35 @@ impl Kamailio {
              modparam(\"tls\", \"private_key\", \"{key}\")\n"
         );
         let settings = tls + &settings(plain, target, Challenge::None);
-        let kamailio = Self::run(place, address, &settings)?;
+        let kamailio = Self::run(place, address, &settings, "64")?;
         answers_tcp(address).await?;
         Ok(kamailio)
     }
 
-    fn run(place: &Place, address: SocketAddr, settings: &str) -> Result<Self> {
+    /// Starts the relay that openfed is measured against, on `address` (UDP): transactions, and
+    /// nothing else that costs. Its memory is for all the transactions of a stretch of load.
+    pub async fn start_relay(
+        place: &Place,
+        address: SocketAddr,
+        target: SocketAddr,
+    ) -> Result<Self> {
+        let kamailio = Self::run(place, address, &relay_settings(address, target), "1024")?;
+        bound_udp(address).await?;
+        Ok(kamailio)
+    }
+
+    fn run(place: &Place, address: SocketAddr, settings: &str, shared_mb: &str) -> Result<Self> {
         let directory = place.directory(&format!("kamailio-{}", address.ip()))?;
         let file = directory.join("kamailio.cfg");
         std::fs::write(&file, settings)?;
         let (file, directory) = (file.to_string_lossy(), directory.to_string_lossy());
-        let arguments = ["-f", &file, "-DD", "-E", "-Y", &directory, "-m", "64", "-M", "8"];
+        let arguments = ["-f", &file, "-DD", "-E", "-Y", &directory, "-m", shared_mb, "-M", "8"];
         Ok(Self { process: Process::start(place, "kamailio", "kamailio", &arguments)? })
+    }
+
+    /// The running process; those that carry the packets are its children.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Kills it.
@@ -105,6 +123,29 @@ request_route {{
         exit;
     }}
 {ask}    if (is_method("INVITE|SUBSCRIBE")) record_route();
+    $du = "sip:{target}";
+    if (!t_relay()) sl_reply_error();
+}}
+"#
+    )
+}
+
+fn relay_settings(address: SocketAddr, target: SocketAddr) -> String {
+    format!(
+        r#"children=2
+disable_tcp=yes
+log_stderror=yes
+debug=1
+listen=udp:{address}
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{
+        sl_send_reply("483", "Too Many Hops");
+        exit;
+    }}
     $du = "sip:{target}";
     if (!t_relay()) sl_reply_error();
 }}

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod ejabberd;
 pub mod http;
 pub mod kamailio;
+pub mod load;
 pub mod openfed;
 pub mod place;
 pub mod process;

@@ -148,6 +148,11 @@ impl Openfed {
         [7480, 7481, 7482].map(|port| SocketAddr::new(self.ip, port))
     }
 
+    /// Its processes, by the names of their programs.
+    pub fn processes(&self) -> impl Iterator<Item = (&'static str, &Process)> {
+        self.processes.iter().map(|(name, process)| (*name, process))
+    }
+
     /// What its processes have logged so far.
     pub fn log_lines(&self) -> Vec<String> {
         self.processes.iter().flat_map(|(_, process)| process.log().lines.all()).collect()

@@ -42,6 +42,8 @@ pub enum Host {
     Collector = 8,
     /// A second router.
     SecondRouter = 10,
+    /// What openfed is measured against.
+    Relay = 11,
     /// An address at which nobody listens.
     Nobody = 9,
     /// The DNS server of the tests, for the world outside.

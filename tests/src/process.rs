@@ -124,22 +124,35 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Processor time and memory (kB, what processes share counted once) of it and all its
+    /// children that run.
+    pub fn of_group(&self) -> Result<(Duration, u64)> {
+        let (mut time, mut memory) = (Duration::ZERO, 0);
+        for process in std::fs::read_dir("/proc")? {
+            let process = process?.path();
+            // What is no process, or has just ended, has no such files.
+            let Ok(stat) = std::fs::read_to_string(process.join("stat")) else { continue };
+            let group = stat_fields(&stat).nth(2).and_then(|group| group.parse().ok());
+            if group != Some(self.group.as_raw_pid()) {
+                continue;
+            }
+            time += processor_time(&stat);
+            let rollup = std::fs::read_to_string(process.join("smaps_rollup")).unwrap_or_default();
+            memory += kilobytes(&rollup, "Pss:").unwrap_or_default();
+        }
+        Ok((time, memory))
+    }
+
     /// Memory in use, in kB (`VmRSS`).
     pub fn resident_kb(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.group))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        number.ok_or_else(|| Failure::new(format!("{} has no memory", self.log.name)))
+        let memory = kilobytes(&status, "VmRSS:");
+        memory.ok_or_else(|| Failure::new(format!("{} has no memory", self.log.name)))
     }
 
     /// Processor time used so far, of the program and in the kernel for it.
     pub fn processor_time(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.group))?;
-        // Behind the name in brackets; user and system time are fields 14 and 15 of proc(5).
-        let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
-        let fields = fields.split(' ').skip(11).take(2);
-        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-        Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+        Ok(processor_time(&std::fs::read_to_string(format!("/proc/{}/stat", self.group))?))
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
@@ -152,6 +165,23 @@ impl Drop for Process {
         // An error means that the whole group has ended already.
         let _ = kill_process_group(self.group, Signal::KILL);
     }
+}
+
+/// The fields of `/proc/PID/stat` from the third on: those behind the name in brackets (proc(5)).
+fn stat_fields(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit_once(") ").unwrap_or_default().1.split(' ')
+}
+
+/// User and system time, fields 14 and 15.
+fn processor_time(stat: &str) -> Duration {
+    let fields = stat_fields(stat).skip(11).take(2);
+    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second())
+}
+
+fn kilobytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 async fn copy_lines(output: impl AsyncRead + Unpin, log: Arc<Log>) {

@@ -45,6 +45,11 @@ impl Redis {
         self.address
     }
 
+    /// The running process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// The store setting of openfed for it.
     pub fn url(&self) -> String {
         format!("redis://{}/0", self.address)

@@ -50,13 +50,21 @@ impl<E: std::error::Error> From<E> for Failure {
 /// # Panics
 /// When the scene fails or does not end in time; the logs of all that ran are printed before.
 pub fn play(scene: impl AsyncFnOnce(&Place) -> Result<()>) {
+    play_within(LIMIT, scene);
+}
+
+/// The same within a limit of its own, for what is no test.
+///
+/// # Panics
+/// As [`play`].
+pub fn play_within(limit: Duration, scene: impl AsyncFnOnce(&Place) -> Result<()>) {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let played = runtime.map_err(Failure::from).and_then(|runtime| {
         runtime.block_on(async {
             let place = Place::claim()?;
-            let outcome = match timeout(LIMIT, scene(&place)).await {
+            let outcome = match timeout(limit, scene(&place)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Failure::new(format!("the scene did not end within {LIMIT:?}"))),
+                Err(_) => Err(Failure::new(format!("the scene did not end within {limit:?}"))),
             };
             if outcome.is_err() {
                 place.print_logs();
