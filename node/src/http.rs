@@ -14,11 +14,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
+use crate::thread::Thread;
 
 /// How a service feels. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -83,30 +83,14 @@ pub struct Http {
     _thread: Thread,
 }
 
-/// A runtime that may be dropped anywhere.
-#[derive(Debug)]
-struct Thread(Option<Runtime>);
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl Http {
     /// Listens at `address` and serves `routes` beside the common ones.
     ///
     /// # Errors
     /// If the address cannot be listened at.
     pub async fn start(address: SocketAddr, routes: Router, health: Health) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("http")
-            .enable_all()
-            .build()?;
-        let (handle, thread) = (runtime.handle().clone(), Thread(Some(runtime)));
+        let thread = Thread::start("http")?;
+        let handle = thread.handle().clone();
         let listener = handle.spawn(TcpListener::bind(address)).await.map_err(io::Error::other)?;
         let listener = listener.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen at http {address}: {error}"))

@@ -1,17 +1,18 @@
 //! The tables as the API lists them: sorted, at hand while the store is away.
 //!
 //! The core keeps no order and is not to be kept waiting by a search over a
-//! million names; so they stand here in order, their text shared with the core.
+//! million names; so they stand here in order.
 
-use std::collections::BTreeSet;
-use std::ops::Bound;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use openfed_node::store::{Change, StoreEvent};
 use openfed_proto::domain::Domain;
-use openfed_proto::route::{DomainPattern, StaticRoute};
+use openfed_proto::route::{DomainPattern, Origin, StaticRoute};
 use tokio::sync::watch;
+
+mod names;
+pub(crate) use names::Names;
 
 /// How long the answer to a change waits for this node to act by it.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -19,7 +20,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// What the store told last.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) names: BTreeSet<Domain>,
+    /// Of the domain table. Who looks for long takes a share of them.
+    pub(crate) names: Arc<Names>,
     pub(crate) routes: Vec<StaticRoute>,
     pub(crate) blocked: Vec<DomainPattern>,
     pub(crate) pinned: Vec<Domain>,
@@ -53,10 +55,14 @@ impl Default for Catalogue {
 impl Catalogue {
     /// Takes news of the store.
     pub(crate) fn apply(&self, event: &StoreEvent) {
+        let names = Arc::new(match event {
+            StoreEvent::Snapshot(snapshot) => in_order(&snapshot.rows),
+            _ => Names::default(),
+        });
         let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             StoreEvent::Snapshot(snapshot) => {
-                listing.names = snapshot.rows.iter().map(|(domain, _)| domain.clone()).collect();
+                listing.names = names;
                 listing.routes.clone_from(&snapshot.routes);
                 listing.blocked.clone_from(&snapshot.blocked);
                 listing.pinned.clone_from(&snapshot.pinned);
@@ -97,31 +103,35 @@ impl Catalogue {
 }
 
 impl Listing {
-    /// Names that contain `search`, from after `cursor`, in their order.
-    pub(crate) fn page(&self, search: &str, cursor: Option<&str>, limit: usize) -> Page {
-        let wanted = |domain: &&Domain| search.is_empty() || domain.as_str().contains(search);
-        let total = match search {
-            "" => self.names.len(),
-            _ => self.names.iter().filter(wanted).count(),
-        };
-        let after = cursor.map_or(Bound::Unbounded, Bound::Excluded);
-        let rest = self.names.range::<str, _>((after, Bound::Unbounded));
-        let mut rest = rest.filter(wanted);
-        let domains: Vec<Domain> = rest.by_ref().take(limit).cloned().collect();
-        let more = rest.next().is_some();
-        let next = domains.last().filter(|_| more).map(ToString::to_string);
-        Page { domains, next, total }
-    }
-
     fn apply(&mut self, change: &Change) {
         match change {
-            Change::Row(domain, _) => drop(self.names.insert(domain.clone())),
-            Change::RowRemoved(domain) => drop(self.names.remove(domain)),
+            Change::Row(domain, _) => Arc::make_mut(&mut self.names).insert(domain.as_str()),
+            Change::RowRemoved(domain) => Arc::make_mut(&mut self.names).remove(domain.as_str()),
             Change::Routes(routes) => self.routes.clone_from(routes),
             Change::Blocked(patterns) => self.blocked.clone_from(patterns),
             Change::Pinned(domains) => self.pinned.clone_from(domains),
         }
     }
+}
+
+impl Page {
+    /// Names that contain `search`, from after `cursor`, in their order.
+    pub(crate) fn of(names: &Names, search: &str, cursor: Option<&str>, limit: usize) -> Page {
+        let total = if search.is_empty() { names.len() } else { names.count(search) };
+        let mut rest = names.after(cursor, search);
+        let page = rest.by_ref().take(limit);
+        let domains: Vec<Domain> = page.filter_map(|name| Domain::parse(name).ok()).collect();
+        let more = rest.next().is_some();
+        let next = domains.last().filter(|_| more).map(ToString::to_string);
+        Page { domains, next, total }
+    }
+}
+
+fn in_order(rows: &[(Domain, Origin)]) -> Names {
+    let mut names: Vec<&str> = rows.iter().map(|(domain, _)| domain.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use openfed_node::link::LinkEvent;
 use openfed_node::shutdown::Shutdown;
-use openfed_node::store::StoreEvent;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::FromCm;
 use openfed_proto::packet::{Direction, PacketId};
@@ -16,7 +15,6 @@ use xcp_router_core::{Explanation, InsertResult, LinkId, NodeView, Router, Store
 use crate::catalogue::Catalogue;
 use crate::now;
 use crate::perform::Performer;
-use crate::store;
 
 /// Link events taken at once, so that the timer is armed once for many packets.
 const BATCH: usize = 128;
@@ -34,7 +32,7 @@ pub(crate) struct Engine {
     pub(crate) router: Router,
     pub(crate) performer: Performer,
     pub(crate) link_events: mpsc::Receiver<LinkEvent<FromCm>>,
-    pub(crate) store_events: mpsc::Receiver<StoreEvent>,
+    pub(crate) store_facts: mpsc::Receiver<StoreFact>,
     pub(crate) inserted: mpsc::Receiver<(PacketId, InsertResult)>,
     pub(crate) asked: mpsc::Receiver<Ask>,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -55,7 +53,7 @@ impl Engine {
                     busy = batch.len() == BATCH;
                     batch.drain(..).for_each(|event| self.link_event(event));
                 }
-                Some(event) = self.store_events.recv() => self.store_event(event),
+                Some(fact) = self.store_facts.recv() => self.store_fact(fact),
                 Some((id, result)) = self.inserted.recv() => {
                     self.router.handle_inserted(id, result, now());
                 }
@@ -99,8 +97,7 @@ impl Engine {
 
     /// Ready is whoever has read the store once: without it even a blocked domain could not be
     /// told from another. A store that goes away later leaves the router ready, and degraded.
-    fn store_event(&mut self, event: StoreEvent) {
-        let fact = store::fact(event);
+    fn store_fact(&mut self, fact: StoreFact) {
         match fact {
             StoreFact::Down => self.performer.store_is_down(),
             _ => self.performer.store_is_up(),

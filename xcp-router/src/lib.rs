@@ -19,6 +19,7 @@ use openfed_node::settings::{Dual, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::store::{self as node_store, Store};
 use openfed_node::telemetry::Tracer;
+use openfed_node::thread::Thread;
 use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
 use thiserror::Error;
@@ -59,6 +60,8 @@ pub struct Service {
     health: Health,
     link: SocketAddr,
     store: Weak<dyn Store>,
+    /// Where the store is read and written, so that no packet waits for it.
+    _beside: Thread,
 }
 
 /// Starts the router and runs it until `shutdown` has drained it.
@@ -77,7 +80,10 @@ impl Service {
     /// If the store is unusable or an address is taken. A Redis that is down is
     /// no error: `/readyz` waits for it.
     pub async fn start(settings: Arc<Settings>, shutdown: Shutdown) -> Result<Self, StartError> {
-        let store = node_store::open(&settings.store).await?;
+        let beside = Thread::start("store")?;
+        let url = settings.store.clone();
+        let opened = beside.handle().spawn(async move { node_store::open(&url).await });
+        let store = opened.await.map_err(io::Error::other)??;
         let tracer = Tracer::new(&settings, Role::Router)
             .map_err(|error| StartError::Traces(error.to_string()))?;
         let config = config(&settings);
@@ -89,21 +95,22 @@ impl Service {
         let (asks, asked) = mpsc::channel(ASKS);
         let api = Api::new(&settings, store.clone(), catalogue.clone(), flows.clone(), asks);
         let http = Http::start(settings.router.http, api.routes(), health.clone()).await?;
-        let store_events = store::follow(store.clone(), catalogue.clone());
+        let store_facts = store::follow(&beside, store.clone(), catalogue.clone());
         let kept = Arc::downgrade(&store);
-        let (performer, inserted) = Performer::new(links, store, tracer, flows, health.clone());
+        let (performer, inserted) =
+            Performer::new(links, (store, beside.handle().clone()), tracer, flows, health.clone());
         let engine = Engine {
             router: Router::new(config),
             performer,
             link_events,
-            store_events,
+            store_facts,
             inserted,
             asked,
             catalogue,
             shutdown,
             draining: false,
         };
-        Ok(Self { engine, http, health, link, store: kept })
+        Ok(Self { engine, http, health, link, store: kept, _beside: beside })
     }
 
     /// Where the links listen.

@@ -13,6 +13,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::{Attempt, DomainUse, FromRouter};
 use openfed_proto::packet::{Conversation, Ending, PacketId, TraceContext};
 use openfed_proto::route::DomainRow;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xcp_router_core::{Command, Decision, Event, Finished, InsertResult, LinkId};
@@ -30,6 +31,8 @@ const INSERTS: usize = 1_024;
 pub(crate) struct Performer {
     links: LinkServer,
     store: Arc<dyn Store>,
+    /// Where the store is spoken to.
+    beside: Handle,
     tracer: Tracer,
     flows: Arc<Flows>,
     health: Health,
@@ -42,14 +45,14 @@ impl Performer {
     /// The receiver gets the results of inserts.
     pub(crate) fn new(
         links: LinkServer,
-        store: Arc<dyn Store>,
+        (store, beside): (Arc<dyn Store>, Handle),
         tracer: Tracer,
         flows: Arc<Flows>,
         health: Health,
     ) -> (Self, mpsc::Receiver<(PacketId, InsertResult)>) {
         let (inserted, results) = mpsc::channel(INSERTS);
         let spans = HashMap::new();
-        (Self { links, store, tracer, flows, health, spans, inserted }, results)
+        (Self { links, store, beside, tracer, flows, health, spans, inserted }, results)
     }
 
     /// Lets what is queued go out, and the last spans.
@@ -67,6 +70,7 @@ impl Performer {
             Command::Finished(finished) => self.finished(*finished),
             Command::Insert { id, row, cap } => self.insert(id, row, cap),
             Command::Touch(uses) => self.touch(uses),
+            Command::Discard(rows) => drop(self.beside.spawn_blocking(move || drop(rows))),
             Command::Close { link, reason } => {
                 tracing::info!(link = link.0, reason, "link closed");
                 self.links.close_link(NodeLinkId(link.0));
@@ -177,7 +181,7 @@ impl Performer {
     /// Off the loop: a store that hangs holds up this one packet only.
     fn insert(&self, id: PacketId, row: DomainRow, cap: u64) {
         let (store, inserted) = (self.store.clone(), self.inserted.clone());
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             let insert = timeout(STORE, store.insert_discovered(&row, cap));
             let result = insert.await.unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(format!("no answer in {STORE:?}")))
@@ -190,7 +194,7 @@ impl Performer {
     /// Counters may be lost with the store; traffic is not.
     fn touch(&self, uses: Vec<DomainUse>) {
         let store = self.store.clone();
-        tokio::spawn(async move {
+        self.beside.spawn(async move {
             if let Err(error) = store.touch(&uses).await {
                 counter!("openfed_router_uses_lost_total").increment(uses.len() as u64);
                 tracing::debug!(%error, domains = uses.len(), "uses of domains are not counted");

@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use openfed_node::store::{self, Change, Inserted, Store, StoreError, StoreEvent};
+use openfed_node::thread::Thread;
 use tokio::sync::mpsc;
-use xcp_router_core::{InsertResult, StoreFact, TableChange};
+use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
 
 use crate::catalogue::Catalogue;
 
-/// Follows the store. The catalogue, which may take its time over a large
-/// snapshot, has the news before the engine hears of it.
+/// Follows the store on a thread of its own, where a large snapshot may take its time: the engine
+/// gets it ready-made. The catalogue has the news before the engine hears of it.
 pub(crate) fn follow(
+    beside: &Thread,
     store: Arc<dyn Store>,
     catalogue: Arc<Catalogue>,
-) -> mpsc::Receiver<StoreEvent> {
-    let mut news = store::follow(store);
+) -> mpsc::Receiver<StoreFact> {
     let (sender, receiver) = mpsc::channel(64);
-    tokio::spawn(async move {
+    beside.handle().spawn(async move {
+        let mut news = store::follow(store);
         loop {
             let event = tokio::select! {
                 Some(event) = news.recv() => event,
@@ -26,22 +28,26 @@ pub(crate) fn follow(
             };
             catalogue.apply(&event);
             // An engine that has just ended is noticed in the next round.
-            let _ = sender.send(event).await;
+            let _ = sender.send(fact(event)).await;
         }
     });
     receiver
 }
 
 /// News of the store as the core takes it.
-pub(crate) fn fact(event: StoreEvent) -> StoreFact {
+fn fact(event: StoreEvent) -> StoreFact {
     match event {
-        StoreEvent::Snapshot(snapshot) => StoreFact::Snapshot {
-            version: snapshot.version,
-            rows: snapshot.rows,
-            routes: snapshot.routes,
-            blocked: snapshot.blocked,
-            pinned: snapshot.pinned,
-        },
+        StoreEvent::Snapshot(snapshot) => {
+            let mut rows = Rows::new(rand::random());
+            rows.extend(snapshot.rows);
+            StoreFact::Snapshot {
+                version: snapshot.version,
+                rows,
+                routes: snapshot.routes,
+                blocked: snapshot.blocked,
+                pinned: snapshot.pinned,
+            }
+        }
         StoreEvent::Changes { version, changes } => {
             StoreFact::Changes { version, changes: changes.into_iter().map(change).collect() }
         }

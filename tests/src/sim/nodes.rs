@@ -190,6 +190,7 @@ impl Sim {
             RouterCommand::Close { link, .. } => self.break_link(link.0),
             RouterCommand::AttemptOver { .. }
             | RouterCommand::Touch(_)
+            | RouterCommand::Discard(_)
             | RouterCommand::Health { .. }
             | RouterCommand::Event(_) => {}
         }

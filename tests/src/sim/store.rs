@@ -6,7 +6,7 @@ use std::time::Duration;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::PacketId;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
-use xcp_router_core::{InsertResult, StoreFact, TableChange};
+use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
 
 /// After this time a store that is down counts as not answering.
 pub const UNANSWERED: Duration = Duration::from_millis(250);
@@ -55,9 +55,11 @@ impl StoreStandIn {
     }
 
     pub(crate) fn snapshot(&self) -> StoreFact {
+        let mut rows = Rows::new(0);
+        rows.extend(self.rows.iter().map(|(domain, origin)| (domain.clone(), *origin)));
         StoreFact::Snapshot {
             version: self.version(),
-            rows: self.rows.iter().map(|(domain, origin)| (domain.clone(), *origin)).collect(),
+            rows,
             routes: self.routes.clone(),
             blocked: self.blocked.clone(),
             pinned: self.pinned.clone(),

@@ -17,8 +17,11 @@ use crate::domains::Effect;
 
 /// The store's own bound is 250 ms; the answer has to come back, too.
 const INSERT: Duration = Duration::from_millis(400);
-/// More changed domains than this at once are not named one by one.
+/// More removed domains than this at once are not named one by one.
 const NAMED: usize = 256;
+/// More new domains than this at once are an import: nobody is told that they are known, only that
+/// what was said of them does not hold any more.
+const ANNOUNCED: usize = 64;
 
 impl Router {
     pub(crate) fn store_fact(&mut self, fact: StoreFact, now: Now) {
@@ -27,7 +30,10 @@ impl Router {
             StoreFact::Down => self.store_up = false,
             StoreFact::Snapshot { version, rows, routes, blocked, pinned } => {
                 let tables = Tables { version, routes, blocked, pinned };
-                self.domains.replace(version, rows, tables);
+                let old = self.domains.replace(version, rows, tables);
+                if !old.is_empty() {
+                    self.commands.push_back(Command::Discard(old));
+                }
                 self.store_up = true;
                 self.invalidate(None);
                 self.tables_changed(now);
@@ -54,11 +60,12 @@ impl Router {
         if !removed.is_empty() {
             self.invalidate((removed.len() <= NAMED).then_some(removed));
         }
-        // Many at once are an import; the nodes ask when they need one.
-        if added.len() <= NAMED {
-            added.iter().for_each(|domain| self.announce(domain, now));
-        }
         added.iter().for_each(|domain| self.release_waiting(domain));
+        if added.len() <= ANNOUNCED {
+            added.iter().for_each(|domain| self.announce(domain, now));
+        } else {
+            self.invalidate(Some(added));
+        }
         if tables {
             self.tables_changed(now);
         }

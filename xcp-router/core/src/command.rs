@@ -6,6 +6,7 @@ use openfed_proto::packet::{Conversation, Direction, Outcome, PacketId, Role, Tr
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 
 use crate::decide::Decision;
+use crate::domains::Rows;
 use crate::nodes::LinkId;
 
 /// News from the store.
@@ -14,7 +15,7 @@ pub enum StoreFact {
     /// All there is, as of `version`; replaces what was known.
     Snapshot {
         version: u64,
-        rows: Vec<(Domain, Origin)>,
+        rows: Rows,
         routes: Vec<StaticRoute>,
         blocked: Vec<DomainPattern>,
         pinned: Vec<Domain>,
@@ -70,6 +71,8 @@ pub enum Command {
     Insert { id: PacketId, row: DomainRow, cap: u64 },
     /// Add these uses to the rows of the domain table.
     Touch(Vec<DomainUse>),
+    /// Drop these rows where no packet waits for it: a million take a tenth of a second.
+    Discard(Rows),
     /// Close the link: its peer broke the manners, or has a newer one.
     Close { link: LinkId, reason: &'static str },
     /// Say that a part works badly, or (`None`) well again.

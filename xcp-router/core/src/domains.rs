@@ -11,7 +11,7 @@ use openfed_proto::route::{DomainPattern, Origin, RouteTable, StaticRoute};
 use crate::Map;
 use crate::command::TableChange;
 use blocked::Blocked;
-use table::Table;
+pub use table::Rows;
 
 /// Why a domain counts as a SIP domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Known {
 /// The applied state of the store, by version.
 #[derive(Debug)]
 pub(crate) struct Domains {
-    table: Table,
+    table: Rows,
     routes: RouteTable,
     blocked: Blocked,
     pinned: Map<Domain, ()>,
@@ -35,7 +35,6 @@ pub(crate) struct Domains {
     version: u64,
     tables: Tables,
     loaded: bool,
-    seed: u64,
 }
 
 /// What a change means for others.
@@ -51,14 +50,13 @@ pub(crate) enum Effect {
 impl Domains {
     pub(crate) fn new(seed: u64) -> Self {
         Domains {
-            table: Table::new(seed),
+            table: Rows::new(seed),
             routes: RouteTable::default(),
             blocked: Blocked::new(seed),
             pinned: Map::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
             version: 0,
             tables: Tables::default(),
             loaded: false,
-            seed,
         }
     }
 
@@ -105,17 +103,17 @@ impl Domains {
         }
     }
 
-    pub(crate) fn replace(&mut self, version: u64, rows: Vec<(Domain, Origin)>, tables: Tables) {
-        self.table = Table::new(self.seed);
-        for (domain, origin) in rows {
-            self.table.insert(domain, origin);
-        }
+    /// Takes everything as it is in the store; returns the rows so far, which it takes time to
+    /// drop.
+    pub(crate) fn replace(&mut self, version: u64, rows: Rows, tables: Tables) -> Rows {
+        let old = std::mem::replace(&mut self.table, rows);
         self.set_routes(tables.routes);
         self.set_blocked(tables.blocked);
         self.set_pinned(tables.pinned);
         self.version = version;
         self.tables.version = version;
         self.loaded = true;
+        old
     }
 
     pub(crate) fn apply(&mut self, change: TableChange) -> Effect {

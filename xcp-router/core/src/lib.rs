@@ -40,7 +40,7 @@ pub use self::command::{Command, Event, Finished, InsertResult, StoreFact, Table
 pub use self::config::Config;
 pub use self::core::Router;
 pub use self::decide::Decision;
-pub use self::domains::Known;
+pub use self::domains::{Known, Rows};
 pub use self::explain::{Explanation, Step};
 pub use self::nodes::{LinkId, NodeView};
 

@@ -17,6 +17,7 @@ use super::body::Object;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
+use crate::catalogue::Page;
 use crate::now;
 
 const PAGE: usize = 100;
@@ -36,12 +37,13 @@ async fn list(
 ) -> Result<Json<Value>, Problem> {
     let search = query.get("search").map(|text| text.trim().to_lowercase()).unwrap_or_default();
     let limit = super::insight::limit(&query, PAGE, LONGEST_PAGE)?;
-    let (looking, cursor) = (api.clone(), query.get("cursor").cloned());
-    // A search over a million names takes its time.
-    let look = move || looking.listing(|listing| listing.page(&search, cursor.as_deref(), limit));
+    let (names, cursor) =
+        (api.listing(|listing| listing.names.clone())?, query.get("cursor").cloned());
+    // A search over a million names takes some milliseconds.
+    let look = move || Page::of(&names, &search, cursor.as_deref(), limit);
     let page = tokio::task::spawn_blocking(look).await.map_err(|_| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The search did not come to an end")
-    })??;
+    })?;
     let rows = api.0.store.rows(&page.domains).await?;
     let mut by_name: HashMap<&str, &DomainRow> =
         rows.iter().map(|row| (row.domain.as_str(), row)).collect();

@@ -1,5 +1,4 @@
 use openfed_node::store::Snapshot;
-use openfed_proto::route::Origin;
 
 use super::*;
 
@@ -12,7 +11,7 @@ fn filled(names: &[&str]) -> Catalogue {
 }
 
 fn page(catalogue: &Catalogue, search: &str, cursor: Option<&str>, limit: usize) -> Page {
-    catalogue.read(|listing| listing.page(search, cursor, limit))
+    Page::of(&catalogue.read(|listing| listing.names.clone()), search, cursor, limit)
 }
 
 fn names(page: &Page) -> Vec<&str> {

@@ -1,5 +1,7 @@
 //! Reads the tables.
 
+use futures_util::{StreamExt, stream};
+
 use super::*;
 use crate::store::gather::SmallTables;
 
@@ -23,21 +25,25 @@ impl RedisStore {
         })
     }
 
+    /// While one piece is read, the server gathers the next one.
     pub(super) async fn all_rows(&self) -> Result<Vec<(Domain, Origin)>, StoreError> {
+        let firsts = stream::iter((0..BUCKETS).step_by(BUCKETS_AT_ONCE as usize));
+        let mut pieces = firsts.map(|first| self.buckets_from(first)).buffered(2);
         let mut rows = Vec::new();
-        for first in (0..BUCKETS).step_by(BUCKETS_AT_ONCE as usize) {
-            let mut pipe = pipe();
-            for bucket in first..first + BUCKETS_AT_ONCE {
-                pipe.hgetall(bucket_key(bucket));
-            }
-            let mut commands = self.commands.clone();
-            let buckets: Vec<Vec<(String, String)>> =
-                within(LIMIT, pipe.query_async(&mut commands)).await?;
-            rows.extend(buckets.iter().flatten().filter_map(|(name, row)| {
+        while let Some(buckets) = pieces.next().await {
+            rows.extend(buckets?.iter().flatten().filter_map(|(name, row)| {
                 Some((record::parsed::<Domain>(name)?, record::decode_origin(row)?))
             }));
         }
         Ok(rows)
+    }
+
+    async fn buckets_from(&self, first: u32) -> Result<Vec<Vec<(String, String)>>, StoreError> {
+        let mut pipe = pipe();
+        for bucket in first..first + BUCKETS_AT_ONCE {
+            pipe.hgetall(bucket_key(bucket));
+        }
+        within(LIMIT, pipe.query_async(&mut self.commands.clone())).await
     }
 
     pub(super) async fn some_rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {

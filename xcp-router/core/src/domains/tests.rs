@@ -6,7 +6,7 @@ fn domain(name: &str) -> Domain {
 
 #[test]
 fn a_row_is_found_changed_and_removed() {
-    let mut table = Table::new(1);
+    let mut table = Rows::new(1);
     let foreign = domain("foreign.example");
     assert_eq!(table.insert(foreign.clone(), Origin::Discovered), None);
     assert_eq!(table.get(&foreign), Some(Origin::Discovered));
@@ -38,7 +38,7 @@ fn blocking_is_label_safe() {
 fn an_own_row_does_not_come_back_after_its_removal() {
     let mut domains = Domains::new(1);
     let row = domain("foreign.example");
-    domains.replace(5, Vec::new(), Tables::default());
+    domains.replace(5, Rows::new(1), Tables::default());
     // The stream brings insertion (6) and removal (7) before our own answer.
     domains.apply(TableChange::Row(row.clone(), Origin::Discovered));
     assert_eq!(domains.apply(TableChange::RowRemoved(row.clone())), Effect::Removed(row.clone()));

@@ -126,10 +126,11 @@ impl Scene {
 
     pub(crate) fn snapshot(&mut self, routes: Vec<StaticRoute>, rows: &[(&str, Origin)]) {
         self.version += 1;
-        let rows = rows.iter().map(|(name, origin)| (domain(name), *origin)).collect();
+        let mut table = Rows::new(42);
+        table.extend(rows.iter().map(|(name, origin)| (domain(name), *origin)));
         let fact = StoreFact::Snapshot {
             version: self.version,
-            rows,
+            rows: table,
             routes,
             blocked: Vec::new(),
             pinned: Vec::new(),
@@ -247,6 +248,7 @@ impl Scene {
                         *self.uses.entry(used.domain.to_string()).or_default() += used.hits;
                     }
                 }
+                Command::Discard(_) => {}
                 Command::Close { link, .. } => self.acts.push_back(Act::Close(link)),
                 Command::Health { part, problem } => {
                     match problem {
