@@ -32,6 +32,12 @@ const SCHEMA: u64 = 1;
 /// Changes that are kept for readers that were away.
 const LOG: u64 = 100_000;
 
+/// Rows of an import that count as one change, with all their names.
+const IMPORTED: usize = 250;
+
+/// Changes that are kept after such a one: the log holds at most half a million imported names.
+const IMPORTS: u64 = 2_000;
+
 /// Shared state with versions. No call but [`Store::snapshot`] and a waiting
 /// [`Store::changes_after`] takes Redis more than 250 ms: then it is [`StoreError::Unavailable`].
 #[async_trait]
@@ -58,6 +64,12 @@ pub trait Store: Send + Sync + Debug {
         description: &str,
         now: u64,
     ) -> Result<u64, StoreError>;
+
+    /// Adds configured rows for those of the domains that have none, with these descriptions; a
+    /// discovered row becomes configured, a configured one stays as it is. Not atomic as a whole.
+    /// Takes 1 ms for some hundred rows; give it some thousand at once. `now` is in seconds since
+    /// the Unix epoch.
+    async fn import(&self, rows: &[(Domain, String)], now: u64) -> Result<Imported, StoreError>;
 
     /// Removes a row. Returns the version, or `None` if there was no such row.
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError>;
@@ -152,6 +164,17 @@ pub enum Inserted {
     Pinned,
     /// The table is full.
     TableFull,
+}
+
+/// What became of the rows of an [`import`](Store::import).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Had no row before.
+    pub added: u64,
+    /// Were discovered before.
+    pub configured: u64,
+    /// Were configured already.
+    pub unchanged: u64,
 }
 
 /// Why the store did not do it.

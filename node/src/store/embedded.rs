@@ -12,7 +12,7 @@ use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redb::{Database, DatabaseError, ReadableDatabase};
 use tokio::sync::watch;
 
-use super::{Inserted, News, Snapshot, Store, StoreError, check_pattern, record};
+use super::{Imported, Inserted, News, Snapshot, Store, StoreError, check_pattern, record};
 
 mod reading;
 mod writing;
@@ -117,6 +117,14 @@ impl Store for EmbeddedStore {
     ) -> Result<u64, StoreError> {
         let row = record::configured(domain, &record::clean(description), now);
         self.write(move |store| store.put_configured(row)).await
+    }
+
+    async fn import(&self, rows: &[(Domain, String)], now: u64) -> Result<Imported, StoreError> {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(domain, text)| record::configured(domain, &record::clean(text), now))
+            .collect();
+        self.write(move |store| store.import(&rows)).await
     }
 
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {

@@ -5,6 +5,9 @@ use openfed_proto::route::{DomainPattern, StaticRoute};
 
 use super::{Change, News, record};
 
+/// Changes of rows that are told at once, about.
+const AT_ONCE: usize = 8_000;
+
 /// The tables that are small enough to be told whole.
 pub(super) struct SmallTables {
     pub(super) routes: Vec<StaticRoute>,
@@ -46,6 +49,11 @@ impl Gather {
                 let row = record::parsed(subject).zip(record::decode_origin(detail));
                 self.changes.extend(row.map(|(domain, origin)| Change::Row(domain, origin)));
             }
+            "rows" => {
+                let origin = record::decode_origin(detail).ok_or(Lost)?;
+                let domains = subject.split('\n').filter_map(record::parsed);
+                self.changes.extend(domains.map(|domain| Change::Row(domain, origin)));
+            }
             "gone" => self.changes.extend(record::parsed(subject).map(Change::RowRemoved)),
             "routes" => self.routes = true,
             "blocked" => self.blocked = true,
@@ -53,6 +61,11 @@ impl Gather {
             _ => return Err(Lost),
         }
         Ok(())
+    }
+
+    /// Whether it is enough for now: what follows is told the next time.
+    pub(super) fn is_full(&self) -> bool {
+        self.changes.len() >= AT_ONCE
     }
 
     /// Whether [`Gather::news`] needs the small tables.

@@ -22,9 +22,10 @@ use redis::{
 
 use super::gather::SmallTables;
 use super::record::{self, OPEN_ROUTE_ID};
-use super::{Inserted, News, SCHEMA, Snapshot, Store, StoreError, check_pattern};
+use super::{Imported, Inserted, News, SCHEMA, Snapshot, Store, StoreError, check_pattern};
 
 mod changes;
+mod import;
 mod tables;
 
 /// No call blocks longer. With its default settings, the library would wait 9 s for a dead Redis.
@@ -60,6 +61,7 @@ struct Scripts {
     prepare: Script,
     insert: Script,
     configure: Script,
+    import: Script,
     remove: Script,
     touch: Script,
     route: Script,
@@ -209,6 +211,10 @@ impl Store for RedisStore {
         Ok(answer.1)
     }
 
+    async fn import(&self, rows: &[(Domain, String)], now: u64) -> Result<Imported, StoreError> {
+        self.import_rows(rows, now).await
+    }
+
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let answer: Answer = self
             .change(&self.scripts.remove, |call| {
@@ -284,6 +290,7 @@ impl Scripts {
             prepare: script(include_str!("redis/prepare.lua")),
             insert: script(include_str!("redis/insert.lua")),
             configure: script(include_str!("redis/configure.lua")),
+            import: script(include_str!("redis/import.lua")),
             remove: script(include_str!("redis/remove.lua")),
             touch: script(include_str!("redis/touch.lua")),
             route: script(include_str!("redis/route.lua")),

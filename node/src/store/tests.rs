@@ -47,6 +47,8 @@ on_both!(
     changes_come_in_order_and_once,
     a_reader_from_the_future_must_take_a_snapshot,
     waiting_ends_when_something_changes,
+    an_import_adds_and_configures_and_leaves_the_rest,
+    a_reader_follows_an_import_or_learns_that_it_cannot,
     all_is_still_there_after_a_restart,
     a_follower_gets_a_snapshot_and_then_the_changes,
 );
@@ -358,6 +360,80 @@ async fn waiting_ends_when_something_changes(place: &mut Place) {
     // And when nothing does, it ends in time.
     let nothing = store.changes_after(version + 1, Duration::from_millis(20)).await.expect("news");
     assert_eq!(nothing, News::Changes { version: version + 1, changes: vec![] });
+}
+
+async fn an_import_adds_and_configures_and_leaves_the_rest(place: &mut Place) {
+    let store = place.open().await;
+    unblock_open_route(store.as_ref()).await;
+    store.insert_discovered(&discovered("seen.example"), 10).await.expect("inserted");
+    store.insert_discovered(&discovered("plain.example"), 10).await.expect("inserted");
+    store.put_configured(&domain("mine.example"), "as it was", 5).await.expect("configured");
+    let (version, _) = changes(store.as_ref(), 0).await;
+
+    let row_of = |name, text: &str| (domain(name), text.to_owned());
+    let rows = [
+        row_of("new.example", "fresh"),
+        row_of("seen.example", "a peer"),
+        row_of("plain.example", ""),
+        row_of("mine.example", "another"),
+        row_of("new.example", "twice"),
+    ];
+    let imported = store.import(&rows, 7).await.expect("imported");
+    assert_eq!(imported, Imported { added: 1, configured: 2, unchanged: 2 });
+
+    let new = row(store.as_ref(), "new.example").await.expect("a row");
+    assert_eq!((new.origin, new.description.as_str()), (Origin::Configured, "fresh"));
+    assert_eq!((new.first_seen, new.last_seen, new.hits), (7, 0, 0));
+    let seen = row(store.as_ref(), "seen.example").await.expect("a row");
+    let counted = DomainRow {
+        origin: Origin::Configured,
+        description: "a peer".to_owned(),
+        ..discovered("seen.example")
+    };
+    assert_eq!(seen, counted, "what was counted stays");
+    let mine = row(store.as_ref(), "mine.example").await.expect("a row");
+    assert_eq!((mine.description.as_str(), mine.first_seen), ("as it was", 5));
+    // One version for all of it, and only for what changed.
+    let told = ["new.example", "seen.example", "plain.example"];
+    let told = told.map(|name| Change::Row(domain(name), Origin::Configured));
+    assert_eq!(changes(store.as_ref(), version).await, (version + 1, told.to_vec()));
+
+    assert_eq!(store.import(&rows, 8).await.expect("imported").unchanged, 5);
+    assert_eq!(changes(store.as_ref(), version + 1).await, (version + 1, vec![]));
+    // The cap counts imported rows, too.
+    let full = store.insert_discovered(&discovered("more.example"), 4).await.expect("an answer");
+    assert_eq!(full, Inserted::TableFull);
+}
+
+async fn a_reader_follows_an_import_or_learns_that_it_cannot(place: &mut Place) {
+    const ROWS: usize = 10_000;
+    let store = place.open().await;
+    let (start, _) = changes(store.as_ref(), 0).await;
+    let rows: Vec<_> =
+        (0..ROWS).map(|number| (domain(&format!("n{number}.example")), String::new())).collect();
+    let imported = store.import(&rows, 7).await.expect("imported");
+    assert_eq!(imported.added, ROWS as u64);
+
+    // In pieces, none of which holds the reader up for long.
+    let (mut version, mut seen) = (start, 0);
+    while seen < ROWS {
+        let (next, some) = changes(store.as_ref(), version).await;
+        assert!((1..=8_000).contains(&some.len()), "{} at once", some.len());
+        (version, seen) = (next, seen + some.len());
+    }
+    assert_eq!(changes(store.as_ref(), version).await, (version, vec![]));
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    assert_eq!((snapshot.version, snapshot.rows.len()), (version, ROWS));
+
+    // Rows that come and go for long push the first ones out of the log, which stays small.
+    for _ in 0..=IMPORTS {
+        store.remove_row(&rows[0].0).await.expect("removed");
+        store.import(&rows[..1], 7).await.expect("imported");
+    }
+    let news = store.changes_after(start, Duration::ZERO).await.expect("news");
+    assert_eq!(news, News::Gap);
+    let (latest, _) = changes(store.as_ref(), version + 2 * IMPORTS).await;
+    assert_eq!(latest, version + 2 * (IMPORTS + 1));
 }
 
 async fn all_is_still_there_after_a_restart(place: &mut Place) {

@@ -43,8 +43,11 @@ impl Reading {
             if gather.entry(version.value(), kind, subject, detail).is_err() {
                 return Ok(News::Gap);
             }
+            if gather.is_full() {
+                break;
+            }
         }
-        if gather.version != self.version {
+        if gather.version != self.version && !gather.is_full() {
             return Ok(News::Gap);
         }
         let tables = gather.needs_tables().then(|| self.small_tables()).transpose()?;

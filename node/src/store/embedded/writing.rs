@@ -5,7 +5,7 @@ use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainRow, Origin, StaticRoute};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
-use crate::store::{Inserted, LOG, SCHEMA, StoreError, record};
+use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LOG, SCHEMA, StoreError, record};
 
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 pub(super) const ROWS: TableDefinition<'_, &str, &str> = TableDefinition::new("rows");
@@ -104,6 +104,42 @@ impl Writing<'_> {
         self.changed("row", row.domain.as_str(), "c")
     }
 
+    pub(super) fn import(&mut self, new: &[DomainRow]) -> Result<Imported, StoreError> {
+        let mut all = Imported::default();
+        for some in new.chunks(IMPORTED) {
+            let mut names = Vec::new();
+            for row in some {
+                match self.row(&row.domain)? {
+                    None => {
+                        self.put_row(row)?;
+                        all.added += 1;
+                    }
+                    Some(old) if old.origin == Origin::Discovered => {
+                        let description = [&row.description, &old.description];
+                        let description = description.into_iter().find(|text| !text.is_empty());
+                        let description = description.cloned().unwrap_or_default();
+                        self.put_row(&DomainRow {
+                            origin: Origin::Configured,
+                            description,
+                            ..old
+                        })?;
+                        all.configured += 1;
+                    }
+                    Some(_) => {
+                        all.unchanged += 1;
+                        continue;
+                    }
+                }
+                names.push(row.domain.as_str());
+            }
+            if !names.is_empty() {
+                let version = self.changed("rows", &names.join("\n"), "c")?;
+                self.forget_changes_before(version.saturating_sub(IMPORTS))?;
+            }
+        }
+        Ok(all)
+    }
+
     pub(super) fn remove_row(&mut self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let mut rows = self.transaction.open_table(ROWS).map_err(failed)?;
         let was_there = rows.remove(domain.as_str()).map_err(failed)?.is_some();
@@ -187,6 +223,11 @@ impl Writing<'_> {
         changes.insert(version, (kind, subject, detail)).map_err(failed)?;
         changes.remove(version.saturating_sub(LOG)).map_err(failed)?;
         Ok(version)
+    }
+
+    fn forget_changes_before(&mut self, version: u64) -> Result<(), StoreError> {
+        let mut changes = self.transaction.open_table(CHANGES).map_err(failed)?;
+        changes.retain_in(..version, |_, _| false).map_err(failed)
     }
 
     fn row(&self, domain: &Domain) -> Result<Option<DomainRow>, StoreError> {

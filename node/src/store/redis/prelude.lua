@@ -4,10 +4,10 @@
 local function current()
   return tonumber(redis.call('GET', KEYS[1]) or '0')
 end
--- Raises the version and logs the change under it.
-local function changed(kind, subject, detail)
+-- Raises the version and logs the change under it; so many changes stay in the log.
+local function changed(kind, subject, detail, log)
   local version = redis.call('INCR', KEYS[1])
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '0-' .. string.format('%.0f', version),
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', log or 100000, '0-' .. string.format('%.0f', version),
     'kind', kind, 'subject', subject or '', 'detail', detail or '')
   return version
 end
