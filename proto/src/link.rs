@@ -105,8 +105,10 @@ pub enum FromCm {
     Credit(u32),
     Usage(Vec<DomainUse>),
     /// Send no more attempts; the stream ends when all is answered, at the
-    /// latest after this time.
+    /// latest after this time. Zero: it stays, and [`FromCm::Serving`] may follow.
     Leaving(Duration),
+    /// Send attempts again, after [`FromCm::Leaving`].
+    Serving,
     /// Whether this domain is known as SIP; [`FromRouter::Verdict`] answers.
     Ask(Domain),
     /// An answer, as XML, to a stanza that another xmpp-cm must have sent: a peer that answers on a
@@ -137,7 +139,13 @@ pub enum FromRouter {
     },
     /// Forget what was said about these domains; about all, if `None`.
     Invalidate(Option<Vec<Domain>>),
+    /// Submit nothing new here; zero: the stream stays, and [`FromRouter::Serving`] may follow.
     Leaving(Duration),
+    /// Submit packets again, after [`FromRouter::Leaving`].
+    Serving,
+    /// The operator wants this node to take nothing new (`true`), or to take it again. The node
+    /// tells all routers, by [`FromCm::Leaving`] or [`FromCm::Serving`].
+    Drain(bool),
     /// An answer that came to another xmpp-cm; see [`FromCm::Astray`].
     Astray(Bytes),
 }

@@ -218,6 +218,9 @@ fn log(event: &Event) {
         Event::NodeLeaving { node, role } => {
             tracing::info!(node, role = role.as_str(), "node is leaving");
         }
+        Event::NodeServing { node, role } => {
+            tracing::info!(node, role = role.as_str(), "node serves again");
+        }
         Event::NodeDown { node, role } => {
             tracing::info!(node, role = role.as_str(), "node is not linked any more");
         }

@@ -39,6 +39,9 @@ use task::{Order, Task};
 /// Reports that wait for the owner; more stop the connections that have something to report.
 const MAX_REPORTS: usize = 1_024;
 
+/// Between two attempts to listen again.
+const LISTEN_AGAIN: Duration = Duration::from_millis(100);
+
 /// How much and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -147,6 +150,9 @@ pub struct Accepted {
 pub struct Connections {
     means: Arc<Means>,
     admission: Arc<Admission>,
+    /// Where peers connect to, and the task that lets them in.
+    address: Option<SocketAddr>,
+    accepting: Option<tokio::task::AbortHandle>,
     open: HashMap<ConnId, Handle>,
     /// Those with something to be written.
     staged: Vec<ConnId>,
@@ -180,6 +186,8 @@ impl Connections {
         Self {
             means: Arc::new(means),
             admission,
+            address: None,
+            accepting: None,
             open: HashMap::new(),
             staged: Vec::new(),
             reporter,
@@ -193,10 +201,38 @@ impl Connections {
         self.admission.trust(addresses);
     }
 
-    /// Accepts connections until the returned task is aborted or all of this is dropped.
-    pub fn listen(&self, listener: TcpListener) -> tokio::task::AbortHandle {
+    /// Accepts connections from now on.
+    pub fn listen(&mut self, listener: TcpListener) {
+        self.address = listener.local_addr().ok();
         let (admission, reporter) = (self.admission.clone(), self.reporter.clone());
-        tokio::spawn(admission::accept(listener, admission, reporter)).abort_handle()
+        let accepting = tokio::spawn(admission::accept(listener, admission, reporter));
+        self.accepting = Some(accepting.abort_handle());
+    }
+
+    /// Closes the port: whoever connects is refused by the system, and goes elsewhere.
+    pub fn pause(&mut self) {
+        if let Some(accepting) = self.accepting.take() {
+            tracing::info!(address = ?self.address, "not listening for XMPP servers for now");
+            accepting.abort();
+        }
+    }
+
+    /// Listens again where it did; tries until the port is free.
+    pub fn resume(&mut self) {
+        let Some(address) = self.address.filter(|_| self.accepting.is_none()) else { return };
+        let (admission, reporter) = (self.admission.clone(), self.reporter.clone());
+        let accepting = tokio::spawn(async move {
+            let listener = loop {
+                match TcpListener::bind(address).await {
+                    Ok(listener) => break listener,
+                    Err(error) => tracing::warn!(%address, %error, "cannot listen again yet"),
+                }
+                tokio::time::sleep(LISTEN_AGAIN).await;
+            };
+            tracing::info!(%address, "listening for XMPP servers");
+            admission::accept(listener, admission, reporter).await;
+        });
+        self.accepting = Some(accepting.abort_handle());
     }
 
     /// What happens next. Cancelling loses nothing.

@@ -74,7 +74,8 @@ impl Engine {
                 () = shutdown.stopped() => break,
             }
             self.carry_out();
-            self.health.set_ready(!self.routers.is_empty() && !draining);
+            let serves = self.core.is_serving() && !draining;
+            self.health.set_ready(!self.routers.is_empty() && serves);
             if std::mem::take(&mut busy) {
                 // The links are read between batches: what waits, waits where it is seen.
                 tokio::task::yield_now().await;
@@ -155,6 +156,8 @@ impl Engine {
                 Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
                 Command::Close { conn } => self.connections.close(conn),
                 Command::ToRouter { router, frame } => self.send(LinkId(router.0), frame),
+                Command::Listen(true) => self.connections.resume(),
+                Command::Listen(false) => self.connections.pause(),
                 Command::Note(fact) => self.shown.show(fact),
             }
         }

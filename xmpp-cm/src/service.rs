@@ -62,7 +62,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let tls = Tls::load(&xmpp.tls, &xmpp.tls_directory, false)?;
     let secret = Secret::new(tls.authority().secret());
     let limits = Limits::default();
-    let connections = Connections::new(Means { resolver, tls, homes: homes.clone(), limits });
+    let mut connections = Connections::new(Means { resolver, tls, homes: homes.clone(), limits });
 
     let listener = TcpListener::bind(xmpp.listen).await;
     let listener = listener.map_err(|cause| ServeError::Listen { address: xmpp.listen, cause })?;

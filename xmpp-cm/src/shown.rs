@@ -84,6 +84,7 @@ impl Shown {
             | FromCm::Credit(_)
             | FromCm::Usage(_)
             | FromCm::Leaving(_)
+            | FromCm::Serving
             | FromCm::Ask(_)
             | FromCm::Astray(_) => {}
         }

@@ -31,6 +31,7 @@ impl From<FromCm> for v1::FromCm {
             FromCm::Leaving(deadline) => {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
+            FromCm::Serving => Frame::Serving(v1::Serving {}),
             FromCm::Ask(domain) => Frame::Ask(v1::Ask { domain: domain.as_str().to_owned() }),
             FromCm::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
         };
@@ -61,6 +62,7 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Leaving(leaving) => {
                 FromCm::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
+            Frame::Serving(v1::Serving {}) => FromCm::Serving,
             Frame::Ask(ask) => FromCm::Ask(domain_in(&ask.domain)?),
             Frame::Astray(astray) => FromCm::Astray(astray.stanza),
         })
@@ -92,6 +94,8 @@ impl From<FromRouter> for v1::FromRouter {
             FromRouter::Leaving(deadline) => {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
+            FromRouter::Serving => Frame::Serving(v1::Serving {}),
+            FromRouter::Drain(on) => Frame::Drain(v1::Drain { on }),
             FromRouter::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
         };
         v1::FromRouter { frame: Some(frame) }
@@ -123,6 +127,8 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Leaving(leaving) => {
                 FromRouter::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
+            Frame::Serving(v1::Serving {}) => FromRouter::Serving,
+            Frame::Drain(drain) => FromRouter::Drain(drain.on),
             Frame::Astray(astray) => FromRouter::Astray(astray.stanza),
         })
     }

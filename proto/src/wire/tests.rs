@@ -87,6 +87,7 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
             last_failure: Some("item-not-found".into()),
         }]),
         FromCm::Leaving(Duration::from_secs(10)),
+        FromCm::Serving,
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
         FromCm::Astray("<iq/>".into()),
     ];
@@ -118,6 +119,9 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Invalidate(Some(vec![domain])),
         FromRouter::Invalidate(None),
         FromRouter::Leaving(Duration::from_millis(1500)),
+        FromRouter::Serving,
+        FromRouter::Drain(true),
+        FromRouter::Drain(false),
         FromRouter::Astray("<iq/>".into()),
     ];
     let every = [

@@ -16,6 +16,7 @@ mod deliver;
 mod forward;
 mod forwarding;
 mod hops;
+mod life;
 mod links;
 mod requests;
 mod responses;
@@ -50,6 +51,7 @@ use crate::wire::{Message, Rejected};
 use attempts::Attempts;
 use forward::{Forward, ForwardId};
 use hops::NextHops;
+use life::Life;
 use links::Links;
 use requests::Request;
 use standing::Standing;
@@ -100,7 +102,7 @@ pub struct Core {
     random: Random,
     /// A moment on both clocks.
     started: (Instant, u64),
-    draining: bool,
+    life: Life,
     next_stage: u64,
     transactions: Transactions,
     timers: Timers<Due>,
@@ -150,7 +152,7 @@ impl Core {
             config,
             random,
             started: (now, unix_us),
-            draining: false,
+            life: Life::Serving,
             next_stage: 0,
             timers: Timers::new(),
             commands: VecDeque::new(),
@@ -226,7 +228,7 @@ impl Core {
     /// A link is up: both sides have greeted.
     pub fn handle_link_up(&mut self, router: RouterId, hello: &Hello, now: Instant) {
         self.links.up(router, hello);
-        if self.draining {
+        if self.life != Life::Serving {
             self.tell_router(router, FromCm::Leaving(Duration::ZERO));
         }
         self.resubmit(now);
@@ -272,20 +274,15 @@ impl Core {
             }
             FromRouter::Verdict { domain, sip, lease } => self.on_verdict(domain, sip, lease, now),
             FromRouter::Invalidate(domains) => self.cache.invalidate(domains.as_deref()),
-            FromRouter::Leaving(_) => self.links.leaving(router),
+            FromRouter::Leaving(_) => self.links.set_leaving(router, true),
+            FromRouter::Serving => {
+                self.links.set_leaving(router, false);
+                self.resubmit(now);
+            }
+            FromRouter::Drain(on) => self.drain(on),
             // XMPP is no language of ours.
             FromRouter::Astray(_) => {}
         }
-        self.settle(now);
-    }
-
-    /// The service is to end within `grace`: routers are told, new requests are refused.
-    pub fn handle_draining(&mut self, grace: Duration, now: Instant) {
-        self.draining = true;
-        for router in self.links.all() {
-            self.tell_router(router, FromCm::Leaving(grace));
-        }
-        self.report_usage(now);
         self.settle(now);
     }
 
@@ -333,12 +330,6 @@ impl Core {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.requests.is_empty() && self.submissions.is_empty() && !self.attempts.is_running()
-    }
-
-    /// Whether requests for unknown domains can be decided: a router's tables have come.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        !self.links.is_empty() && self.policy.version > 0 && !self.draining
     }
 
     /// Lets transactions tell what happened until nothing more does, then hands out what they

@@ -117,7 +117,7 @@ impl Sim {
                     self.agenda.plan(at, Event::ClosedAtServer(wire));
                 }
             }
-            Command::ToRouter { .. } | Command::Note(_) => {}
+            Command::ToRouter { .. } | Command::Listen(_) | Command::Note(_) => {}
         }
     }
 

@@ -219,7 +219,7 @@ impl Sim {
     fn obey_xmpp(&mut self, cm: usize, command: XmppCommand) {
         match command {
             XmppCommand::ToRouter { router, frame } => self.send_to_router(router.0, frame),
-            XmppCommand::Note(_) => {}
+            XmppCommand::Listen(_) | XmppCommand::Note(_) => {}
             command => self.obey_on_wire(cm, command),
         }
     }

@@ -116,6 +116,11 @@ pub enum Event {
         node: String,
         role: Role,
     },
+    /// After `NodeLeaving`, it takes packets again.
+    NodeServing {
+        node: String,
+        role: Role,
+    },
     NodeDown {
         node: String,
         role: Role,

@@ -28,6 +28,16 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Flows shown per second of packets that simply went through.
 const SHOWN: u32 = 100;
 
+/// Whether new packets are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Serving,
+    /// Managers were told to go elsewhere, by the operator's word.
+    Drained,
+    /// Not any more: the process ends.
+    Ending,
+}
+
 /// The router's decisions and all their state.
 ///
 /// Every accepted packet ends in exactly one [`Command::Finished`]; nothing is
@@ -46,7 +56,7 @@ pub struct Router {
     pub(crate) usage: Usage,
     pub(crate) shown: Bucket,
     pub(crate) store_up: bool,
-    pub(crate) draining: bool,
+    pub(crate) life: Life,
     pub(crate) table_full: bool,
     pub(crate) xmpp_missing: bool,
     /// Packets to be routed before the current call returns, in order.
@@ -73,7 +83,7 @@ impl Router {
             usage: Usage::new(seed),
             shown: Bucket::new(SHOWN),
             store_up: false,
-            draining: false,
+            life: Life::Serving,
             table_full: false,
             xmpp_missing: false,
             ready: VecDeque::new(),
@@ -111,7 +121,8 @@ impl Router {
                 }
             }
             FromCm::Usage(uses) => uses.into_iter().for_each(|used| self.usage.add(used)),
-            FromCm::Leaving(_) => self.link_leaving(link),
+            FromCm::Leaving(_) => self.link_leaving(link, true),
+            FromCm::Serving => self.link_leaving(link, false),
             FromCm::Ask(domain) => self.answer_question(link, domain, now),
             FromCm::Astray(stanza) => self.pass_on(link, &stanza),
             // The greeting is the link driver's; a second one changes nothing.
@@ -135,12 +146,36 @@ impl Router {
     /// The end begins: the connection managers are told to go elsewhere, new
     /// packets are refused, those on their way get `grace`.
     pub fn handle_shutdown(&mut self, grace: Duration, now: Now) {
-        self.draining = true;
-        for link in self.nodes.iter() {
-            let frame = FromRouter::Leaving(grace);
-            self.commands.push_back(Command::Send { link: link.id, frame });
-        }
+        self.life = Life::Ending;
+        self.tell_all(&FromRouter::Leaving(grace));
         self.settle(now);
+    }
+
+    /// The operator takes a node out, or back in: this router, or a manager that is linked to it.
+    /// Returns whether there is such a node. A manager says itself when it has done so.
+    pub fn handle_drain(&mut self, node: &str, on: bool, now: Now) -> bool {
+        let known = if node == self.config.node {
+            self.drain(on);
+            true
+        } else if let Some(link) = self.nodes.of(node).map(|link| link.id) {
+            self.send(link, FromRouter::Drain(on));
+            true
+        } else {
+            false
+        };
+        self.settle(now);
+        known
+    }
+
+    /// Managers go to other routers; what still comes is still routed.
+    fn drain(&mut self, on: bool) {
+        let (life, frame) = match (self.life, on) {
+            (Life::Serving, true) => (Life::Drained, FromRouter::Leaving(Duration::ZERO)),
+            (Life::Drained, false) => (Life::Serving, FromRouter::Serving),
+            _ => return,
+        };
+        self.life = life;
+        self.tell_all(&frame);
     }
 
     /// The moment of [`Router::poll_timeout`] has come.
@@ -179,10 +214,15 @@ impl Router {
         self.nodes.views()
     }
 
-    /// Whether it can route: the store was read at least once. If the store
-    /// goes away later, what is known goes on, so that stays true.
+    /// Whether it can route and is not taken out: the store was read at least once. If the
+    /// store goes away later, what is known goes on, so that stays true.
     pub fn is_ready(&self) -> bool {
-        self.domains.is_loaded()
+        self.domains.is_loaded() && self.life == Life::Serving
+    }
+
+    /// Whether the operator has taken it out, or it is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.life != Life::Serving
     }
 
     /// Packets on their way.
@@ -220,7 +260,7 @@ impl Router {
     fn settle(&mut self, now: Now) {
         self.route_ready(now);
         self.check_xmpp();
-        if self.usage.is_full() || self.draining {
+        if self.usage.is_full() || self.life == Life::Ending {
             self.flush_usage();
         }
         let idle = self.memory.is_empty()

@@ -37,7 +37,7 @@ impl Router {
             // What changed while it was away was told to nobody.
             self.send(id, FromRouter::Invalidate(None));
         }
-        if self.draining {
+        if self.is_draining() {
             self.send(id, FromRouter::Leaving(Duration::ZERO));
         }
         self.welcome_back(id, &node, epoch, now);
@@ -78,11 +78,15 @@ impl Router {
         }
     }
 
-    pub(crate) fn link_leaving(&mut self, id: LinkId) {
+    /// A manager takes nothing new, or takes it again.
+    pub(crate) fn link_leaving(&mut self, id: LinkId, leaving: bool) {
         let Some(link) = self.nodes.get_mut(id) else { return };
-        if !link.draining {
-            link.draining = true;
-            let event = Event::NodeLeaving { node: link.node.to_string(), role: link.role };
+        if std::mem::replace(&mut link.draining, leaving) != leaving {
+            let (node, role) = (link.node.to_string(), link.role);
+            let event = match leaving {
+                true => Event::NodeLeaving { node, role },
+                false => Event::NodeServing { node, role },
+            };
             self.commands.push_back(Command::Event(event));
         }
     }
@@ -93,10 +97,12 @@ impl Router {
 
     /// Sends the tables to everybody.
     pub(crate) fn push_tables(&mut self) {
-        let tables = self.domains.tables();
+        self.tell_all(&FromRouter::Tables(self.domains.tables().clone()));
+    }
+
+    pub(crate) fn tell_all(&mut self, frame: &FromRouter) {
         for link in self.nodes.iter() {
-            let frame = FromRouter::Tables(tables.clone());
-            self.commands.push_back(Command::Send { link: link.id, frame });
+            self.commands.push_back(Command::Send { link: link.id, frame: frame.clone() });
         }
     }
 

@@ -8,7 +8,7 @@ use openfed_proto::packet::{
 use crate::answers;
 use crate::clock::Now;
 use crate::command::{Command, Finished};
-use crate::core::Router;
+use crate::core::{Life, Router};
 use crate::decide::{Accepted, Decision, Question, Way};
 use crate::deliveries::{Delivery, SLACK, Source, State};
 use crate::nodes::LinkId;
@@ -68,7 +68,7 @@ impl Router {
         if packet.hops_left == 0 {
             return Some(answers::looping());
         }
-        if self.draining {
+        if self.life == Life::Ending {
             return Some(answers::leaving());
         }
         let full = too_much || self.deliveries.len() >= self.config.in_flight;

@@ -61,6 +61,8 @@ pub struct Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
     Serving,
+    /// Takes no new streams and no attempts for now, by the operator's word.
+    Drained,
     /// Finishes what it has.
     Leaving,
     /// Only says goodbye.
@@ -147,6 +149,11 @@ impl Core {
     /// answered. The shell tells the routers.
     pub fn handle_leaving(&mut self) {
         self.life = Life::Leaving;
+    }
+
+    /// Whether new work is welcome: neither taken out by the operator nor about to end.
+    pub fn is_serving(&self) -> bool {
+        self.life == Life::Serving
     }
 
     fn note(&mut self, fact: Fact) {

@@ -79,10 +79,14 @@ impl Routers {
         self.links.contains_key(&id)
     }
 
-    /// The router takes nothing new.
-    pub(crate) fn leaving(&mut self, id: RouterId) {
+    pub(crate) fn all(&self) -> Vec<RouterId> {
+        self.links.keys().copied().collect()
+    }
+
+    /// The router takes nothing new, or takes it again.
+    pub(crate) fn set_leaving(&mut self, id: RouterId, leaving: bool) {
         if let Some(router) = self.links.get_mut(&id) {
-            router.leaving = true;
+            router.leaving = leaving;
         }
     }
 

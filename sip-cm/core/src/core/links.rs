@@ -52,9 +52,9 @@ impl Links {
         self.links.remove(&router);
     }
 
-    pub(super) fn leaving(&mut self, router: RouterId) {
+    pub(super) fn set_leaving(&mut self, router: RouterId, leaving: bool) {
         if let Some(link) = self.links.get_mut(&router) {
-            link.leaving = true;
+            link.leaving = leaving;
         }
     }
 

@@ -106,7 +106,7 @@ impl Core {
         let trust = self.trust_in(&arrival);
         let too_many = self.requests.len() >= self.config.max_requests;
         let way = match self.edge(now).decide(&message, trust) {
-            Ok(_) if self.draining => Err(Refusal::Leaving),
+            Ok(way) if self.refuses(&way) => Err(Refusal::Leaving),
             Ok(_) if too_many => Err(Refusal::Busy),
             way => way,
         };

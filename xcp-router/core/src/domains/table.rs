@@ -121,6 +121,8 @@ impl PartialEq for Rows {
 
 impl Extend<(Domain, Origin)> for Rows {
     fn extend<T: IntoIterator<Item = (Domain, Origin)>>(&mut self, rows: T) {
-        rows.into_iter().for_each(|(domain, origin)| drop(self.insert(domain, origin)));
+        for (domain, origin) in rows {
+            self.insert(domain, origin);
+        }
     }
 }

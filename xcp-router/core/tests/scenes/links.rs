@@ -6,7 +6,7 @@ use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, FromRouter, Instruction};
 use openfed_proto::packet::{Cause, Packet, Protocol, Role};
 use openfed_proto::route::Origin;
-use xcp_router_core::{LinkId, TableChange};
+use xcp_router_core::{Event, LinkId, TableChange};
 
 use crate::scene::*;
 
@@ -309,6 +309,74 @@ fn a_router_that_leaves_tells_everybody_and_ends_what_it_has() {
     assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Leaving));
     scene.end(SIP, &attempt, delivered(Protocol::Sip));
     assert!(is_delivered(&scene.finished()));
+}
+
+#[test]
+fn a_manager_is_taken_out_and_back_in_by_its_name() {
+    let mut scene = known();
+    let second = scene.link(Role::SipCm, "sip-2");
+    scene.forget_frames();
+    assert!(scene.router.handle_drain("sip-2", true, scene.now));
+    scene.collect();
+    assert_eq!(scene.frame_to(second), FromRouter::Drain(true));
+    let drains = |scene: &Scene, node: &str| {
+        scene.router.nodes().iter().any(|view| view.node == node && view.draining)
+    };
+    assert!(!drains(&scene, "sip-2"), "it has not said so yet");
+    scene.frame(second, FromCm::Leaving(Duration::ZERO));
+    assert!(drains(&scene, "sip-2"));
+    for _ in 0..8 {
+        let packet = scene.xmpp_out("known.example");
+        scene.submit(XMPP, packet);
+        let attempt = scene.expect(Instruction::Send, SIP);
+        scene.end(SIP, &attempt, delivered(Protocol::Sip));
+        scene.finished();
+    }
+    assert!(scene.router.handle_drain("sip-2", false, scene.now));
+    scene.collect();
+    assert_eq!(scene.frame_to(second), FromRouter::Drain(false));
+    scene.frame(second, FromCm::Serving);
+    assert!(!drains(&scene, "sip-2"));
+    let leaving =
+        |event: &Event| matches!(event, Event::NodeLeaving { node, .. } if node == "sip-2");
+    let serving =
+        |event: &Event| matches!(event, Event::NodeServing { node, .. } if node == "sip-2");
+    assert!(scene.events.iter().any(leaving) && scene.events.iter().any(serving));
+    assert!(!scene.router.handle_drain("nobody", true, scene.now));
+}
+
+#[test]
+fn a_router_that_is_taken_out_sends_others_away_but_routes_what_still_comes() {
+    let mut scene = known();
+    assert!(scene.router.handle_drain("router-1", true, scene.now));
+    scene.collect();
+    for link in [SIP, XMPP] {
+        assert_eq!(scene.frame_to(link), FromRouter::Leaving(Duration::ZERO));
+    }
+    assert!(!scene.router.is_ready() && scene.router.is_draining());
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    let attempt = scene.expect(Instruction::Send, SIP);
+    scene.end(SIP, &attempt, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+    // Whoever comes now is told at once.
+    let third = scene.link(Role::SipCm, "sip-3");
+    assert!(matches!(scene.frame_to(third), FromRouter::Tables(_)));
+    assert_eq!(scene.frame_to(third), FromRouter::Invalidate(None));
+    assert_eq!(scene.frame_to(third), FromRouter::Leaving(Duration::ZERO));
+
+    assert!(scene.router.handle_drain("router-1", false, scene.now));
+    scene.collect();
+    for link in [SIP, XMPP, third] {
+        assert_eq!(scene.frame_to(link), FromRouter::Serving);
+    }
+    assert!(scene.router.is_ready());
+    // Once it ends, there is no way back.
+    scene.router.handle_shutdown(Duration::from_secs(10), scene.now);
+    scene.router.handle_drain("router-1", false, scene.now);
+    assert!(scene.router.is_draining());
+    scene.collect();
+    scene.forget_frames();
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Scene {
     pub(crate) uses: BTreeMap<String, u64>,
     pub(crate) credit: BTreeMap<LinkId, u32>,
     pub(crate) spans_open: i64,
+    /// Rows that were given away to be dropped.
+    pub(crate) discarded: usize,
     next_link: u64,
     next_packet: u8,
     version: u64,
@@ -118,6 +120,7 @@ impl Scene {
             uses: BTreeMap::new(),
             credit: BTreeMap::new(),
             spans_open: 0,
+            discarded: 0,
             next_link: 0,
             next_packet: 0,
             version: 0,
@@ -248,7 +251,7 @@ impl Scene {
                         *self.uses.entry(used.domain.to_string()).or_default() += used.hits;
                     }
                 }
-                Command::Discard(_) => {}
+                Command::Discard(rows) => self.discarded += rows.len(),
                 Command::Close { link, .. } => self.acts.push_back(Act::Close(link)),
                 Command::Health { part, problem } => {
                     match problem {

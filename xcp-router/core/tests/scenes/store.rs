@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::Instruction;
+use openfed_proto::link::{FromRouter, Instruction};
 use openfed_proto::packet::{Cause, Ending, Packet, PacketId, Protocol, Role, Source};
 use openfed_proto::route::Origin;
 use xcp_router_core::{Event, InsertResult, StoreFact, TableChange};
@@ -214,4 +214,30 @@ fn uses_that_a_node_counts_by_itself_are_passed_on() {
     scene.frame(SIP, FromCm::Usage(vec![used]));
     scene.pass(Duration::from_secs(2));
     assert_eq!(scene.uses["known.example"], 14);
+}
+
+#[test]
+fn many_new_rows_at_once_are_not_announced_one_by_one() {
+    let mut scene = Scene::open();
+    let rows: Vec<_> = (0..65).map(|number| domain(&format!("n{number}.example"))).collect();
+    let row = |row| TableChange::Row(row, Origin::Configured);
+    scene.change(rows.iter().cloned().map(row).collect());
+    for link in [SIP, XMPP] {
+        assert_eq!(scene.frame_to(link), FromRouter::Invalidate(Some(rows.clone())));
+    }
+    let packet = scene.xmpp_out("n7.example");
+    scene.submit(XMPP, packet);
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+}
+
+#[test]
+fn a_new_snapshot_takes_the_place_of_all_rows_and_the_old_ones_are_dropped_elsewhere() {
+    let mut scene = Scene::open();
+    let rows = [("a.example", Origin::Discovered), ("b.example", Origin::Configured)];
+    scene.snapshot(vec![open_route()], &rows);
+    assert_eq!((scene.router.rows(), scene.discarded), (2, 0), "none to drop");
+    scene.snapshot(vec![open_route()], &rows[..1]);
+    assert_eq!((scene.router.rows(), scene.discarded), (1, 2));
+    scene.forget_frames();
 }

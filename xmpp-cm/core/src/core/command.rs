@@ -44,6 +44,8 @@ pub enum Command {
         /// The connection to close.
         conn: ConnId,
     },
+    /// Take connections of peers, or close the port so that they go elsewhere.
+    Listen(bool),
     /// Send a frame over a link.
     ToRouter {
         /// The link.

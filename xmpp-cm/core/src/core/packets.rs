@@ -10,7 +10,7 @@ use openfed_proto::packet::{
     Body, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol,
 };
 
-use super::{Command, Core, Fact, RouterId};
+use super::{Command, Core, Fact, Life, RouterId};
 use crate::attempts::{Asker, Begin, Key};
 use crate::error;
 use crate::message;
@@ -22,6 +22,10 @@ impl Core {
     /// A link to a router is there, greeted with this. Packets that lost theirs go over it.
     pub fn handle_link_up(&mut self, router: RouterId, hello: &Hello, now: Instant) {
         self.routers.up(router, hello, self.settings.limits.capacity);
+        if self.life != Life::Serving {
+            let frame = FromCm::Leaving(Duration::ZERO);
+            self.commands.push_back(Command::ToRouter { router, frame });
+        }
         self.resubmit(now);
         self.settle(now);
     }
@@ -57,10 +61,32 @@ impl Core {
                 self.knowledge.learn_verdict(domain, sip, now + lease, now);
             }
             FromRouter::Invalidate(domains) => self.knowledge.forget(domains.as_deref()),
-            FromRouter::Leaving(_) => self.routers.leaving(router),
+            FromRouter::Leaving(_) => self.routers.set_leaving(router, true),
+            FromRouter::Serving => {
+                self.routers.set_leaving(router, false);
+                self.resubmit(now);
+            }
+            FromRouter::Drain(on) => self.drain(on),
             FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
         }
         self.settle(now);
+    }
+
+    /// The operator takes this instance out, or back in. Peers find the port closed and take another
+    /// instance; what they still send on their streams is still taken, until those are closed.
+    fn drain(&mut self, on: bool) {
+        let (life, frame) = match (self.life, on) {
+            (Life::Serving, true) => (Life::Drained, FromCm::Leaving(Duration::ZERO)),
+            (Life::Drained, false) => (Life::Serving, FromCm::Serving),
+            _ => return,
+        };
+        self.life = life;
+        self.commands.push_back(Command::Listen(!on));
+        for router in self.routers.all() {
+            self.commands.push_back(Command::ToRouter { router, frame: frame.clone() });
+        }
+        // Each gets its timer anew.
+        self.dirty.extend(self.conns.keys().copied());
     }
 
     fn resubmit(&mut self, now: Instant) {

@@ -60,6 +60,8 @@ pub struct Timing {
     pub fence: Duration,
     /// A stream without stanzas is closed after this.
     pub idle: Duration,
+    /// Instead of that, while the operator has taken the instance out.
+    pub drained: Duration,
     /// How long a domain with which XMPP worked is reached by XMPP without asking a router.
     pub memory: Duration,
     /// How long the ending of an attempt is remembered, to answer repetitions.
@@ -73,6 +75,7 @@ impl Default for Timing {
             failed: Duration::from_secs(5),
             fence: Duration::from_secs(10),
             idle: Duration::from_secs(300),
+            drained: Duration::from_millis(200),
             memory: Duration::from_secs(600),
             seen: Duration::from_secs(60),
         }

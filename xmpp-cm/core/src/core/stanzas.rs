@@ -168,7 +168,7 @@ impl Core {
 
     /// Hands a stanza to a router, as a packet.
     fn submit(&mut self, head: &Head, stanza: &Element, now: Instant) {
-        if self.life != Life::Serving {
+        if !matches!(self.life, Life::Serving | Life::Drained) {
             return self.answer(stanza, &error::leaving(), now);
         }
         if self.routers.submitted() >= self.settings.limits.submitted {

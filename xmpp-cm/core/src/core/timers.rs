@@ -1,8 +1,8 @@
 //! Everything that happens because time passes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{ConnId, Core, Fact};
+use super::{ConnId, Core, Fact, Life};
 use crate::error;
 use crate::stream::Stream;
 
@@ -42,10 +42,17 @@ impl Core {
     }
 
     fn on_stream_timer(&mut self, id: ConnId, now: Instant) {
-        let idle = self.settings.timing.idle;
+        let idle = self.idle();
+        // Taken out, it closes streams also in use, but not while answers may come on any of them.
+        let drained = self.life == Life::Drained;
+        let waits = drained && !self.fences.is_empty();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.armed = None;
-        let unused = conn.is_negotiated() && now >= conn.used + idle;
+        if waits {
+            conn.used = now;
+        }
+        let over = (drained && !waits) || now >= conn.used + idle;
+        let unused = conn.is_negotiated() && over;
         let Some(stream) = conn.stream.as_mut() else { return };
         if unused {
             // What the peer still sends is still taken; it opens another when it needs one.
@@ -59,9 +66,17 @@ impl Core {
         }
     }
 
+    /// How long a stream stays open without use.
+    fn idle(&self) -> Duration {
+        match self.life {
+            Life::Drained => self.settings.timing.drained,
+            _ => self.settings.timing.idle,
+        }
+    }
+
     /// Sets the timer of a connection, if it is not set to an earlier time already.
     pub(super) fn arm(&mut self, id: ConnId) {
-        let idle = self.settings.timing.idle;
+        let idle = self.idle();
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let unused = conn.is_negotiated().then(|| conn.used + idle);
         let next = conn.stream.as_ref().and_then(Stream::poll_timeout);

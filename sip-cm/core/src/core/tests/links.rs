@@ -179,6 +179,39 @@ fn draining_tells_the_routers_refuses_what_is_new_and_ends_what_is_not() {
 }
 
 #[test]
+fn the_operator_takes_it_out_and_back_in() {
+    let mut world = World::open();
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    assert!(world.core.is_ready());
+    world.frame(R1, FromRouter::Drain(true));
+    assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Leaving(Duration::ZERO))));
+    assert!(!world.core.is_ready());
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    world.answered(503);
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.frame(R1, FromRouter::Drain(true));
+    assert_eq!(world.frames.pop_front(), None, "once is enough");
+
+    world.frame(R1, FromRouter::Drain(false));
+    assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Serving)));
+    assert!(world.core.is_ready());
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer3"));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+
+    // A process that ends is not called back.
+    world.core.handle_draining(secs(10), world.now);
+    world.collect();
+    assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Leaving(secs(10)))));
+    world.frame(R1, FromRouter::Drain(false));
+    assert!(world.frames.is_empty() && !world.core.is_ready());
+    world.ends();
+}
+
+#[test]
 fn a_copy_of_a_request_is_the_same_packet_at_another_instance_or_in_another_life() {
     let submitted = |text: &str| {
         let mut world = World::open();

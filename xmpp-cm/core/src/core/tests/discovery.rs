@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{FromCm, FromRouter};
-use openfed_proto::packet::{Body, Cause, Direction, Failure, Outcome, Protocol};
+use openfed_proto::link::{FromCm, FromRouter, Instruction};
+use openfed_proto::packet::{Body, Cause, Direction, Ending, Failure, Outcome, Protocol};
 use openfed_proto::route::DomainPattern;
 
 use super::domain;
@@ -344,4 +344,62 @@ fn when_the_node_leaves_nobody_is_left_without_an_answer() {
     world.run();
     assert!(taken(world.home())[0].contains("resource-constraint"));
     assert!(world.core.is_idle() && world.core.conns.is_empty());
+}
+
+#[test]
+fn the_operator_takes_it_out_and_nothing_is_lost_or_refused() {
+    let mut world = World::new();
+    world.home_says(HI);
+    let first = world.submitted().remove(0);
+    world.frame(FromRouter::Drain(true));
+    let leaving = (ROUTER, FromCm::Leaving(Duration::ZERO));
+    assert_eq!(std::mem::take(&mut world.frames), std::slice::from_ref(&leaving));
+    assert!(!world.core.is_serving() && !world.listens);
+    world.frame(FromRouter::Drain(true));
+    assert!(world.frames.is_empty(), "once is enough");
+    // Another router hears it, too.
+    world.core.handle_link_up(RouterId(2), &hello("r2"), world.now);
+    world.run();
+    assert_eq!(std::mem::take(&mut world.frames), [(RouterId(2), leaving.1)]);
+
+    // What still comes on the stream is taken, and so is what a router still sends.
+    world.home_says(&HI.replace("m1", "m2"));
+    let second = world.submitted().remove(0);
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.home().pongs = false;
+    world.attempt(&packet, Instruction::Home);
+    world.wait(Duration::from_secs(1));
+    assert!(world.endings().is_empty() && !world.core.conns.is_empty(), "its fence is awaited");
+    let pings = |it: &&minidom::Element| it.has_child("ping", "urn:xmpp:ping");
+    let ping = world.home().got.iter().find(pings).cloned().unwrap();
+    let [id, from, to] = ["id", "from", "to"].map(|name| ping.attr(name).unwrap());
+    world.home_says(&format!("<iq type='result' id='{id}' from='{to}' to='{from}'></iq>"));
+    assert_eq!(world.endings(), [Ending::Delivered { by: Protocol::Xmpp, status: 200 }]);
+    taken(world.home());
+
+    for packet in [&first, &second] {
+        let gone = Failure::new(Condition::RemoteServerNotFound, Cause::NotFound);
+        world.fails(packet.id, gone);
+    }
+    assert_eq!(taken(world.home()).len(), 2);
+
+    // Then its streams are closed, though they are in use all the time.
+    for number in 0..20 {
+        if world.core.conns.is_empty() {
+            break;
+        }
+        world.home_says(&HI.replace("m1", &format!("n{number}")));
+        let packet = world.submitted().remove(0);
+        world.fails(packet.id, Failure::new(Condition::RemoteServerNotFound, Cause::NotFound));
+        assert_eq!(taken(world.home()).len(), 1);
+        world.wait(Duration::from_millis(100));
+    }
+    assert!(world.core.conns.is_empty() && world.core.is_idle());
+
+    world.frame(FromRouter::Drain(false));
+    let serving = [(ROUTER, FromCm::Serving), (RouterId(2), FromCm::Serving)];
+    assert_eq!(std::mem::take(&mut world.frames), serving);
+    assert!(world.core.is_serving() && world.listens);
+    world.home_says(&HI.replace("m1", "m4"));
+    assert_eq!(world.submitted().len(), 1);
 }

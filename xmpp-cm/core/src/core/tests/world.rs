@@ -28,6 +28,8 @@ pub(in crate::core) struct World {
     /// What the routers got, oldest first.
     pub(in crate::core) frames: Vec<(RouterId, FromCm)>,
     pub(in crate::core) facts: Vec<Fact>,
+    /// Whether the port is open.
+    pub(in crate::core) listens: bool,
     /// What the core wrote to a peer that the scene plays itself.
     pub(in crate::core) typed: String,
     next_packet: u8,
@@ -71,6 +73,7 @@ impl World {
             broken: BTreeMap::new(),
             frames: Vec::new(),
             facts: Vec::new(),
+            listens: true,
             typed: String::new(),
             next_packet: 0,
         };
@@ -145,6 +148,7 @@ impl World {
                 }
             }
             Command::ToRouter { router, frame } => self.frames.push((router, frame)),
+            Command::Listen(on) => self.listens = on,
             Command::Note(fact) => self.facts.push(fact),
         }
     }

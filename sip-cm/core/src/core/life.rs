@@ -1,0 +1,65 @@
+//! Whether this instance takes new requests: it serves, is taken out by the operator, or ends.
+//!
+//! ```text
+//! Serving ◀── Drain(false) ── Drained
+//!    │  ─── Drain(true) ───▶     │
+//!    └──▶ Ending ◀── shutdown ───┘
+//! ```
+
+use std::time::{Duration, Instant};
+
+use openfed_proto::link::FromCm;
+
+use super::Core;
+use crate::edge::Way;
+
+/// Whether new requests are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Serving,
+    /// Not for now, by the operator's word. Dialogs go on.
+    Drained,
+    /// Not any more: the process ends.
+    Ending,
+}
+
+impl Core {
+    /// The service is to end within `grace`: routers are told, new requests are refused.
+    pub fn handle_draining(&mut self, grace: Duration, now: Instant) {
+        self.life = Life::Ending;
+        for router in self.links.all() {
+            self.tell_router(router, FromCm::Leaving(grace));
+        }
+        self.report_usage(now);
+        self.settle(now);
+    }
+
+    /// Whether requests for unknown domains can be decided: a router's tables have come.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.links.is_empty() && self.policy.version > 0 && self.life == Life::Serving
+    }
+
+    /// The operator takes this instance out, or back in.
+    pub(super) fn drain(&mut self, on: bool) {
+        let (life, frame) = match (self.life, on) {
+            (Life::Serving, true) => (Life::Drained, FromCm::Leaving(Duration::ZERO)),
+            (Life::Drained, false) => (Life::Serving, FromCm::Serving),
+            _ => return,
+        };
+        self.life = life;
+        for router in self.links.all() {
+            self.tell_router(router, frame.clone());
+        }
+    }
+
+    /// Whether somebody else is to have it.
+    pub(super) fn refuses(&self, way: &Way) -> bool {
+        match self.life {
+            Life::Serving => false,
+            // The requests of a dialog cannot go elsewhere.
+            Life::Drained => !matches!(way, Way::Dialog { .. }),
+            Life::Ending => true,
+        }
+    }
+}
