@@ -4,12 +4,13 @@
 mod events;
 pub mod model;
 mod problem;
+mod transfer;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
@@ -21,6 +22,8 @@ use tokio::time::timeout;
 
 pub use events::Events;
 pub use problem::{FieldFault, Problem};
+pub use transfer::Download;
+use transfer::{Content, whole};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
@@ -117,7 +120,8 @@ impl Api {
         body: Option<&Value>,
     ) -> Result<Value, ApiError> {
         let answer = async {
-            let response = self.request(method, path, body, "application/json").await?;
+            let content = body.map(|value| (whole(value.to_string()), "application/json"));
+            let response = self.request(method, path, content, "application/json").await?;
             self.body(response).await
         };
         timeout(ANSWER, answer).await.unwrap_or_else(|_| Err(self.unreachable("no answer in 30 s")))
@@ -127,7 +131,7 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        content: Option<(Content, &str)>,
         accept: &str,
     ) -> Result<Response<Incoming>, ApiError> {
         let socket = self.connect().await?;
@@ -142,11 +146,14 @@ impl Api {
             .header(header::HOST, self.base.0.to_string())
             .header(header::ACCEPT, accept)
             .header(header::USER_AGENT, concat!("openfed/", env!("CARGO_PKG_VERSION")));
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let content = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
-        let request = request.body(Full::new(content)).map_err(|error| self.not_ours(error))?;
+        let content = match content {
+            Some((content, kind)) => {
+                request = request.header(header::CONTENT_TYPE, kind);
+                content
+            }
+            None => whole(Bytes::new()),
+        };
+        let request = request.body(content).map_err(|error| self.not_ours(error))?;
         sender.send_request(request).await.map_err(|error| self.unreachable(error))
     }
 

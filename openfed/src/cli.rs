@@ -34,6 +34,7 @@ Exit codes:
    1  refused by the API, or a check or the demo failed
    2  the command line is wrong
   64  the settings are wrong; every fault is printed
+  65  lines of an imported file have faults; they are printed
   66  a file named on the command line cannot be read
   69  the API cannot be reached
   70  what answers is not openfed's API
@@ -107,8 +108,8 @@ enum Errand {
     Explain(explain::Arguments),
     /// Recent messages with their ways through the services
     Flows(flows::Arguments),
-    /// The processes linked to the router: load, version, drain
-    Nodes,
+    /// The router and the processes linked to it: load, version, state; take one out or back in
+    Nodes(nodes::Arguments),
     /// Whether the services of the settings that run on this machine are ready, for supervisors
     Health(health::Arguments),
     /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
@@ -130,6 +131,9 @@ pub enum Failure {
     /// So many checks failed; they are printed already.
     #[error("{0} of the checks failed")]
     Checks(usize),
+    /// Lines of a file; each with its fault.
+    #[error("{0}")]
+    Lines(String),
     /// No service is ready, or one is not.
     #[error("not ready")]
     NotReady,
@@ -148,6 +152,7 @@ impl Failure {
             Self::Api(ApiError::Refused(_)) | Self::Checks(_) | Self::Demo(_) | Self::NotReady => {
                 ExitCode::from(1)
             }
+            Self::Lines(_) => ExitCode::from(65),
             Self::Unreadable { .. } => ExitCode::from(66),
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
@@ -212,7 +217,7 @@ impl Errand {
             Self::Domain(command) => command.run(&mut session).await,
             Self::Explain(arguments) => arguments.run(&mut session).await,
             Self::Flows(arguments) => arguments.run(&mut session).await,
-            Self::Nodes => nodes::run(&mut session).await,
+            Self::Nodes(arguments) => arguments.run(&mut session).await,
             Self::Health(arguments) => arguments.run(&mut session).await,
             Self::Check(arguments) => arguments.run(&mut session).await,
         }

@@ -10,11 +10,21 @@ use crate::api::model::{NotedDomain, Page, Route, SipDomain};
 use crate::api::segment;
 use crate::cli::{Failure, Session};
 use crate::table::{self, or_dash};
+use crate::transfer::{Export, Import};
 
 const SIP: &str = "/api/v1/sip-domains";
 const BLOCKED: &str = "/api/v1/blocked-domains";
 const PINNED: &str = "/api/v1/xmpp-domains";
 const PAGE: usize = 500;
+
+const IMPORT_HELP: &str = "\
+The columns are those of `openfed domain export`: domain, description, origin, first_seen, last_seen,
+direction, route, hits, last_failure, in any order; only domain and description are read. New domains
+are configured, discovered ones become configured, configured ones stay as they are.
+
+A file is checked as a whole first: if any line has a fault, nothing is changed, every fault is
+printed as FILE:LINE, at most a hundred of them, and the exit code is 65. Standard input is read only
+once: its lines with faults are left out, and the others are imported.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -27,6 +37,11 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
+    /// Enter the SIP domains of a CSV file, whose header names at least the column `domain`
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
+    /// Write the table of SIP domains as CSV
+    Export(Export),
     /// Remove a SIP domain from the table; while `.*` is open it is discovered again by its next
     /// message
     Remove { domain: String },
@@ -77,6 +92,8 @@ impl Command {
                     json!({ "domain": domain, "description": description.unwrap_or_default() });
                 create(session, SIP, &body, &format!("{domain} is configured as SIP domain.")).await
             }
+            Self::Import(import) => import.run(session).await,
+            Self::Export(export) => export.run(session).await,
             Self::Remove { domain } => {
                 session.api.delete(&format!("{SIP}/{}", segment(&domain))).await?;
                 after_removal(session, &domain).await

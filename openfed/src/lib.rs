@@ -10,8 +10,10 @@ mod explain;
 mod flows;
 mod health;
 mod nodes;
+mod progress;
 mod route;
 mod table;
+mod transfer;
 mod ua;
 mod up;
 

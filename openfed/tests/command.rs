@@ -5,6 +5,8 @@
 #[path = "support/script.rs"]
 mod script;
 
+use std::process::ExitCode;
+
 use axum::http::Method;
 use clap::{CommandFactory, Parser};
 use openfed::cli::{Cli, Failure};
@@ -358,6 +360,98 @@ NODE      ROLE    VERSION  ADDRESS          UP SINCE              IN FLIGHT  STA
 a-sip-cm  sip-cm  0.1.0    127.0.0.1:40000  2026-11-20T10:00:00Z  4          draining
 ",
     );
+}
+
+#[tokio::test]
+async fn a_node_is_drained_and_resumed() {
+    let path = "/api/v1/nodes/a-sip-cm";
+    let change = |draining: bool| {
+        let body = json!({ "draining": draining });
+        Script::default().expect(Method::PATCH, path, body, (200, json!({ "node": "a-sip-cm" })))
+    };
+    let drained = change(true).run(&["nodes", "drain", "a-sip-cm"]).await;
+    prints(drained, "a-sip-cm drains: nothing new goes to it.\n");
+    for word in ["resume", "undrain"] {
+        prints(change(false).run(&["nodes", word, "a-sip-cm"]).await, "a-sip-cm serves.\n");
+    }
+}
+
+/// A file of this test with this content.
+fn file(name: &str, content: &str) -> String {
+    let file = std::env::temp_dir().join(format!("openfed-{}-{name}", std::process::id()));
+    std::fs::write(&file, content).unwrap();
+    file.to_string_lossy().into_owned()
+}
+
+const TABLE: &str = "domain,description\na.example,one\nb.example,two\n";
+const CHECK: &str = "/api/v1/sip-domains/import?dry_run=true";
+const IMPORT: &str = "/api/v1/sip-domains/import?dry_run=false";
+
+#[tokio::test]
+async fn a_file_is_checked_and_then_imported() {
+    let file = file("import.csv", TABLE);
+    let counts = json!({ "rows": 2, "added": 1, "configured": 1, "unchanged": 0, "dry_run": true });
+    let check =
+        || Script::default().expect(Method::POST, CHECK, json!(TABLE), (200, counts.clone()));
+    let script = check().expect(Method::POST, IMPORT, json!(TABLE), (200, counts.clone()));
+    let counted = "Of 2 rows, 1 added, 1 made configured, 0 left as they are.\n";
+    prints(script.run(&["domain", "import", &file]).await, counted);
+    prints(
+        check().run(&["domain", "import", &file, "--dry-run"]).await,
+        "Of 2 rows, 1 would be added, 1 would be made configured, 0 would be left as they are.\n",
+    );
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn faults_are_named_by_file_and_line_and_nothing_is_changed() {
+    let file = file("faults.csv", TABLE);
+    let problem = json!({
+        "title": "Some lines need to be corrected",
+        "status": 422,
+        "detail": "2 lines have faults.",
+        "errors": [
+            { "field": "line 3", "message": "domain: is empty" },
+            { "field": "line 17", "message": "is not UTF-8" },
+        ],
+    });
+    let script = Script::default().expect(Method::POST, CHECK, json!(TABLE), (422, problem));
+    let (ended, out) = script.run(&["domain", "import", &file]).await;
+    let failure = ended.unwrap_err();
+    let told = format!("{file}:3: domain: is empty\n{file}:17: is not UTF-8\n2 lines have faults.");
+    assert_eq!((failure.to_string(), out), (told, String::new()));
+    assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(65)));
+    std::fs::remove_file(&file).unwrap();
+
+    let missing = Script::default().run(&["domain", "import", &file]).await.0.unwrap_err();
+    assert!(missing.to_string().contains("cannot be read"), "{missing}");
+}
+
+#[tokio::test]
+async fn an_export_is_printed_or_written_as_a_whole() {
+    let page = json!({ "items": [], "total": 2 });
+    let export = |search: &'static str| {
+        let (first, all): (&str, &str) = match search {
+            "" => ("/api/v1/sip-domains?limit=1&search=", "/api/v1/sip-domains/export?search="),
+            _ => ("/api/v1/sip-domains?limit=1&search=a", "/api/v1/sip-domains/export?search=a"),
+        };
+        Script::default().get(first, page.clone()).get(all, json!(TABLE))
+    };
+    prints(export("").run(&["domain", "export"]).await, TABLE);
+    prints(export("a").run(&["domain", "export", "--search", "a", "-"]).await, TABLE);
+    let file = file("export.csv", "what was there");
+    prints(export("").run(&["domain", "export", &file]).await, "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), TABLE);
+
+    // An export that is refused leaves the file as it was.
+    let gone = (503, json!({ "title": "The store does not answer", "status": 503 }));
+    let script = Script::default().get("/api/v1/sip-domains?limit=1&search=", page.clone());
+    let path = "/api/v1/sip-domains/export?search=";
+    let script = script.expect(Method::GET, path, Value::Null, gone);
+    let (ended, _) = script.run(&["domain", "export", &file]).await;
+    assert_eq!(ended.unwrap_err().to_string(), "The store does not answer");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), TABLE);
+    std::fs::remove_file(file).unwrap();
 }
 
 #[tokio::test]

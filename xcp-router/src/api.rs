@@ -6,11 +6,13 @@ mod body;
 mod domain_lists;
 mod fields;
 mod insight;
+mod nodes;
 mod openapi;
 mod problem;
 mod sip_domains;
 mod static_routes;
 pub(crate) mod time;
+mod transfer;
 
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use axum::middleware::map_response;
 use axum::routing::get;
 use openfed_node::settings::Settings;
 use openfed_node::store::Store;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
@@ -29,7 +31,7 @@ use crate::flows::Flows;
 use audit::Audit;
 use problem::Problem;
 
-/// No request of this API is larger.
+/// No request of this API is larger, except for an import, which is taken in as it comes.
 const BODY: usize = 64 * 1024;
 
 /// What the handlers need. Cheap to clone; all clones are one.
@@ -45,6 +47,8 @@ struct Shared {
     catalogue: Arc<Catalogue>,
     flows: Arc<Flows>,
     audit: Audit,
+    /// One import at a time.
+    importing: Mutex<()>,
     /// For questions that only the router's core can answer.
     engine: mpsc::Sender<Ask>,
 }
@@ -58,7 +62,8 @@ impl Api {
         engine: mpsc::Sender<Ask>,
     ) -> Self {
         let (settings, audit) = (settings.clone(), Audit::default());
-        Api(Arc::new(Shared { settings, store, catalogue, flows, audit, engine }))
+        let importing = Mutex::default();
+        Api(Arc::new(Shared { settings, store, catalogue, flows, audit, importing, engine }))
     }
 
     /// Everything below `/api/v1`.
@@ -67,8 +72,10 @@ impl Api {
         let api = Router::new()
             .merge(static_routes::routes())
             .merge(sip_domains::routes())
+            .merge(transfer::routes())
             .merge(domain_lists::routes())
             .merge(insight::routes())
+            .merge(nodes::routes())
             .route("/openapi.json", get(openapi::document))
             .fallback(nothing_there)
             .layer(DefaultBodyLimit::max(BODY))

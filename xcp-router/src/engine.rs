@@ -22,14 +22,28 @@ const BATCH: usize = 128;
 /// A question of the API.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    Explain { domain: Domain, direction: Direction, reply: oneshot::Sender<Explanation> },
-    Nodes { reply: oneshot::Sender<Vec<NodeView>> },
+    Explain {
+        domain: Domain,
+        direction: Direction,
+        reply: oneshot::Sender<Explanation>,
+    },
+    Nodes {
+        reply: oneshot::Sender<Vec<NodeView>>,
+    },
+    /// Whether there is such a node.
+    Drain {
+        node: String,
+        on: bool,
+        reply: oneshot::Sender<bool>,
+    },
 }
 
 /// The core, the world it acts on, and everything it hears from.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) router: Router,
+    /// This node, as operators see it.
+    pub(crate) own: NodeView,
     pub(crate) performer: Performer,
     pub(crate) link_events: mpsc::Receiver<LinkEvent<FromCm>>,
     pub(crate) store_facts: mpsc::Receiver<StoreFact>,
@@ -104,7 +118,7 @@ impl Engine {
         }
         self.router.handle_store(fact, now());
         self.perform();
-        self.performer.set_ready(self.router.is_ready() && !self.draining);
+        self.performer.set_ready(self.router.is_ready());
         self.catalogue.announce();
     }
 
@@ -114,8 +128,24 @@ impl Engine {
             Ask::Explain { domain, direction, reply } => {
                 let _ = reply.send(self.router.explain(&domain, direction, now()));
             }
-            Ask::Nodes { reply } => drop(reply.send(self.router.nodes())),
+            Ask::Nodes { reply } => drop(reply.send(self.nodes())),
+            Ask::Drain { node, on, reply } => {
+                let known = self.router.handle_drain(&node, on, now());
+                self.perform();
+                self.performer.set_ready(self.router.is_ready());
+                let _ = reply.send(known);
+            }
         }
+    }
+
+    /// This router first, then who is linked to it.
+    fn nodes(&self) -> Vec<NodeView> {
+        let own = NodeView {
+            in_flight: u32::try_from(self.router.in_flight()).unwrap_or(u32::MAX),
+            draining: self.router.is_draining(),
+            ..self.own.clone()
+        };
+        [vec![own], self.router.nodes()].concat()
     }
 
     /// The end begins: what is under way may end, within the time of the drain.

@@ -24,7 +24,7 @@ use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
 use thiserror::Error;
 use tokio::sync::mpsc;
-use xcp_router_core::{Config, Now, Router};
+use xcp_router_core::{Config, NodeView, Now, Router};
 
 use crate::api::Api;
 use crate::catalogue::Catalogue;
@@ -88,7 +88,8 @@ impl Service {
             .map_err(|error| StartError::Traces(error.to_string()))?;
         let config = config(&settings);
         perform::limit(config.table_cap);
-        let (links, link_events) = LinkServer::start(settings.router.link, hello(&config)).await?;
+        let hello = hello(&config);
+        let (links, link_events) = LinkServer::start(settings.router.link, hello.clone()).await?;
         let link = links.address();
         let (health, flows) = (Health::default(), Arc::new(Flows::default()));
         let catalogue = Arc::new(Catalogue::default());
@@ -101,6 +102,7 @@ impl Service {
             Performer::new(links, (store, beside.handle().clone()), tracer, flows, health.clone());
         let engine = Engine {
             router: Router::new(config),
+            own: view(&hello, link),
             performer,
             link_events,
             store_facts,
@@ -164,6 +166,19 @@ fn config(settings: &Settings) -> Config {
         table_cap: discovery.table_cap,
         seed: rand::random(),
         ..Config::new(settings.node_name(Role::Router), settings.local.clone())
+    }
+}
+
+/// How this router is listed among the nodes.
+fn view(hello: &Hello, link: SocketAddr) -> NodeView {
+    NodeView {
+        node: hello.node.clone(),
+        role: hello.role,
+        version: hello.version.clone(),
+        address: link.to_string(),
+        up_since_us: hello.epoch,
+        in_flight: 0,
+        draining: false,
     }
 }
 

@@ -71,6 +71,18 @@ pub struct SipDomain {
     pub last_failure: Option<String>,
 }
 
+/// What became of the rows of an import.
+#[derive(Debug, Default, Deserialize)]
+pub struct Imported {
+    pub rows: u64,
+    /// New ones.
+    pub added: u64,
+    /// Discovered ones that are configured now.
+    pub configured: u64,
+    /// Configured ones.
+    pub unchanged: u64,
+}
+
 /// A blocked domain, or one pinned to XMPP.
 #[derive(Debug, Deserialize)]
 pub struct NotedDomain {

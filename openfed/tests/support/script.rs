@@ -52,16 +52,21 @@ impl Script {
 
 async fn answer(State(script): State<Script>, method: Method, uri: Uri, body: Bytes) -> Response {
     let exchange = script.0.lock().unwrap().pop_front().expect("a request too many");
-    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-    let path = uri.path_and_query().unwrap().as_str();
+    let text = || Value::String(String::from_utf8(body.to_vec()).unwrap());
+    let body = match body.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&body).unwrap_or_else(|_| text()),
+    };
+    let path = uri.path_and_query().unwrap().as_str().to_owned();
     let (expected_method, expected_path, expected_body) = exchange.request;
-    assert_eq!((method, path, body), (expected_method, expected_path, expected_body));
+    assert_eq!((method, path.as_str(), body), (expected_method, expected_path, expected_body));
     let (status, content) = exchange.answer;
     let status = StatusCode::from_u16(status).unwrap();
     match content {
         Value::Null => status.into_response(),
         Value::String(stream) => {
-            ([(header::CONTENT_TYPE, "text/event-stream")], stream).into_response()
+            let kind = if path.contains("export") { "text/csv" } else { "text/event-stream" };
+            ([(header::CONTENT_TYPE, kind)], stream).into_response()
         }
         content => (status, content.to_string()).into_response(),
     }

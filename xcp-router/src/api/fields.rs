@@ -8,6 +8,17 @@ use super::problem::{FieldError, Problem};
 /// The longest description or note.
 const TEXT: usize = 255;
 
+/// Why this is no text for people.
+pub(super) fn fault_of_note(text: &str) -> Option<&'static str> {
+    if text.chars().count() > TEXT {
+        Some("is longer than 255 characters")
+    } else if text.chars().any(char::is_control) {
+        Some("contains control characters")
+    } else {
+        None
+    }
+}
+
 /// The fields that have not been read yet, and the errors so far.
 pub(super) struct Fields {
     object: Map<String, Value>,
@@ -26,7 +37,7 @@ impl Fields {
     }
 
     pub(super) fn error(&mut self, field: &'static str, message: impl Into<String>) {
-        self.errors.push(FieldError { field, message: message.into() });
+        self.errors.push(FieldError { field: field.into(), message: message.into() });
     }
 
     /// The field, if it is there and not `null`.
@@ -45,13 +56,10 @@ impl Fields {
     /// A text for people: at most 255 characters, no control characters.
     pub(super) fn note(&mut self, field: &'static str) -> Option<String> {
         let text = self.text(field)?;
-        if text.chars().count() > TEXT {
-            return self.wrong(field, "is longer than 255 characters");
+        match fault_of_note(&text) {
+            Some(fault) => self.wrong(field, fault),
+            None => Some(text),
         }
-        if text.chars().any(char::is_control) {
-            return self.wrong(field, "contains control characters");
-        }
-        Some(text)
     }
 
     pub(super) fn flag(&mut self, field: &'static str) -> Option<bool> {

@@ -1,4 +1,4 @@
-//! What the router does and would do: explain, flows, nodes, audit.
+//! What the router does and would do: explain, flows, audit.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -17,11 +17,9 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
-use xcp_router_core::NodeView;
 
 use super::Api;
 use super::problem::{FieldError, Problem};
-use super::time::rfc3339;
 use crate::engine::Ask;
 
 /// The engine answers between two packets; this is for one that hangs.
@@ -32,7 +30,6 @@ pub(super) fn routes() -> Router<Api> {
         .route("/explain/{domain}", get(explain))
         .route("/flows", get(flows))
         .route("/flows/stream", get(flow_stream))
-        .route("/nodes", get(nodes))
         .route("/audit", get(audit))
 }
 
@@ -45,7 +42,7 @@ pub(super) fn limit(
     let Some(text) = query.get("limit") else { return Ok(default) };
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     let message = format!("must be a whole number from 1 to {most}");
-    number.ok_or_else(|| Problem::fields(vec![FieldError { field: "limit", message }]))
+    number.ok_or_else(|| Problem::fields(vec![FieldError { field: "limit".into(), message }]))
 }
 
 /// What would happen now to a message to (or from) the domain: nothing is sent.
@@ -54,7 +51,9 @@ async fn explain(
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    let fault = |field, message: String| Problem::fields(vec![FieldError { field, message }]);
+    let fault = |field: &'static str, message: String| {
+        Problem::fields(vec![FieldError { field: field.into(), message }])
+    };
     let domain = Domain::parse(&name).map_err(|error| fault("domain", error.to_string()))?;
     let direction = match query.get("direction").map(String::as_str) {
         None | Some("outbound") => Direction::Outbound,
@@ -77,28 +76,11 @@ async fn explain(
     })))
 }
 
-/// The connection managers that are linked to this router.
-async fn nodes(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    let nodes = ask(&api, |reply| Ask::Nodes { reply }).await?;
-    let describe = |node: &NodeView| {
-        json!({
-            "node": node.node,
-            "role": node.role.as_str(),
-            "version": node.version,
-            "address": node.address,
-            "up_since": rfc3339(node.up_since_us),
-            "in_flight": node.in_flight,
-            "draining": node.draining,
-        })
-    };
-    Ok(Json(json!({ "items": nodes.iter().map(describe).collect::<Vec<_>>() })))
-}
-
 /// Asks the engine.
 ///
 /// # Errors
 /// 503 if too many questions wait already, or it does not answer.
-async fn ask<T>(
+pub(super) async fn ask<T>(
     Api(api): &Api,
     question: impl FnOnce(oneshot::Sender<T>) -> Ask,
 ) -> Result<T, Problem> {

@@ -89,6 +89,8 @@ fn sip_domains() -> Paths {
                     &[("201", Some("SipDomain")), ("200", Some("SipDomain"))]),
             }),
         ),
+        ("/sip-domains/import", json!({ "post": import() })),
+        ("/sip-domains/export", json!({ "get": export() })),
         (
             "/sip-domains/{domain}",
             json!({
@@ -105,6 +107,40 @@ fn sip_domains() -> Paths {
             }),
         ),
     ]
+}
+
+fn import() -> Value {
+    let dry_run = json!({ "type": "boolean", "default": false });
+    let dry_run = query("dry_run", "Only check, and count what would be done", dry_run);
+    let mut import = operation(
+        "importSipDomains",
+        "Configure many SIP domains: a CSV body (RFC 4180, UTF-8, a row a line of at most 4,096 \
+         bytes) of any length, with the columns of the export; only `domain` and `description` are \
+         read. Discovered domains become configured, configured ones stay as they are. Lines with \
+         faults are left out and told with 422, each as the field `line N`, at most a hundred of \
+         them; all others count. One import at a time, others are answered with 503",
+        json!([dry_run]),
+        None,
+        &[("200", Some("ImportedSipDomains"))],
+    );
+    let content = json!({ "text/csv": { "schema": { "type": "string" } } });
+    import["requestBody"] = json!({ "required": true, "content": content });
+    import
+}
+
+fn export() -> Value {
+    let search = query("search", "Only domains that contain this text", json!({"type": "string"}));
+    let mut export = operation(
+        "exportSipDomains",
+        "The domain table as CSV, sorted by name: domain, description, origin, first_seen, \
+         last_seen, direction, route, hits, last_failure",
+        json!([search]),
+        None,
+        &[("200", None)],
+    );
+    export["responses"]["200"]["content"] =
+        json!({ "text/csv": { "schema": { "type": "string" } } });
+    export
 }
 
 fn domain_lists() -> Paths {
@@ -180,7 +216,16 @@ fn insight() -> Paths {
             ),
         ),
         ("/flows/stream", stream),
-        ("/nodes", get("listNodes", "Linked connection managers", json!([]), "Nodes")),
+        (
+            "/nodes",
+            get(
+                "listNodes",
+                "This router and the connection managers that are linked to it",
+                json!([]),
+                "Nodes",
+            ),
+        ),
+        ("/nodes/{name}", node()),
         (
             "/audit",
             get(
@@ -191,6 +236,18 @@ fn insight() -> Paths {
             ),
         ),
     ]
+}
+
+fn node() -> Value {
+    json!({
+        "parameters": [path_parameter("name", "The node's name, as the list shows it")],
+        "patch": operation("drainNode",
+            "Take a node out (`draining`: true) or back in. A node that drains takes no new \
+             packets, finishes what it has, is not ready, and keeps running; when it is restarted, \
+             it serves. A connection manager tells all routers, whichever is asked; another router \
+             is drained at its own API, and is not found here. Answered when the node has said so",
+            json!([]), Some("NodeChange"), &[("200", Some("Node"))]),
+    })
 }
 
 /// One method of a path; whatever it refuses is a problem document.

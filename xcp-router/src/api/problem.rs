@@ -1,5 +1,7 @@
 //! Everything that goes wrong, as a problem document (RFC 9457).
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use openfed_node::store::StoreError;
@@ -19,7 +21,7 @@ pub(super) struct Problem {
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FieldError {
-    pub(super) field: &'static str,
+    pub(super) field: Cow<'static, str>,
     pub(super) message: String,
 }
 
@@ -36,6 +38,18 @@ impl Problem {
     pub(super) fn fields(errors: Vec<FieldError>) -> Self {
         let title = "Some fields need to be corrected";
         Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title) }
+    }
+
+    /// The body was understood, but these lines of it cannot stand.
+    pub(super) fn lines(errors: Vec<FieldError>) -> Self {
+        let title = "Some lines need to be corrected";
+        Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title) }
+    }
+
+    /// Says one more thing about it.
+    pub(super) fn also(mut self, more: &str) -> Self {
+        self.detail = Some(self.detail.map_or(more.to_owned(), |said| format!("{said}. {more}")));
+        self
     }
 
     pub(super) fn not_found(what: impl Into<String>) -> Self {

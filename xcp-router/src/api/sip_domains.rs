@@ -35,7 +35,7 @@ async fn list(
     State(api): State<Api>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    let search = query.get("search").map(|text| text.trim().to_lowercase()).unwrap_or_default();
+    let search = search(&query);
     let limit = super::insight::limit(&query, PAGE, LONGEST_PAGE)?;
     let (names, cursor) =
         (api.listing(|listing| listing.names.clone())?, query.get("cursor").cloned());
@@ -53,6 +53,11 @@ async fn list(
         "next_cursor": page.next,
         "total": page.total,
     })))
+}
+
+/// The query's `search`.
+pub(super) fn search(query: &HashMap<String, String>) -> String {
+    query.get("search").map(|text| text.trim().to_lowercase()).unwrap_or_default()
 }
 
 async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
@@ -129,7 +134,7 @@ async fn row(Api(api): &Api, name: &str) -> Result<DomainRow, Problem> {
 }
 
 /// Why no row may stand for the domain.
-fn fault(Api(api): &Api, domain: &Domain) -> Option<&'static str> {
+pub(super) fn fault(Api(api): &Api, domain: &Domain) -> Option<&'static str> {
     let kin = |own: &Domain| domain.is_within(own) || own.is_within(domain);
     if !domain.is_federable() {
         Some("must have at least two labels and not end in a number")

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{FromRouter, Instruction};
+use openfed_proto::link::{FromCm, FromRouter, Instruction};
 use openfed_proto::packet::{Cause, Ending, Failure, Protocol, Role};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -27,7 +27,7 @@ async fn the_documented_hop_makes_a_row_that_outlives_a_restart() {
     let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
     let mut xmpp = Manager::link(stage.link, Role::XmppCm, "xmpp-1").await;
     let (_, nodes) = stage.get("/api/v1/nodes").await;
-    assert_eq!(nodes["items"].as_array().unwrap().len(), 2, "{nodes}");
+    assert_eq!(nodes["items"].as_array().unwrap().len(), 3, "the router, too: {nodes}");
 
     // When a SIP user of ours writes to an unknown domain,
     sip.submit(message(1, "foreign.example"));
@@ -121,4 +121,50 @@ async fn flows_can_be_watched_as_they_end() {
     // An open stream does not keep the router from ending, nor its store open.
     stage.stop().await;
     Stage::start(directory.path()).await.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_is_taken_out_and_back_in_by_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::start(directory.path()).await;
+    let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let node = |stage: &Value, name: &str| {
+        let items = stage["items"].as_array().unwrap().iter();
+        items.clone().find(|node| node["node"] == name).cloned().unwrap()
+    };
+    let change = async |name: &str, draining: bool| {
+        let body = json!({ "draining": draining });
+        stage.call("PATCH", &format!("/api/v1/nodes/{name}"), Some(body)).await
+    };
+
+    // The answer waits until the node says that it has done so.
+    let asked = async {
+        let wanted = sip.next(|frame| match frame {
+            FromRouter::Drain(on) => Some(on),
+            _ => None,
+        });
+        assert!(wanted.await);
+        sip.say(FromCm::Leaving(Duration::ZERO));
+    };
+    let ((status, view), ()) = tokio::join!(change("sip-1", true), asked);
+    assert_eq!((status, &view["draining"]), (200, &json!(true)), "{view}");
+    // One that does not say so is reported.
+    assert_eq!(change("sip-1", false).await.0, 504);
+    sip.say(FromCm::Serving);
+
+    let (_, nodes) = stage.get("/api/v1/nodes").await;
+    let own = nodes["items"][0]["node"].as_str().unwrap().to_owned();
+    assert_eq!(node(&nodes, &own)["role"], "xcp-router");
+    let (status, view) = change(&own, true).await;
+    assert_eq!((status, &view["draining"]), (200, &json!(true)), "{view}");
+    assert_eq!(stage.get("/readyz").await.0, 503);
+    assert_eq!(change(&own, false).await.0, 200);
+    assert_eq!(stage.get("/readyz").await.0, 200);
+
+    let (status, problem) = change("nobody", true).await;
+    assert_eq!(status, 404, "{problem}");
+    assert!(!problem.to_string().contains("sip-1"), "it names no others: {problem}");
+    let (status, _) = stage.call("PATCH", "/api/v1/nodes/sip-1", Some(json!({}))).await;
+    assert_eq!(status, 422);
+    stage.stop().await;
 }

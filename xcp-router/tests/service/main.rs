@@ -6,3 +6,4 @@
 mod api;
 mod hop;
 mod stage;
+mod transfer;

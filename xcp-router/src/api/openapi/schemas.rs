@@ -113,10 +113,23 @@ fn domains() -> Schemas {
             "SipDomainCreate",
             object(json!({ "domain": name, "description": description }), &["domain"]),
         ),
+        ("ImportedSipDomains", imported()),
         ("SipDomainChange", object(json!({ "description": description }), &[])),
         ("NotedDomain", object(json!({ "domain": name, "note": note }), &["domain"])),
         ("NotedDomains", list("NotedDomain")),
     ]
+}
+
+fn imported() -> Value {
+    let count = |what: &str| json!({ "type": "integer", "description": what });
+    let counts = json!({
+        "rows": count("Lines without faults"),
+        "added": count("Domains that had no row"),
+        "configured": count("Domains that were discovered before"),
+        "unchanged": count("Domains that were configured before"),
+        "dry_run": { "type": "boolean", "description": "Nothing was changed" },
+    });
+    object(counts, &["rows", "added", "configured", "unchanged", "dry_run"])
 }
 
 fn insight() -> Schemas {
@@ -173,6 +186,7 @@ fn insight() -> Schemas {
         ("Flow", object(flow, &[])),
         ("Flows", list("Flow")),
         ("Node", object(node, &[])),
+        ("NodeChange", object(json!({ "draining": { "type": "boolean" } }), &["draining"])),
         ("Nodes", list("Node")),
         ("AuditEntry", object(entry, &[])),
         ("Audit", list("AuditEntry")),

@@ -44,5 +44,5 @@ fn every_operation_has_its_own_name_and_path_parameters_are_declared() {
         }
         assert_eq!(path.contains('{'), methods.get("parameters").is_some(), "{path}");
     }
-    assert_eq!(names.len(), 22);
+    assert_eq!(names.len(), 25);
 }
