@@ -19,6 +19,7 @@ pub mod process;
 pub mod prosody;
 pub mod redis;
 pub mod scene;
+pub mod second;
 pub mod seen;
 pub mod sim;
 pub mod sip;

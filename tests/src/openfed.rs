@@ -25,6 +25,9 @@ pub struct Setup {
     pub collector: String,
     /// The DNS server for foreign domains.
     pub dns: Option<SocketAddr>,
+    /// A name that both instances of xmpp-cm get in the world's DNS, under which the home server
+    /// finds them; empty: there is one.
+    pub instances: &'static str,
     /// Further routers, besides the one at its own address.
     pub routers: Vec<String>,
     /// More settings of `[sip]`.
@@ -175,7 +178,12 @@ impl Openfed {
 
     /// Runs `openfed` with these arguments against this one's API and gives its standard output.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
-        let api = format!("http://{}", self.api());
+        self.command_at(self.api(), arguments).await
+    }
+
+    /// The same against the API of another router.
+    pub async fn command_at(&self, api: SocketAddr, arguments: &[&str]) -> Result<String> {
+        let api = format!("http://{api}");
         let mut command = Command::new(program("openfed")?);
         command.args(arguments).args(["--api", &api]).kill_on_drop(true);
         let output = timeout(SOON, command.output()).await??;
@@ -299,7 +307,8 @@ domain = "{LOCAL}"
 address = "{home}"
 [xmpp.dns]
 listen = "{ip}:53"
-answer = "{ip}"
+answer = "{answer}"
+servers = [{dns}]
 [xmpp.resolver]
 servers = [{dns}]
 [xmpp.tls]
@@ -309,6 +318,10 @@ otlp = "{collector}"
 sample = {sample:?}
 log = "{log}"
 {more}"#,
+        answer = match setup.instances {
+            "" => ip.to_string(),
+            name => name.to_owned(),
+        },
         trusted = place.ip(Host::SipPeer),
         routers = setup.routers.iter().map(|url| format!(", \"{url}\"")).collect::<String>(),
         collector = setup.collector,

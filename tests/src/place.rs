@@ -40,8 +40,8 @@ pub enum Host {
     Redis = 7,
     /// The trace collector.
     Collector = 8,
-    /// A second router.
-    SecondRouter = 10,
+    /// Second instances of openfed's services.
+    Second = 10,
     /// What openfed is measured against.
     Relay = 11,
     /// An address at which nobody listens.

@@ -94,6 +94,11 @@ impl World {
     /// Everything, by this setup; its DNS and collector are filled in.
     pub async fn with(place: &Place, kind: Kind, setup: Setup) -> Result<Self> {
         let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
+        if !setup.instances.is_empty() {
+            // Whoever does not run refuses connections, and the home server takes the other.
+            dns.host(setup.instances, place.ip(Host::Openfed));
+            dns.host(setup.instances, place.ip(Host::Second));
+        }
         let collector = Collector::start(place.at(Host::Collector, 4317)).await?;
         let hop = Arc::new(SipPeer::start(place.at(Host::NextHop, 5060)).await?);
         let trusted = Arc::new(SipPeer::start(place.at(Host::SipPeer, 5060)).await?);

@@ -1,44 +1,44 @@
-//! Two routers on one store: what one learns the other knows, and either may die.
+//! Two of each service: what one router learns the other knows, either may die, and each may be
+//! taken out and back in under traffic.
 
 use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::{Host, Place};
-use openfed_tests::process::{Process, until};
+use openfed_tests::process::until;
 use openfed_tests::redis::Redis;
 use openfed_tests::scene::play;
+use openfed_tests::second::{self, Second};
 use openfed_tests::sip::Outgoing;
+use openfed_tests::sip_peer::SipPeer;
+use openfed_tests::traffic::{DOMAIN, Traffic};
 use openfed_tests::world::{Kind, World};
-use openfed_tests::{Result, http};
+use openfed_tests::{Failure, Result, http};
+
+/// The name of both instances of xmpp-cm.
+const INSTANCES: &str = "xmpp-cm.inside.example";
+/// Messages a second, both ways together.
+const RATE: u32 = 100;
+/// So many arrive between two changes.
+const ROUND: usize = 200;
 
 /// A world of three programs and a second router, all on one Redis.
-async fn with_two_routers(place: &Place) -> Result<(World, Process, Redis)> {
+async fn with_two_routers(place: &Place) -> Result<(World, Second, Redis)> {
     let redis = Redis::start(place).await?;
-    let second = second_router(place);
     let setup = Setup {
         store: redis.url(),
         apart: true,
-        routers: vec![format!("http://{}", second.0)],
+        routers: vec![second::router_url(place)],
+        instances: INSTANCES,
         ..Setup::default()
     };
     let world = World::with(place, Kind::Prosody, setup).await?;
-    let (link, api) = (second.0.to_string(), second.1.to_string());
-    let overrides = [
-        ("OPENFED__NODE__NAME", "second"),
-        ("OPENFED__ROUTER__LINK", link.as_str()),
-        ("OPENFED__ROUTER__HTTP", api.as_str()),
-    ];
-    let process = world.openfed.service(place, "xcp-router", &overrides)?;
+    let second = Second::start(place, &world.openfed, "xcp-router").await?;
     let linked = async || {
-        let nodes = http::get(second.1, "/api/v1/nodes").await;
+        let nodes = http::get(second.http, "/api/v1/nodes").await;
         nodes.is_ok_and(|nodes| nodes.text.contains("sip-cm") && nodes.text.contains("xmpp-cm"))
     };
     until(linked).await?;
     world.openfed.open_towards(world.hop.address()?).await?;
-    Ok((world, process, redis))
-}
-
-/// The link and API addresses of the second router.
-fn second_router(place: &Place) -> (std::net::SocketAddr, std::net::SocketAddr) {
-    (place.at(Host::SecondRouter, 7400), place.at(Host::SecondRouter, 7480))
+    Ok((world, second, redis))
 }
 
 fn message(number: usize) -> Outgoing {
@@ -50,7 +50,6 @@ fn message(number: usize) -> Outgoing {
 fn what_one_router_learns_the_other_knows_and_either_may_die() {
     play(async |place| {
         let (mut world, mut second, _redis) = with_two_routers(place).await?;
-        let api = second_router(place).1;
         for number in 0..8 {
             let answer = world.trusted.send(&message(number), world.openfed.sip()).await?;
             assert_eq!(answer.status(), Some(200), "{number}");
@@ -58,10 +57,12 @@ fn what_one_router_learns_the_other_knows_and_either_may_die() {
         for number in 0..8 {
             let path = format!("/api/v1/sip-domains/unknown{number}.example");
             world.openfed.row_appears(&format!("unknown{number}.example")).await?;
-            until(async || http::get(api, &path).await.is_ok_and(|row| row.status == 200)).await?;
+            let known =
+                async || http::get(second.http, &path).await.is_ok_and(|row| row.status == 200);
+            until(known).await?;
         }
 
-        second.kill().await?;
+        second.process.kill().await?;
         for number in 8..12 {
             let answer = world.trusted.send(&message(number), world.openfed.sip()).await?;
             assert_eq!(answer.status(), Some(200), "{number}, without the second");
@@ -71,4 +72,64 @@ fn what_one_router_learns_the_other_knows_and_either_may_die() {
         assert_eq!(known.status(), Some(200), "known, without any router");
         Ok(())
     });
+}
+
+#[test]
+fn each_service_is_taken_out_and_back_in_and_no_message_is_lost_or_doubled() {
+    play(async |place| {
+        let (world, router, _redis) = with_two_routers(place).await?;
+        let sip_cm = Second::start(place, &world.openfed, "sip-cm").await?;
+        let xmpp_cm = Second::start(place, &world.openfed, "xmpp-cm").await?;
+        let traffic = start_traffic(place, &world).await?;
+        goes_on(&traffic).await?;
+
+        for second in [&sip_cm, &xmpp_cm, &router] {
+            // A connection manager is drained at any router, a router at its own.
+            let api = if second.node == router.node { router.http } else { world.openfed.api() };
+            nodes(&world, api, &["drain", &second.node]).await?;
+            assert_eq!(http::get(second.http, "/readyz").await?.status, 503, "{}", second.node);
+            let listed = nodes(&world, api, &[]).await?;
+            assert_eq!(state(&listed, &second.node), Some("draining"), "{listed}");
+            goes_on(&traffic).await?;
+            nodes(&world, api, &["resume", &second.node]).await?;
+            second.answers(200).await?;
+            goes_on(&traffic).await?;
+        }
+
+        let unknown = nodes(&world, world.openfed.api(), &["drain", &router.node]).await;
+        let told = format!("{:?}", unknown.expect_err("the other router is no node of this one"));
+        assert!(told.contains("its own API") && !told.contains(&sip_cm.node), "{told}");
+
+        let account = traffic.end().await?;
+        assert!(account.lost.is_empty() && account.doubled.is_empty(), "{account} {account:?}");
+        assert_eq!(account.told, 0, "others step in, nobody refuses: {account}");
+        Ok(())
+    });
+}
+
+/// People of [`DOMAIN`] at a next hop of their own write to carol, and she to them.
+async fn start_traffic(place: &Place, world: &World) -> Result<Traffic> {
+    let sip = SipPeer::start(place.at(Host::SecondSipPeer, 5060)).await?;
+    let host = sip.address()?.ip().to_string();
+    let pattern = DOMAIN.rsplit('.').fold(String::new(), |pattern, label| pattern + "." + label);
+    let route = ["route", "add", &pattern, "--next-hop", &host, "--port", "5060"];
+    world.openfed.command(&[&route[..], &["--protocol", "udp"]].concat()).await?;
+    let user = world.home.login("carol").await?;
+    Ok(Traffic::start(sip, user, vec![second::sip(place), world.openfed.sip()], RATE))
+}
+
+/// Waits until some more messages have arrived.
+async fn goes_on(traffic: &Traffic) -> Result<()> {
+    let before = traffic.so_far().delivered;
+    let arrived = until(async || traffic.so_far().delivered >= before + ROUND).await;
+    arrived.map_err(|_| Failure::new(format!("traffic does not go on: {:?}", traffic.so_far())))
+}
+
+async fn nodes(world: &World, api: std::net::SocketAddr, arguments: &[&str]) -> Result<String> {
+    world.openfed.command_at(api, &[&["nodes"], arguments].concat()).await
+}
+
+/// The last column of a node's row.
+fn state<'a>(listed: &'a str, node: &str) -> Option<&'a str> {
+    listed.lines().find(|line| line.starts_with(node))?.split_whitespace().last()
 }
