@@ -18,6 +18,7 @@ mod forwarding;
 mod hops;
 mod life;
 mod links;
+mod overload;
 mod requests;
 mod responses;
 mod standing;
@@ -53,6 +54,7 @@ use forward::{Forward, ForwardId};
 use hops::NextHops;
 use life::Life;
 use links::Links;
+use overload::Control;
 use requests::Request;
 use standing::Standing;
 use submissions::Submission;
@@ -125,6 +127,7 @@ pub struct Core {
     standing: Standing,
     from_sockets: Admission,
     from_links: Admission,
+    control: Control,
 }
 
 impl Core {
@@ -149,6 +152,7 @@ impl Core {
             standing: Standing::new(seed),
             from_sockets: Admission::default(),
             from_links: Admission::default(),
+            control: Control::default(),
             config,
             random,
             started: (now, unix_us),

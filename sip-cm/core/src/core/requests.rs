@@ -76,9 +76,7 @@ impl Core {
         admitted: bool,
         now: Instant,
     ) {
-        if !admitted && self.transactions.is_new(&message) {
-            return self.turn_away(&message, &arrival);
-        }
+        let Some(message) = self.admit(message, &arrival, admitted, now) else { return };
         match self.transactions.receive_request(&message, &arrival, now) {
             Arrived::Retransmission => {}
             Arrived::Ack => self.on_ack(&message, &arrival, now),
@@ -91,15 +89,6 @@ impl Core {
                 self.transactions.send_stateless(response.to_bytes(), hop);
             }
         }
-    }
-
-    /// There is more to do than can be done, and this has not begun yet. Without a transaction: a
-    /// copy is turned away again, or comes in a better moment.
-    fn turn_away(&mut self, message: &Message, arrival: &Arrival) {
-        let tag = self.random.token();
-        let response = Refusal::Overloaded.answer().to_message(message, &tag);
-        self.transactions.send_stateless(response.to_bytes(), response_hop(message, arrival));
-        self.fact(Fact::TurnedAway);
     }
 
     fn on_new_request(&mut self, id: ServerId, message: Message, arrival: Arrival, now: Instant) {

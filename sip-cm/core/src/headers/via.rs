@@ -6,6 +6,7 @@ use crate::wire::WireError;
 use bytestring::ByteString;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// One Via value: `SIP/2.0/UDP host:port;branch=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,6 +150,33 @@ impl Via {
         if asked || self.host.ip() != Some(ip) {
             let _ = write!(value, ";received={ip}");
         }
+        Some(value)
+    }
+
+    /// This value with the share, in hundredths, of its requests that the sender should keep back
+    /// for so long, or `None` if it does not ask for one (RFC 7339 §4: `oc` without a value).
+    #[must_use]
+    pub fn controlled(&self, loss: u32, valid: Duration, unix_us: u64) -> Option<String> {
+        if self.params.get("oc") != Some(None) {
+            return None;
+        }
+        let head = self.text.len() - self.params.as_str().len();
+        let mut value = self.text.get(..head).unwrap_or_default().trim_end().to_owned();
+        let ours = |name: &str| {
+            ["oc", "oc-algo", "oc-validity", "oc-seq"].iter().any(|n| n.eq_ignore_ascii_case(name))
+        };
+        for (name, written) in self.params.iter().filter(|(name, _)| !ours(name)) {
+            let _ = write!(value, ";{name}");
+            if let Some(written) = written {
+                let _ = write!(value, "={written}");
+            }
+        }
+        let (valid, seconds) = (valid.as_millis(), unix_us / 1_000_000);
+        let millis = unix_us / 1_000 % 1_000;
+        let _ = write!(
+            value,
+            ";oc={loss};oc-algo=\"loss\";oc-validity={valid};oc-seq={seconds}.{millis:03}"
+        );
         Some(value)
     }
 }

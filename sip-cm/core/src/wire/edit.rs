@@ -4,6 +4,7 @@ use super::{Message, StartLine, WireError};
 use crate::headers::{Header, HeaderId, NameAddr, Via, split_ranges};
 use bytes::Bytes;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What Max-Forwards begins with where it was absent (RFC 3261 §16.6 step 3).
 const FIRST_MAX_FORWARDS: u8 = 70;
@@ -73,6 +74,20 @@ impl Message {
             self.replace_first(HeaderId::Via, value.as_bytes());
         }
         Ok(())
+    }
+
+    /// Writes into the top Via which share of its requests the sender should keep back, if it asks
+    /// (RFC 7339 §4). `unix_us`: the time, which orders what it is told.
+    pub fn mark_control(&mut self, loss: u32, valid: Duration, unix_us: u64) {
+        let via = self.header(HeaderId::Via).map(Header::value).unwrap_or_default();
+        // Few ask: nobody else's Via is read for it.
+        if !via.windows(2).any(|name| name.eq_ignore_ascii_case(b"oc")) {
+            return;
+        }
+        let Ok(via) = self.top_via() else { return };
+        if let Some(value) = via.controlled(loss, valid, unix_us) {
+            self.replace_first(HeaderId::Via, value.as_bytes());
+        }
     }
 
     /// Takes the topmost Route value off (RFC 3261 §16.4).

@@ -23,6 +23,12 @@ fn overloaded() -> (World, Message) {
     (world, onward)
 }
 
+/// The last request that was turned away; copies of what is under way may have left meanwhile.
+fn last_refused(world: &mut World) -> Message {
+    let sent = std::iter::from_fn(|| (!world.sent.is_empty()).then(|| world.next_sent().0));
+    sent.filter(|message| message.code() == Some(503)).last().expect("a 503")
+}
+
 #[test]
 fn what_has_waited_too_long_is_turned_away_and_what_is_under_way_goes_on() {
     let (mut world, onward) = overloaded();
@@ -54,6 +60,45 @@ fn who_was_turned_away_is_served_in_a_better_moment() {
 }
 
 #[test]
+fn a_peer_that_asks_is_told_what_share_to_keep_back() {
+    let asking = |number| {
+        let flag = ";oc;oc-algo=\"loss,rate\";rport";
+        numbered(number).replace(";rport", flag)
+    };
+    let (mut world, _) = overloaded();
+    // Half of what comes is too much.
+    for number in 2..11 {
+        let waited = if number % 2 == 0 { LONG } else { Duration::from_millis(50) };
+        world.arrives_late(waited, PEER, &asking(number));
+    }
+    world.sent.clear();
+    world.pass(Duration::from_millis(500));
+    world.arrives_late(LONG, PEER, &asking(11));
+    let refused = last_refused(&mut world);
+    let via = refused.top_via().expect("a Via");
+    assert_eq!(via.params().get("oc"), Some(Some("50")), "{}", via.as_str());
+    assert_eq!(via.params().value("oc-algo"), Some("loss"));
+    assert_eq!(via.params().get("oc-validity"), Some(Some("500")));
+    assert!(via.params().value("oc-seq").is_some_and(|seq| seq.contains('.')));
+    assert_eq!(via.branch(), Some("z9hG4bKpeer11"));
+
+    // Half of what still comes is too much: that much more is to be kept back.
+    world.arrives_late(Duration::from_millis(50), PEER, &asking(12));
+    world.sent.clear();
+    world.pass(Duration::from_millis(500));
+    world.arrives_late(LONG, PEER, &asking(13));
+    assert_eq!(
+        last_refused(&mut world).top_via().expect("a Via").params().get("oc"),
+        Some(Some("75"))
+    );
+
+    // A peer that does not ask is told nothing.
+    world.arrives_late(LONG, PEER, &numbered(14));
+    let refused = last_refused(&mut world);
+    assert_eq!(refused.top_via().expect("a Via").params().get("oc"), None);
+}
+
+#[test]
 fn attempts_that_waited_too_long_fail_for_the_time_being() {
     let mut world = World::open();
     let late = |world: &mut World, number| {
@@ -78,5 +123,7 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
     world.silent();
     world.replies(HOP, &onward, 200);
     assert_eq!(world.ended().outcome.id, PacketId([1; 16]));
+    // The room of both attempts is given back.
+    assert!(matches!(world.frames.pop_front(), Some((R1, FromCm::Credit(2)))));
     world.ends();
 }
