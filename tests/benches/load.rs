@@ -10,7 +10,8 @@ use openfed_tests::load::against::Ratios;
 use openfed_tests::load::figures::Figures;
 use openfed_tests::load::overload::{Overload, at_twice, capacity};
 use openfed_tests::load::pace::Pace;
-use openfed_tests::load::stage::{Stage, System};
+use openfed_tests::load::sip_wire::Transport;
+use openfed_tests::load::stage::{Shape, Stage, System};
 use openfed_tests::scene::play_within;
 
 /// No run may take longer: whatever hangs is a failure.
@@ -42,6 +43,13 @@ struct Arguments {
     /// Runs the three services in one process, `openfed up`.
     #[arg(long)]
     together: bool,
+    /// The home server: a tool that takes any rate, or a real Prosody with a real client, good for a
+    /// few hundred messages a second.
+    #[arg(long, value_enum, default_value = "tool")]
+    home: HomeKind,
+    /// The SIP source sends over TCP instead of UDP.
+    #[arg(long, conflicts_with = "against")]
+    tcp: bool,
     /// Compares, in turns within the run, with another program; for SIP to SIP alone, since
     /// Kamailio's module for XMPP crashes at the first stream header.
     #[arg(long)]
@@ -53,6 +61,12 @@ struct Arguments {
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum HomeKind {
+    Tool,
+    Prosody,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,7 +82,12 @@ fn way(text: &str) -> std::result::Result<Way, String> {
 fn main() {
     let arguments = Arguments::parse();
     play_within(LONGEST, async |place| {
-        let mut stage = Stage::set_up(place, arguments.together).await?;
+        let shape = Shape {
+            together: arguments.together,
+            prosody: arguments.home == HomeKind::Prosody,
+            transport: if arguments.tcp { Transport::Tcp } else { Transport::Udp },
+        };
+        let mut stage = Stage::set_up(place, shape).await?;
         if arguments.against.is_some() {
             stage.add_kamailio(place).await?;
         }

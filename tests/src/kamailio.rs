@@ -72,7 +72,7 @@ impl Kamailio {
         address: SocketAddr,
         target: SocketAddr,
     ) -> Result<Self> {
-        let kamailio = Self::run(place, address, &relay_settings(address, target), "1024")?;
+        let kamailio = Self::run(place, address, &relay_settings(address, target), "4096")?;
         bound_udp(address).await?;
         Ok(kamailio)
     }

@@ -7,13 +7,18 @@
 pub mod against;
 mod cutter;
 pub mod figures;
+pub mod fleet;
 pub mod home;
 pub mod ledger;
 mod mark;
+pub mod memory;
 pub mod overload;
 pub mod pace;
+mod prosody_users;
 pub mod sip_sink;
 pub mod sip_source;
+pub mod sip_wire;
+pub mod soak;
 pub mod stage;
 mod template;
 pub mod xmpp_source;

@@ -62,7 +62,7 @@ pub struct Openfed {
 impl Openfed {
     /// Starts it and waits until it can route.
     pub async fn start(place: &Place, setup: &Setup) -> Result<Self> {
-        let mut openfed = Self::settled(place, setup)?;
+        let mut openfed = Self::prepare(place, setup)?;
         if setup.apart || std::env::var_os("OPENFED_TEST_APART").is_some() {
             for service in SERVICES {
                 openfed.start_service(place, service)?;
@@ -93,7 +93,8 @@ impl Openfed {
         service: &str,
         overrides: &[(&str, &str)],
     ) -> Result<Process> {
-        let mut command = Command::new(program(service)?);
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", &program(service)?]);
         command.arg("--config").arg(&self.settings).envs(overrides.iter().copied());
         Process::start_command(place, service, command)
     }
@@ -129,7 +130,8 @@ impl Openfed {
         Ok(())
     }
 
-    fn settled(place: &Place, setup: &Setup) -> Result<Self> {
+    /// Writes its settings alone; its processes are started one by one.
+    pub fn prepare(place: &Place, setup: &Setup) -> Result<Self> {
         let directory = place.directory("openfed")?;
         let settings = directory.join("openfed.toml");
         std::fs::write(&settings, toml(place, &directory, setup))?;

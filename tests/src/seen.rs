@@ -33,6 +33,11 @@ impl<T: Clone> Seen<T> {
         self.lock().clone()
     }
 
+    /// The same, and forgets them: for what nobody waits for any more.
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.lock())
+    }
+
     /// The number of events so far that fulfil `wanted`.
     pub fn count(&self, wanted: impl FnMut(&&T) -> bool) -> usize {
         self.lock().iter().filter(wanted).count()

@@ -9,6 +9,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use self::handshake::Secured;
 use self::outbox::Outbox;
 use self::tls::Tls;
 use super::cutter::{Cutter, Piece, attribute};
-use super::ledger::{Current, Ledger, Word};
+use super::ledger::{Current, Word};
 use super::mark::Mark;
 use crate::scene::SOON;
 use crate::{Failure, Result};
@@ -57,6 +58,8 @@ struct Shared {
     tls: Tls,
     /// Stanzas for the foreign domain; they wait while no stream is there.
     out: Outbox,
+    /// Its users do not write for the time being.
+    quiet: AtomicBool,
 }
 
 impl Home {
@@ -70,7 +73,13 @@ impl Home {
         let tls = Tls::new(names.local, authority)?;
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let shared = Arc::new(Shared { names, current, tls, out: Outbox::default() });
+        let shared = Arc::new(Shared {
+            names,
+            current,
+            tls,
+            out: Outbox::default(),
+            quiet: AtomicBool::new(false),
+        });
         let (end, ended) = oneshot::channel();
         let own = Arc::clone(&shared);
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -86,6 +95,16 @@ impl Home {
         let open = timeout(SOON, home.shared.out.opened()).await;
         open.map_err(|_| Failure::new("the home server's stream was not accepted"))?;
         Ok(home)
+    }
+
+    /// Keeps its users from writing, or lets them go on.
+    pub(super) fn hush(&self, quiet: bool) {
+        self.shared.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    /// Whether they are kept from it.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.shared.quiet.load(Ordering::Relaxed)
     }
 
     /// Appends stanzas to the stream; `write` is given its buffer.
@@ -149,8 +168,8 @@ impl Shared {
         };
         self.out.open(false);
         // Whoever wrote what was under way may have been heard or not.
-        if let Some(ledger) = self.current.get() {
-            for mark in self.out.take_under_way() {
+        for mark in self.out.take_under_way() {
+            if let Some(ledger) = self.current.of(mark) {
                 ledger.heard(mark, Word::Doubt, || "stream lost".to_owned());
             }
         }
@@ -162,10 +181,9 @@ impl Shared {
         S: tokio::io::AsyncRead,
     {
         loop {
-            let ledger = self.current.get();
             while let Some(piece) = cutter.next() {
                 match piece {
-                    Piece::Element(element) => self.take(element, own, ledger.as_deref()),
+                    Piece::Element(element) => self.take(element, own),
                     Piece::Header(_) => {}
                     Piece::Footer => return Ok(()),
                 }
@@ -178,18 +196,22 @@ impl Shared {
         }
     }
 
-    fn take(&self, element: &[u8], own: &Outbox, ledger: Option<&Ledger>) {
+    fn take(&self, element: &[u8], own: &Outbox) {
         let subtype = attribute(element, "type");
+        let marked = || {
+            let mark = Mark::find(element)?;
+            Some((self.current.of(mark)?, mark))
+        };
         match (element, subtype) {
             ([b'<', b'm', ..], Some(b"error")) => {
-                let (Some(ledger), Some(mark)) = (ledger, Mark::find(element)) else { return };
+                let Some((ledger, mark)) = marked() else { return };
                 let condition = condition(element);
                 let timed_out = condition == "remote-server-timeout";
                 let word = if timed_out { Word::Doubt } else { Word::Failure };
                 ledger.heard(mark, word, || condition);
             }
             ([b'<', b'm', ..], _) => {
-                if let (Some(ledger), Some(mark)) = (ledger, Mark::find(element)) {
+                if let Some((ledger, mark)) = marked() {
                     ledger.arrived(mark, None);
                 }
             }

@@ -1,9 +1,10 @@
 //! What became of each message of one stretch of load, and how long it took.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU32};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mark::Mark;
@@ -41,7 +42,6 @@ pub struct Ledger {
     stretch: u16,
     start: Instant,
     slots: Box<[Slot]>,
-    strays: AtomicU32,
     words: Mutex<BTreeMap<String, u32>>,
 }
 
@@ -81,7 +81,6 @@ impl Ledger {
             stretch,
             start: Instant::now(),
             slots: (0..messages).map(|_| Slot::default()).collect(),
-            strays: AtomicU32::new(0),
             words: Mutex::default(),
         }
     }
@@ -158,11 +157,6 @@ impl Ledger {
         whole + whole / count.max(2).saturating_sub(1)
     }
 
-    /// How many messages of other stretches came while this one ran.
-    pub fn strays(&self) -> u32 {
-        self.strays.load(Relaxed)
-    }
-
     /// How often which error was told.
     pub fn words(&self) -> BTreeMap<String, u32> {
         self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -202,11 +196,7 @@ impl Ledger {
     }
 
     fn of(&self, mark: Mark) -> Option<&Slot> {
-        if mark.stretch == self.stretch {
-            return self.slot(mark.number);
-        }
-        self.strays.fetch_add(1, Relaxed);
-        None
+        self.slot(mark.number).filter(|_| mark.stretch == self.stretch)
     }
 
     fn slot(&self, number: u32) -> Option<&Slot> {
@@ -261,6 +251,11 @@ impl Account {
         }
     }
 
+    /// Whether each message either arrived once or was told not to have.
+    pub fn is_sound(&self) -> bool {
+        self.lost.is_empty() && self.doubled.is_empty() && self.delivered + self.told == self.sent
+    }
+
     /// Adds another account; its numbers are of another stretch.
     pub fn add(&mut self, other: &Self) {
         self.sent += other.sent;
@@ -273,6 +268,22 @@ impl Account {
         self.resent += other.resent;
         self.successes += other.successes;
         self.unanswered += other.unanswered;
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "sent {}, delivered {} (of which {} were said to have timed out), errors told {}, \
+             lost {}, doubled {}",
+            self.sent,
+            self.delivered,
+            self.doubtful,
+            self.told,
+            self.lost.len(),
+            self.doubled.len()
+        )
     }
 }
 
@@ -295,19 +306,28 @@ impl Times {
     }
 }
 
-/// The ledger of the stretch that runs: where sinks look it up.
+/// The ledgers of the stretches that run: where sinks look them up.
 #[derive(Clone, Default)]
-pub struct Current(Arc<Mutex<Option<Arc<Ledger>>>>);
+pub struct Current(Arc<Mutex<Vec<Arc<Ledger>>>>);
 
 impl Current {
-    /// From now on this one.
-    pub fn set(&self, ledger: &Arc<Ledger>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ledger));
+    /// One more stretch runs.
+    pub fn add(&self, ledger: &Arc<Ledger>) {
+        self.lock().push(Arc::clone(ledger));
     }
 
-    /// That one, if any stretch has begun.
-    pub(crate) fn get(&self) -> Option<Arc<Ledger>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// None runs any more; what still comes of them is not counted.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// The one of this message.
+    pub(crate) fn of(&self, mark: Mark) -> Option<Arc<Ledger>> {
+        self.lock().iter().find(|ledger| ledger.stretch == mark.stretch).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Ledger>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

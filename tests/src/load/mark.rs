@@ -37,6 +37,13 @@ impl Mark {
         find_iter(bytes, START).filter_map(|at| Self::find(&bytes[at..]))
     }
 
+    /// As it stands in messages.
+    pub(crate) fn text(self) -> String {
+        let mut text = BLANK.as_bytes().to_vec();
+        self.write(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// Writes it over a blank one.
     pub(crate) fn write(self, over: &mut [u8]) {
         let digits = &mut over[START.len()..];

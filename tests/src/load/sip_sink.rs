@@ -83,7 +83,9 @@ impl Sink {
                 continue;
             }
             let transaction = write_answer(datagram, &mut self.answer);
-            if let (Some(ledger), Some(mark)) = (self.current.get(), Mark::find(datagram)) {
+            if let Some(mark) = Mark::find(datagram)
+                && let Some(ledger) = self.current.of(mark)
+            {
                 ledger.arrived(mark, Some(transaction));
             }
             let _ = self.socket.send_to(&self.answer, from);

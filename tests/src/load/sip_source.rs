@@ -2,16 +2,16 @@
 //! repeats itself as RFC 3261 §17.1.2 has it.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use memchr::memmem::find;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, Timespec, poll};
 
 use super::ledger::{Ledger, Word};
 use super::mark::{BLANK, Mark};
 use super::pace::Pace;
-use super::sip_sink::bind;
+use super::sip_wire::{Transport, Wire};
 use super::template::{PERSON, Template};
 use crate::openfed::LOCAL;
 use crate::{Failure, Result};
@@ -43,11 +43,13 @@ pub struct Route {
     pub to: &'static str,
     /// Where messages go in, in turn; one that is refused with 503 tries the next (RFC 3263 §4.3).
     pub targets: Vec<SocketAddr>,
+    /// What it goes over; connections lead to the first target.
+    pub transport: Transport,
 }
 
 /// See the head of this file.
 pub struct SipSource {
-    sockets: Vec<(UdpSocket, Template)>,
+    sockets: Vec<(Wire, Template)>,
     targets: Vec<SocketAddr>,
     repeats: Repeats,
     /// Which attempt those are at that were refused with 503.
@@ -70,10 +72,10 @@ impl SipSource {
     /// A source on this route.
     pub fn new(route: &Route) -> Result<Self> {
         let socket = || {
-            let socket = bind(SocketAddr::new(route.from_ip, 0))?;
-            socket.set_nonblocking(true)?;
-            let template = Template::new(message(route, socket.local_addr()?));
-            Ok((socket, template))
+            let target = *route.targets.first().ok_or_else(|| Failure::new("no target"))?;
+            let wire = Wire::open(route.transport, route.from_ip, target)?;
+            let template = Template::new(message(route, wire.address()?));
+            Ok((wire, template))
         };
         let sockets = (0..SOCKETS).map(|_| socket()).collect::<Result<_>>()?;
         let targets = route.targets.clone();
@@ -116,9 +118,8 @@ impl SipSource {
         let number = usize::try_from(mark.number).unwrap_or_default();
         let count = self.sockets.len();
         let target = self.targets[(number + usize::from(attempt)) % self.targets.len()];
-        let (socket, template) = &mut self.sockets[number % count];
-        // What a full socket does not take is repeated like what is lost elsewhere.
-        let _ = socket.send_to(template.fill(mark, attempt), target);
+        let (wire, template) = &mut self.sockets[number % count];
+        wire.send(template.fill(mark, attempt), target);
     }
 
     /// Repeats what is due; gives how many are given up.
@@ -135,8 +136,10 @@ impl SipSource {
                 given_up += 1;
                 continue;
             }
-            ledger.resent(number);
-            self.send(ledger.mark(number), attempt);
+            if !self.sockets[0].0.is_reliable() {
+                ledger.resent(number);
+                self.send(ledger.mark(number), attempt);
+            }
             let interval = (interval + 1).min(WAITS.len() - 1);
             self.repeats.0[interval].push_back(Repeat { due: now + WAITS[interval], ..repeat });
         }
@@ -146,42 +149,64 @@ impl SipSource {
     /// Waits for responses and takes those that are there; gives how many were first final ones.
     fn receive(&mut self, ledger: &Ledger, wait: Duration, buffer: &mut [u8]) -> Result<u32> {
         let wait = Timespec::try_from(wait).map_err(|_| Failure::new("no time to wait"))?;
-        let all = self.sockets.iter().map(|(socket, _)| PollFd::new(socket, PollFlags::IN));
+        let all = self.sockets.iter();
+        let all = all.map(|(wire, _)| PollFd::from_borrowed_fd(wire.fd(), wire.interest()));
         let mut all: Vec<_> = all.collect();
         poll(&mut all, Some(&wait))?;
         let ready: Vec<_> = all.iter().map(|socket| !socket.revents().is_empty()).collect();
-        let mut heard = 0;
-        for at in (0..ready.len()).filter(|at| ready[*at]) {
-            while let Ok(length) = self.sockets[at].0.recv(buffer) {
-                heard += u32::from(self.hear(ledger, &buffer[..length]));
-            }
+        let (mut heard, mut moved) = (0, Vec::new());
+        let Self { sockets, targets, attempts, .. } = self;
+        for ((wire, _), _) in sockets.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+            wire.receive(buffer, |response| {
+                match hear(ledger, attempts, targets.len(), response) {
+                    Heard::Last => heard += 1,
+                    Heard::Nothing => {}
+                    Heard::Elsewhere(number, attempt) => moved.push((number, attempt)),
+                }
+            })?;
+        }
+        for (number, attempt) in moved {
+            self.begin(ledger, number, attempt, ledger.now());
         }
         Ok(heard)
     }
+}
 
-    /// Takes a response. True if it is the last word on a message.
-    fn hear(&mut self, ledger: &Ledger, response: &[u8]) -> bool {
-        let Some((status, mark, attempt)) = read(response) else { return false };
-        let current = self.attempts.get(&mark.number).copied().unwrap_or_default();
-        if attempt != current || ledger.is_heard(mark.number) || status < 200 {
-            return false;
-        }
-        if status == 503 && usize::from(attempt) + 1 < self.targets.len() {
-            self.attempts.insert(mark.number, attempt + 1);
-            self.begin(ledger, mark.number, attempt + 1, ledger.now());
-            return false;
-        }
-        let word = match status {
-            200..=299 => Word::Success,
-            408 | 504 => Word::Doubt,
-            _ => Word::Failure,
-        };
-        ledger.heard(mark, word, || {
-            let retry = find(response, b"\r\nRetry-After:").map(|_| " with Retry-After");
-            format!("SIP {status}{}", retry.unwrap_or_default())
-        });
-        true
+/// What a response means for its message.
+enum Heard {
+    /// It is the last word.
+    Last,
+    /// Nothing new.
+    Nothing,
+    /// This attempt, at the next target, is to be made.
+    Elsewhere(u32, u8),
+}
+
+fn hear(
+    ledger: &Ledger,
+    attempts: &mut HashMap<u32, u8>,
+    targets: usize,
+    response: &[u8],
+) -> Heard {
+    let Some((status, mark, attempt)) = read(response) else { return Heard::Nothing };
+    let current = attempts.get(&mark.number).copied().unwrap_or_default();
+    if attempt != current || ledger.is_heard(mark.number) || status < 200 {
+        return Heard::Nothing;
     }
+    if status == 503 && usize::from(attempt) + 1 < targets {
+        attempts.insert(mark.number, attempt + 1);
+        return Heard::Elsewhere(mark.number, attempt + 1);
+    }
+    let word = match status {
+        200..=299 => Word::Success,
+        408 | 504 => Word::Doubt,
+        _ => Word::Failure,
+    };
+    ledger.heard(mark, word, || {
+        let retry = find(response, b"\r\nRetry-After:").map(|_| " with Retry-After");
+        format!("SIP {status}{}", retry.unwrap_or_default())
+    });
+    Heard::Last
 }
 
 /// Status, message and attempt of a response.
@@ -208,13 +233,14 @@ impl Repeats {
 }
 
 fn message(route: &Route, sent_by: SocketAddr) -> String {
-    let Route { from, to, .. } = route;
+    let Route { from, to, transport, .. } = route;
+    let transport = transport.name();
     // The home server of the tools has one user in its own domain.
     let person = |domain: &str| format!("sip:{PERSON}@{domain}");
     let receiver = if *to == LOCAL { format!("sip:alice@{to}") } else { person(to) };
     let (sender, body) = (person(from), format!("{BLANK} {TEXT}"));
     format!(
-        "MESSAGE {receiver} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK{BLANK}-0;rport\r\n\
+        "MESSAGE {receiver} SIP/2.0\r\nVia: SIP/2.0/{transport} {sent_by};branch=z9hG4bK{BLANK}-0;rport\r\n\
          Max-Forwards: 70\r\nFrom: <{sender}>;tag={BLANK}\r\nTo: <{receiver}>\r\n\
          Call-ID: {BLANK}\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n\
          Content-Length: {}\r\n\r\n{body}",

@@ -1,26 +1,30 @@
 //! openfed with everything that load needs around it: Redis, the home server, a SIP domain that it
 //! knows, and those who write. Stretches of load run on it one after the other.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Way;
 use super::figures::{Figures, Spent};
+use super::fleet::Fleet;
 use super::home::{Home, Names};
 use super::ledger::{Current, Ledger};
 use super::pace::Pace;
 use super::sip_sink::SipSink;
 use super::sip_source::{Route, SipSource};
-use super::xmpp_source;
+use super::sip_wire::Transport;
+use super::{prosody_users, xmpp_source};
 use crate::Result;
 use crate::dns::DnsServer;
 use crate::kamailio::Kamailio;
 use crate::openfed::{LOCAL, Openfed, Setup};
 use crate::place::{Host, Place};
+use crate::prosody::{Lookup, Prosody};
 use crate::redis::Redis;
+use crate::xmpp_client::XmppClient;
 
 /// The SIP domain that openfed knows.
 pub const DOMAIN: &str = "known.example";
@@ -57,7 +61,8 @@ pub struct Stage {
     /// The next hop of [`DOMAIN`], which counts what comes.
     pub sink: SipSink,
     relay: Option<(Kamailio, SocketAddr)>,
-    home: Arc<Home>,
+    home: HomeServer,
+    transport: Transport,
     current: Current,
     stretches: u16,
     addresses: Addresses,
@@ -67,38 +72,91 @@ pub struct Stage {
 
 /// Who sends from where to where.
 struct Addresses {
-    trusted: std::net::IpAddr,
-    hop: std::net::IpAddr,
+    trusted: IpAddr,
+    hop: IpAddr,
     sip: Vec<SocketAddr>,
 }
 
+/// What is to be set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shape {
+    /// `openfed up` instead of three programs.
+    pub together: bool,
+    /// A real Prosody with a real client for the home server: independent, but good for a few
+    /// hundred messages a second only.
+    pub prosody: bool,
+    /// What the SIP source sends over.
+    pub transport: Transport,
+}
+
+/// The operator's own XMPP server.
+enum HomeServer {
+    Tool(Arc<Home>),
+    Prosody { _server: Box<Prosody>, alice: Arc<XmppClient> },
+}
+
+/// A stretch of load that runs.
+pub struct Running {
+    /// Where it is entered.
+    pub ledger: Arc<Ledger>,
+    source: JoinHandle<Result<()>>,
+}
+
+impl Running {
+    /// Waits until all is sent and settled, or patience is over.
+    pub async fn end(self) -> Result<Arc<Ledger>> {
+        self.source.await??;
+        Ok(self.ledger)
+    }
+}
+
 impl Stage {
-    /// Sets it up; `together` is `openfed up` instead of three programs.
-    pub async fn set_up(place: &Place, together: bool) -> Result<Self> {
-        let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
-        let redis = Redis::start(place).await?;
-        let setup = Setup {
-            store: redis.url(),
-            dns: Some(dns.address()),
-            sample: Some(0.0),
-            log: Some("info"),
-            apart: !together,
-            ..Setup::default()
-        };
+    /// Sets it up.
+    pub async fn set_up(place: &Place, shape: Shape) -> Result<Self> {
+        let (dns, redis) = foundation(place).await?;
+        let setup = Setup { apart: !shape.together, ..setup(&dns, &redis) };
         let openfed = Openfed::start(place, &setup).await?;
+        Self::complete(place, openfed, (dns, redis), shape, &[Host::Openfed]).await
+    }
+
+    /// Sets it up with two replicas of each service.
+    pub async fn set_up_replicas(place: &Place) -> Result<(Self, Fleet)> {
+        let (dns, redis) = foundation(place).await?;
+        let setup = Setup { routers: Fleet::more_routers(place), ..setup(&dns, &redis) };
+        let openfed = Openfed::prepare(place, &setup)?;
+        let fleet = Fleet::start(place, &openfed).await?;
+        let stage = Self::complete(place, openfed, (dns, redis), Shape::default(), &Fleet::HOSTS);
+        let stage = stage.await?;
+        Ok((stage, fleet))
+    }
+
+    async fn complete(
+        place: &Place,
+        openfed: Openfed,
+        (dns, redis): (DnsServer, Redis),
+        shape: Shape,
+        hosts: &[Host],
+    ) -> Result<Self> {
         let current = Current::default();
         let sink = SipSink::start(place.at(Host::NextHop, 5060), current.clone())?;
         openfed.open_towards(sink.address()).await?;
         openfed.command(&["domain", "add", DOMAIN]).await?;
-        let names =
-            Names { local: LOCAL, remote: DOMAIN, peers: vec![place.at(Host::Openfed, 5269)] };
-        let authority = place.directory("openfed")?.join("tls/authority.pem");
-        let home = place.at(Host::Home, 5269);
-        let home = Arc::new(Home::start(home, names, &authority, current.clone()).await?);
+        let all_at = |port| hosts.iter().map(|host| place.at(*host, port)).collect();
+        let home = if shape.prosody {
+            let lookup = Lookup::Home(place.at(Host::Openfed, 53));
+            let prosody = Prosody::start(place, Host::Home, LOCAL, &["alice"], lookup).await?;
+            let alice = Arc::new(prosody.login("alice").await?);
+            HomeServer::Prosody { _server: Box::new(prosody), alice }
+        } else {
+            let names = Names { local: LOCAL, remote: DOMAIN, peers: all_at(5269) };
+            let authority = place.directory("openfed")?.join("tls/authority.pem");
+            let home = place.at(Host::Home, 5269);
+            HomeServer::Tool(Arc::new(Home::start(home, names, &authority, current.clone()).await?))
+        };
         let addresses = Addresses {
             trusted: place.ip(Host::SipPeer),
             hop: place.ip(Host::NextHop),
-            sip: vec![openfed.sip()],
+            sip: all_at(5060),
         };
         Ok(Self {
             openfed,
@@ -106,6 +164,7 @@ impl Stage {
             sink,
             relay: None,
             home,
+            transport: shape.transport,
             current,
             stretches: 0,
             addresses,
@@ -160,25 +219,80 @@ impl Stage {
             (System::Openfed, _) => self.addresses.sip.clone(),
             (System::Kamailio, relay) => relay.iter().map(|(_, address)| *address).collect(),
         };
+        self.current.clear();
+        self.start(way, targets, pace, patience)?.end().await
+    }
+
+    /// Starts a stretch of load through openfed beside those that run.
+    pub fn begin(&mut self, way: Way, pace: &Pace, patience: Duration) -> Result<Running> {
+        self.start(way, self.addresses.sip.clone(), pace, patience)
+    }
+
+    fn start(
+        &mut self,
+        way: Way,
+        targets: Vec<SocketAddr>,
+        pace: &Pace,
+        patience: Duration,
+    ) -> Result<Running> {
         self.stretches += 1;
-        let Addresses { trusted, hop, .. } = self.addresses;
-        let route = match way {
-            Way::SipToSip => Some(Route { from_ip: trusted, from: LOCAL, to: DOMAIN, targets }),
-            Way::SipToXmpp => Some(Route { from_ip: hop, from: DOMAIN, to: LOCAL, targets }),
+        let Self { addresses: Addresses { trusted, hop, .. }, transport, .. } = *self;
+        let route = |from_ip, from, to| Route { from_ip, from, to, targets, transport };
+        let sip = match way {
+            Way::SipToSip => Some(SipSource::new(&route(trusted, LOCAL, DOMAIN))?),
+            Way::SipToXmpp => Some(SipSource::new(&route(hop, DOMAIN, LOCAL))?),
             Way::XmppToSip => None,
         };
-        let source = route.map(|route| SipSource::new(&route)).transpose()?;
         let ledger = Arc::new(Ledger::new(self.stretches, pace.messages()));
-        self.current.set(&ledger);
-        let (own, home, pace) = (Arc::clone(&ledger), Arc::clone(&self.home), pace.clone());
-        let running = spawn_blocking(move || match source {
-            Some(mut source) => source.run(&own, &pace, patience),
-            None => {
-                xmpp_source::run(&home, DOMAIN, &own, &pace, patience);
-                Ok(())
+        self.current.add(&ledger);
+        let (own, pace) = (Arc::clone(&ledger), pace.clone());
+        let source = match (sip, &self.home) {
+            (Some(mut source), HomeServer::Tool(_)) => {
+                spawn_blocking(move || source.run(&own, &pace, patience))
             }
-        });
-        running.await??;
-        Ok(ledger)
+            (Some(mut source), HomeServer::Prosody { alice, .. }) => {
+                let alice = Arc::clone(alice);
+                spawn_blocking(move || {
+                    source.run(&own, &pace, patience)?;
+                    prosody_users::heard(&alice, &own);
+                    Ok(())
+                })
+            }
+            (None, HomeServer::Tool(home)) => {
+                let home = Arc::clone(home);
+                spawn_blocking(move || {
+                    xmpp_source::run(&home, DOMAIN, &own, &pace, patience);
+                    Ok(())
+                })
+            }
+            (None, HomeServer::Prosody { alice, .. }) => {
+                let alice = Arc::clone(alice);
+                spawn_blocking(move || prosody_users::run(&alice, DOMAIN, &own, &pace, patience))
+            }
+        };
+        Ok(Running { ledger, source })
+    }
+
+    /// Keeps the users of the home server from writing, or lets them go on; Prosody's never cease.
+    pub fn hush_xmpp(&self, quiet: bool) {
+        if let HomeServer::Tool(home) = &self.home {
+            home.hush(quiet);
+        }
+    }
+}
+
+async fn foundation(place: &Place) -> Result<(DnsServer, Redis)> {
+    let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
+    Ok((dns, Redis::start(place).await?))
+}
+
+/// As an operator has it, without traces.
+fn setup(dns: &DnsServer, redis: &Redis) -> Setup {
+    Setup {
+        store: redis.url(),
+        dns: Some(dns.address()),
+        sample: Some(0.0),
+        log: Some("info"),
+        ..Setup::default()
     }
 }

@@ -22,9 +22,14 @@ pub fn run(home: &Home, to: &str, ledger: &Ledger, pace: &Pace, patience: Durati
         "<message type='chat' id='{BLANK}' from='{PERSON}@{LOCAL}/desk' to='{PERSON}@{to}'>\
          <body>{BLANK} {TEXT}</body></message>"
     ));
-    let mut next = 0;
+    let (mut next, mut paused) = (0, Duration::ZERO);
     while let Some(due) = pace.due(next) {
-        let now = ledger.now();
+        if home.is_quiet() {
+            std::thread::sleep(LOOK);
+            paused = ledger.now().saturating_sub(due);
+            continue;
+        }
+        let now = ledger.now().saturating_sub(paused);
         if due > now {
             std::thread::sleep((due - now).max(SLICE));
             continue;
@@ -37,7 +42,7 @@ pub fn run(home: &Home, to: &str, ledger: &Ledger, pace: &Pace, patience: Durati
             }
         });
     }
-    let end = pace.length() + patience;
+    let end = pace.length() + paused + patience;
     while ledger.now() < end && ledger.open(false) > 0 {
         std::thread::sleep(LOOK);
     }

@@ -72,10 +72,14 @@ fn a_late_message_is_counted_as_late_and_shows_in_the_times() {
 }
 
 #[test]
-fn what_belongs_to_another_stretch_is_a_stray() {
-    let ledger = five_sent();
+fn what_belongs_to_another_stretch_is_not_counted() {
+    let ledger = Arc::new(five_sent());
     ledger.arrived(Mark { stretch: 2, number: 0 }, None);
-    assert_eq!((ledger.strays(), ledger.total().delivered), (1, 0));
+    assert_eq!(ledger.total().delivered, 0);
+    let current = Current::default();
+    current.add(&ledger);
+    assert!(current.of(Mark { stretch: 2, number: 0 }).is_none());
+    assert!(current.of(Mark { stretch: 3, number: 0 }).is_some());
 }
 
 #[test]
