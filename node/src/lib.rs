@@ -4,6 +4,7 @@
 pub mod http;
 pub mod link;
 pub mod metrics;
+mod moderation;
 pub mod process;
 pub mod settings;
 pub mod shutdown;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clap::{Arg, Command, value_parser};
 
+use crate::moderation::Moderation;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::{metrics, telemetry};
@@ -66,7 +67,12 @@ pub fn run<E: Error + Send + Sync + 'static>(
     metrics::start();
     // One thread: a service is one engine and the sockets around it, and waking it on another
     // thread costs more than what it does with a packet. More cores are for more replicas.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let moderation = Moderation::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || moderation.rest())
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &error),
     };
