@@ -412,6 +412,6 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
     world.core.handle_frame(ROUTER, again, Duration::from_millis(150), world.now);
     world.run();
     assert_eq!(world.endings(), []);
-    let got = world.home().got.clone();
+    let got = std::mem::take(&mut world.home().got);
     assert_eq!(got.iter().filter(|stanza| stanza.name() == "message").count(), 1);
 }
