@@ -2,46 +2,62 @@
 //! that the rest is served in time. The same rule at every edge and at both ends of a link.
 //!
 //! ```text
-//!           waits ≥ LONG for PERSISTENCE
-//!   Calm ──────────────────────────────▶ Overloaded: refuses new work that has waited ≥ LONG
-//!    ▲                                       │
-//!    └───────── something waited < SHORT ────┘
+//!           nothing waits < LONG for PERSISTENCE
+//!   Calm ───────────────────────────────────────▶ Overloaded: refuses new work
+//!    ▲                                              │        that has waited too long
+//!    └────────── something waited < SHORT ──────────┘
 //! ```
-//! A queue that is long for a moment is what queues are for: a machine that stood still for a few
-//! hundred milliseconds catches up, and refuses nothing. A queue that stays long is more work than
-//! can be done; then it is kept at [`LONG`], by refusing at a fraction of what the work would cost.
+//! A queue that is long for a moment is what queues are for: a machine that stood still, or a burst
+//! of messages, is caught up with, and nothing is refused. A queue that stays long is more work than
+//! can be done; then it is kept short, by refusing at a fraction of what the work would cost.
 //! Nothing that is under way is refused: that would waste what was done already.
 
 use std::time::{Duration, Instant};
 
-/// New work that has waited so long is refused while overloaded: half of what is left until the
-/// sender of a SIP request repeats it (T1, RFC 3261 §17.1.1.1), since the answer waits, too.
-pub const LONG: Duration = Duration::from_millis(100);
+use crate::packet::Protocol;
+
+/// A queue is long when things wait so long in it.
+const LONG: Duration = Duration::from_millis(200);
 /// Whoever waits so little shows that the queue has been empty.
-const SHORT: Duration = Duration::from_millis(25);
+const SHORT: Duration = Duration::from_millis(50);
 /// How long the queue must have been long.
-const PERSISTENCE: Duration = Duration::from_millis(400);
+const PERSISTENCE: Duration = Duration::from_secs(1);
+/// What the sender of an XMPP stanza is made to wait: nobody repeats it, and a stream that is read
+/// slowly slows its sender down.
+const PATIENT: Duration = Duration::from_secs(3);
 
 /// See the head of this file. One for each queue that work comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Admission {
-    /// Since when nothing waited shortly.
+    /// Since when everything waited long.
     long_since: Option<Instant>,
+    overloaded: bool,
+    /// What came last.
+    waited: Duration,
 }
 
 impl Admission {
-    /// Takes note of how long something has waited for its turn, whatever it is, and says whether
-    /// it is taken if it is new work.
-    pub fn admits(&mut self, waited: Duration, now: Instant) -> bool {
+    /// Something has come to its turn, whatever it is, and has waited so long for it.
+    pub fn note(&mut self, waited: Duration, now: Instant) {
+        self.waited = waited;
         if waited < SHORT {
+            (self.long_since, self.overloaded) = (None, false);
+        } else if waited >= LONG {
+            let since = *self.long_since.get_or_insert(now);
+            self.overloaded |= now.saturating_duration_since(since) >= PERSISTENCE;
+        } else if !self.overloaded {
             self.long_since = None;
-            return true;
         }
-        if waited < LONG {
-            return true;
-        }
-        let since = *self.long_since.get_or_insert(now);
-        now.saturating_duration_since(since) < PERSISTENCE
+    }
+
+    /// Whether what has come is taken if it is new work. Who sends SIP repeats it after half a
+    /// second (T1, RFC 3261 §17.1.1.1), and the answer waits, too.
+    pub fn admits(&self, origin: Protocol) -> bool {
+        let limit = match origin {
+            Protocol::Sip => LONG,
+            Protocol::Xmpp => PATIENT,
+        };
+        !self.overloaded || self.waited < limit
     }
 }
 
@@ -61,21 +77,36 @@ mod tests {
     #[test]
     fn a_machine_that_stood_still_catches_up_and_refuses_nothing() {
         let (start, mut admission) = (some_instant(), Admission::default());
-        for late in (0..=380).rev() {
-            assert!(admission.admits(ms(late), start + ms(380 - late)), "{late} ms late");
+        for late in (0..=1_100).rev() {
+            admission.note(ms(late), start + ms(1_100 - late));
+            assert!(admission.admits(Protocol::Sip), "{late} ms late");
         }
-        assert!(admission.admits(ms(0), start + ms(1_000)));
+    }
+
+    #[test]
+    fn a_burst_that_is_worked_off_in_time_refuses_nothing() {
+        let (start, mut admission) = (some_instant(), Admission::default());
+        for (waited, at) in [(250, 0), (199, 900), (250, 950), (250, 1_900)] {
+            admission.note(ms(waited), start + ms(at));
+            assert!(admission.admits(Protocol::Sip), "at {at}");
+        }
     }
 
     #[test]
     fn a_queue_that_stays_long_is_cut_until_it_is_short() {
         let (start, mut admission) = (some_instant(), Admission::default());
-        assert!(admission.admits(ms(120), start));
-        assert!(admission.admits(ms(120), start + ms(399)));
-        assert!(!admission.admits(ms(120), start + ms(400)), "long for too long");
-        assert!(admission.admits(ms(99), start + ms(500)), "not longer than it may");
-        assert!(!admission.admits(ms(101), start + ms(501)), "and still overloaded");
-        assert!(admission.admits(ms(24), start + ms(600)), "short");
-        assert!(admission.admits(ms(120), start + ms(601)), "the next long queue begins anew");
+        let mut takes = |waited, at, origin| {
+            admission.note(ms(waited), start + ms(at));
+            admission.admits(origin)
+        };
+        assert!(takes(220, 0, Protocol::Sip));
+        assert!(takes(220, 999, Protocol::Sip));
+        assert!(!takes(220, 1_000, Protocol::Sip), "long for too long");
+        assert!(takes(2_999, 1_001, Protocol::Xmpp), "who is not in a hurry may wait");
+        assert!(!takes(3_000, 1_002, Protocol::Xmpp), "but not for ever");
+        assert!(takes(199, 1_100, Protocol::Sip), "not longer than it may");
+        assert!(!takes(201, 1_101, Protocol::Sip), "and still overloaded");
+        assert!(takes(49, 1_200, Protocol::Sip), "short");
+        assert!(takes(220, 1_201, Protocol::Sip), "the next long queue begins anew");
     }
 }

@@ -180,11 +180,11 @@ impl Core {
         waited: Duration,
         now: Instant,
     ) {
-        let admitted = self.from_sockets.admits(waited, now);
+        self.from_sockets.note(waited, now);
         if !message.is_request() {
             self.on_response(message, now);
         } else if message.mark_source(arrival.source).is_ok() {
-            self.on_request(message, arrival, admitted, now);
+            self.on_request(message, arrival, now);
         } else {
             self.fact(Fact::Discarded { reason: "Via cannot be read" });
         }
@@ -260,11 +260,11 @@ impl Core {
         waited: Duration,
         now: Instant,
     ) {
-        let admitted = self.from_links.admits(waited, now);
+        self.from_links.note(waited, now);
         match frame {
             // A second greeting changes nothing: packets are in flight by now.
             FromRouter::Hello(_) => {}
-            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, admitted, now),
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.on_word(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.links.refill(router, packets);

@@ -109,10 +109,10 @@ impl Router {
 
     /// A frame arrived over the link, and has waited so long for its turn.
     pub fn handle_frame(&mut self, link: LinkId, frame: FromCm, waited: Duration, now: Now) {
-        let admitted = self.admission.admits(waited, now.instant);
+        self.admission.note(waited, now.instant);
         match frame {
             FromCm::Submit { packet, accepted_in } => {
-                self.submit(link, packet, accepted_in, admitted, now);
+                self.submit(link, packet, accepted_in, now);
             }
             FromCm::Ended(ended) => self.attempt_ended(link, ended, now),
             FromCm::Credit(packets) => {

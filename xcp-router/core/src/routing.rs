@@ -19,7 +19,6 @@ impl Router {
         link: LinkId,
         packet: Packet,
         accepted_in: Option<PacketId>,
-        admitted: bool,
         now: Now,
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
@@ -43,7 +42,8 @@ impl Router {
         let deadline = now.after(packet.remaining) + SLACK;
         let order = self.deliveries.next_order();
         // The second leg of an accepted request is no new work.
-        let too_much = over_window || !admitted && accepted_in.is_none();
+        let admitted = accepted_in.is_some() || self.admission.admits(packet.original.protocol);
+        let too_much = over_window || !admitted;
         let refusal = self.refusal_at_the_door(&packet, too_much);
         let started_us = packet.hops.first().map_or(now.unix_us, |hop| hop.at_us);
         self.deliveries.insert(Delivery {

@@ -95,13 +95,7 @@ impl Attempts {
 }
 
 impl Core {
-    pub(super) fn on_attempt(
-        &mut self,
-        router: RouterId,
-        attempt: Attempt,
-        admitted: bool,
-        now: Instant,
-    ) {
+    pub(super) fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
         let Attempt { packet, number, instruction } = attempt;
         let key = key_of(packet.id, instruction);
         if let Some(known) = self.attempts.known.get_mut(&key) {
@@ -119,6 +113,7 @@ impl Core {
             }
             return;
         }
+        let admitted = self.from_links.admits(packet.original.protocol);
         if !admitted || self.attempts.running >= MAX_RUNNING {
             let outcome = Outcome::failed(packet.id, busy());
             return self.tell_ended(router, AttemptEnded { outcome, number, route: None });

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use openfed_proto::packet::Protocol;
+
 use super::Core;
 use crate::command::{Arrival, Fact};
 use crate::status::Refusal;
@@ -44,15 +46,14 @@ impl Control {
 }
 
 impl Core {
-    /// A request came; `admitted`: it is done even if it is new. Gives it back if so.
+    /// A request came. Gives it back if it is to be done.
     pub(super) fn admit(
         &mut self,
         mut message: Message,
         arrival: &Arrival,
-        admitted: bool,
         now: Instant,
     ) -> Option<Message> {
-        let taken = admitted || !self.transactions.is_new(&message);
+        let taken = self.from_sockets.admits(Protocol::Sip) || !self.transactions.is_new(&message);
         let loss = self.control.note(taken, now);
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));

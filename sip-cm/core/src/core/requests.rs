@@ -69,14 +69,8 @@ impl Request {
 }
 
 impl Core {
-    pub(super) fn on_request(
-        &mut self,
-        message: Message,
-        arrival: Arrival,
-        admitted: bool,
-        now: Instant,
-    ) {
-        let Some(message) = self.admit(message, &arrival, admitted, now) else { return };
+    pub(super) fn on_request(&mut self, message: Message, arrival: Arrival, now: Instant) {
+        let Some(message) = self.admit(message, &arrival, now) else { return };
         match self.transactions.receive_request(&message, &arrival, now) {
             Arrived::Retransmission => {}
             Arrived::Ack => self.on_ack(&message, &arrival, now),

@@ -432,11 +432,11 @@ fn an_answer_that_strayed_goes_to_the_other_instances_of_that_manager_alone() {
 #[test]
 fn packets_that_waited_too_long_for_the_router_fail_for_the_time_being() {
     let mut scene = known();
-    let late = Duration::from_millis(150);
+    let late = Duration::from_millis(250);
     let first = scene.sip_in("known.example");
     scene.submit_late(late, SIP, first);
     let attempt = scene.expect(Instruction::Home, XMPP);
-    scene.pass(Duration::from_millis(450));
+    scene.pass(Duration::from_millis(1_050));
     let second = scene.sip_in("known.example");
     scene.submit_late(late, SIP, second);
     assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Busy));

@@ -45,12 +45,12 @@ impl Core {
         waited: Duration,
         now: Instant,
     ) {
-        let admitted = self.admission.admits(waited, now);
+        self.admission.note(waited, now);
         match frame {
             FromRouter::Hello(hello) => {
                 self.routers.up(router, &hello, self.settings.limits.capacity)
             }
-            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, admitted, now),
+            FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
             FromRouter::Credit(packets) => {
                 self.routers.refill(router, packets);
@@ -130,11 +130,12 @@ impl Core {
         }
     }
 
-    fn on_attempt(&mut self, router: RouterId, attempt: Attempt, admitted: bool, now: Instant) {
+    fn on_attempt(&mut self, router: RouterId, attempt: Attempt, now: Instant) {
         let Attempt { packet, number, instruction } = attempt;
         let packet = as_seen_at_home(packet);
         let key = (packet.id, instruction);
         let asker = Asker { router, number };
+        let admitted = self.admission.admits(packet.original.protocol);
         if !admitted && !self.attempts.knows(&key) {
             return self.tell(asker, outcome(&packet, Ending::Failed(error::busy())));
         }

@@ -393,13 +393,13 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
     let late = |world: &mut World, text: &str| {
         let packet = world.sip_message("bob@sip.example", "alice@corp.example", text);
         let attempt = Attempt { packet, number: 1, instruction: Instruction::Home };
-        let waited = Duration::from_millis(150);
+        let waited = Duration::from_millis(250);
         world.core.handle_frame(ROUTER, FromRouter::Attempt(attempt.clone()), waited, world.now);
         world.run();
         attempt
     };
     let first = late(&mut world, "taken");
-    world.wait(Duration::from_millis(450));
+    world.wait(Duration::from_millis(1_050));
     late(&mut world, "too much");
     let endings = world.endings();
     assert!(
@@ -409,7 +409,7 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
     );
     // What is under way already is not refused when it is asked for again.
     let again = FromRouter::Attempt(first);
-    world.core.handle_frame(ROUTER, again, Duration::from_millis(150), world.now);
+    world.core.handle_frame(ROUTER, again, Duration::from_millis(250), world.now);
     world.run();
     assert_eq!(world.endings(), []);
     let got = std::mem::take(&mut world.home().got);
