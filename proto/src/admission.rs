@@ -50,6 +50,11 @@ impl Admission {
         }
     }
 
+    /// Whether what waits long is refused.
+    pub fn is_overloaded(&self) -> bool {
+        self.overloaded
+    }
+
     /// Whether what has come is taken if it is new work. Who sends SIP repeats it after half a
     /// second (T1, RFC 3261 §17.1.1.1), and the answer waits, too.
     pub fn admits(&self, origin: Protocol) -> bool {

@@ -6,6 +6,7 @@ use openfed_node::http::Health;
 use openfed_node::link::{LinkClient, LinkEvent, LinkId};
 use openfed_node::shutdown::Shutdown;
 use openfed_proto::link::{FromCm, FromRouter};
+use openfed_proto::route::Transport;
 use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
 use sip_cm_core::core::Core;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 use crate::lookup::{Question, Resolved, look_up};
 use crate::resolve::Resolver;
 use crate::stages::Stages;
-use crate::transport::{Arrived, Event, Transports};
+use crate::transport::{Arrived, Event, Transports, Unread};
 
 /// Events taken at once, so that timers and signals are looked at once for many.
 const BATCH: usize = 64;
@@ -74,6 +75,7 @@ impl Engine {
             }
             self.carry_out(&answers);
             self.health.set_ready(self.core.is_ready());
+            self.transports.set_behind(self.core.is_overloaded());
             if std::mem::take(&mut busy) {
                 // The sockets are read between batches: what waits, waits where it is seen.
                 tokio::task::yield_now().await;
@@ -86,11 +88,16 @@ impl Engine {
     fn on_socket(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::Arrived(arrived) => {
-                let Arrived { message, source, transport, flow, at } = *arrived;
-                let arrival = Arrival { source, transport, flow };
+            Event::Arrived(arrived) => self.on_message(*arrived, now),
+            Event::Unread(unread) => {
+                let Unread { ref bytes, source, flow, at } = unread;
+                let arrival = Arrival { source, transport: Transport::Udp, flow };
                 let waited = now.saturating_duration_since(at);
-                self.core.handle_message(message, arrival, waited, now);
+                if !self.core.turns_away(bytes, &arrival, waited, now)
+                    && let Some(arrived) = self.transports.read(unread)
+                {
+                    self.on_message(arrived, now);
+                }
             }
             Event::SendFailed { token, error } => {
                 tracing::debug!(%error, "a message did not get out");
@@ -98,6 +105,13 @@ impl Engine {
             }
             Event::Closed { .. } => {}
         }
+    }
+
+    fn on_message(&mut self, arrived: Arrived, now: Instant) {
+        let Arrived { message, source, transport, flow, at } = arrived;
+        let arrival = Arrival { source, transport, flow };
+        let waited = now.saturating_duration_since(at);
+        self.core.handle_message(message, arrival, waited, now);
     }
 
     fn on_link(&mut self, event: LinkEvent<FromRouter>) {

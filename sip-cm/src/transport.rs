@@ -28,6 +28,7 @@ use sip_cm_core::wire::{Message, Rejected};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -91,11 +92,27 @@ pub struct Arrived {
     pub at: Instant,
 }
 
+/// A datagram that nobody has read yet.
+#[derive(Debug)]
+pub struct Unread {
+    /// All of it.
+    pub bytes: Bytes,
+    /// The address it came from.
+    pub source: SocketAddr,
+    /// The listening address.
+    pub flow: FlowId,
+    /// When it came.
+    pub at: Instant,
+}
+
 /// What the sockets tell the engine.
 #[derive(Debug)]
 pub enum Event {
     /// A message came.
     Arrived(Box<Arrived>),
+    /// A datagram came while the engine is behind: if it is not turned away, [`Transports::read`]
+    /// makes a message of it.
+    Unread(Unread),
     /// A message that [`Transports::send`] had taken did not get out.
     SendFailed {
         /// Of the [`Send`].
@@ -217,6 +234,25 @@ impl Transports {
         }
     }
 
+    /// Whether the engine wants to look at datagrams before they are read, because it is behind.
+    pub fn set_behind(&self, behind: bool) {
+        self.flows.behind.store(behind, Ordering::Relaxed);
+    }
+
+    /// Reads a datagram that was left unread. What cannot be read is answered or counted.
+    #[must_use]
+    pub fn read(&self, unread: Unread) -> Option<Arrived> {
+        let Unread { source, flow, .. } = unread;
+        match udp::read(unread)? {
+            Ok(arrived) => Some(arrived),
+            Err(answer) => {
+                // As good as lost, if it fails.
+                let _ = self.udp_socket(Some(flow), source).map(|udp| udp.send(&answer, source));
+                None
+            }
+        }
+    }
+
     /// Ends listening and all connections; queued messages fail with their events.
     pub fn close(&self) {
         self.stop.cancel();
@@ -278,16 +314,17 @@ fn answer(rejected: &Rejected, source: SocketAddr) -> Option<Bytes> {
     rejected.answer(&tag, source).map(|response| response.to_bytes())
 }
 
-/// A message from the wire as an event, its source marked.
+/// A message from the wire, its source marked.
 fn arrived(
     mut message: Message,
     source: SocketAddr,
     transport: Transport,
     flow: FlowId,
-) -> Option<Event> {
+    at: Instant,
+) -> Option<Arrived> {
     if message.is_request() {
         // The top Via was read when the message was; it cannot fail now.
         message.mark_source(source).ok()?;
     }
-    Some(Event::Arrived(Box::new(Arrived { message, source, transport, flow, at: Instant::now() })))
+    Some(Arrived { message, source, transport, flow, at })
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use openfed_tests::Result;
 use openfed_tests::load::Way;
 use openfed_tests::load::against::Ratios;
 use openfed_tests::load::figures::Figures;
@@ -13,6 +12,8 @@ use openfed_tests::load::pace::Pace;
 use openfed_tests::load::sip_wire::Transport;
 use openfed_tests::load::stage::{Shape, Stage, System};
 use openfed_tests::scene::play_within;
+use openfed_tests::{Failure, Result};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// No run may take longer: whatever hangs is a failure.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
@@ -58,6 +59,10 @@ struct Arguments {
     /// below 100 ms, offers twice that for 20 s, then half of it.
     #[arg(long)]
     overload: bool,
+    /// Gives what is measured one core to itself and the load tools the others, so that offering
+    /// too much takes nothing from those who have to cope with it.
+    #[arg(long)]
+    own_core: bool,
     /// Given by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -79,8 +84,23 @@ fn way(text: &str) -> std::result::Result<Way, String> {
     known.ok_or_else(|| "there are sip-sip, sip-xmpp and xmpp-sip".to_owned())
 }
 
+/// Keeps this process off the last of its cores, and says which one that is.
+fn leave_one_core() -> Result<usize> {
+    let mut cores = sched_getaffinity(None)?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|core| cores.is_set(*core));
+    let Some(last) = last.filter(|_| cores.count() > 1) else {
+        return Err(Failure::new("--own-core needs two cores"));
+    };
+    cores.unset(last);
+    sched_setaffinity(None, &cores)?;
+    Ok(last)
+}
+
 fn main() {
     let arguments = Arguments::parse();
+    // Before there are threads: they take after this one.
+    let own_core = arguments.own_core.then(leave_one_core).transpose();
+    let own_core = own_core.unwrap_or_else(|failure| panic!("{failure:?}"));
     play_within(LONGEST, async |place| {
         let shape = Shape {
             together: arguments.together,
@@ -90,6 +110,9 @@ fn main() {
         let mut stage = Stage::set_up(place, shape).await?;
         if arguments.against.is_some() {
             stage.add_kamailio(place).await?;
+        }
+        if let Some(core) = own_core {
+            stage.keep_on(core)?;
         }
         if arguments.overload {
             return overload(&mut stage, &arguments).await;

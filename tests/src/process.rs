@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -124,6 +125,25 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Keeps all threads of it and its children on one core; later ones stay there, too.
+    pub fn keep_on(&self, core: usize) -> Result<()> {
+        let mut cores = CpuSet::new();
+        cores.set(core);
+        for process in std::fs::read_dir("/proc")? {
+            let process = process?.path();
+            let Ok(stat) = std::fs::read_to_string(process.join("stat")) else { continue };
+            if group_of(&stat) != Some(self.group.as_raw_pid()) {
+                continue;
+            }
+            for thread in std::fs::read_dir(process.join("task"))? {
+                let name = thread?.file_name();
+                let id = name.to_str().and_then(|id| id.parse().ok()).and_then(Pid::from_raw);
+                sched_setaffinity(id, &cores)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Processor time and memory (kB, what processes share counted once) of it and all its
     /// children that run.
     pub fn of_group(&self) -> Result<(Duration, u64)> {
@@ -132,8 +152,7 @@ impl Process {
             let process = process?.path();
             // What is no process, or has just ended, has no such files.
             let Ok(stat) = std::fs::read_to_string(process.join("stat")) else { continue };
-            let group = stat_fields(&stat).nth(2).and_then(|group| group.parse().ok());
-            if group != Some(self.group.as_raw_pid()) {
+            if group_of(&stat) != Some(self.group.as_raw_pid()) {
                 continue;
             }
             time += processor_time(&stat);
@@ -170,6 +189,10 @@ impl Drop for Process {
 /// The fields of `/proc/PID/stat` from the third on: those behind the name in brackets (proc(5)).
 fn stat_fields(stat: &str) -> impl Iterator<Item = &str> {
     stat.rsplit_once(") ").unwrap_or_default().1.split(' ')
+}
+
+fn group_of(stat: &str) -> Option<i32> {
+    stat_fields(stat).nth(2).and_then(|group| group.parse().ok())
 }
 
 /// User and system time, fields 14 and 15.

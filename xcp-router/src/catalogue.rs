@@ -6,10 +6,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use openfed_node::store::{Change, StoreEvent};
 use openfed_proto::domain::Domain;
-use openfed_proto::route::{DomainPattern, Origin, StaticRoute};
+use openfed_proto::route::{DomainPattern, StaticRoute};
 use tokio::sync::watch;
+use xcp_router_core::{Rows, StoreFact, TableChange};
 
 mod names;
 pub(crate) use names::Names;
@@ -54,24 +54,24 @@ impl Default for Catalogue {
 
 impl Catalogue {
     /// Takes news of the store.
-    pub(crate) fn apply(&self, event: &StoreEvent) {
-        let names = Arc::new(match event {
-            StoreEvent::Snapshot(snapshot) => in_order(&snapshot.rows),
+    pub(crate) fn apply(&self, fact: &StoreFact) {
+        let names = Arc::new(match fact {
+            StoreFact::Snapshot { rows, .. } => in_order(rows),
             _ => Names::default(),
         });
         let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            StoreEvent::Snapshot(snapshot) => {
+        match fact {
+            StoreFact::Snapshot { routes, blocked, pinned, .. } => {
                 listing.names = names;
-                listing.routes.clone_from(&snapshot.routes);
-                listing.blocked.clone_from(&snapshot.blocked);
-                listing.pinned.clone_from(&snapshot.pinned);
+                listing.routes.clone_from(routes);
+                listing.blocked.clone_from(blocked);
+                listing.pinned.clone_from(pinned);
                 listing.loaded = true;
             }
-            StoreEvent::Changes { changes, .. } => {
+            StoreFact::Changes { changes, .. } => {
                 changes.iter().for_each(|change| listing.apply(change));
             }
-            StoreEvent::Up | StoreEvent::Down(_) => {}
+            StoreFact::Up | StoreFact::Down => {}
         }
     }
 
@@ -103,13 +103,15 @@ impl Catalogue {
 }
 
 impl Listing {
-    fn apply(&mut self, change: &Change) {
+    fn apply(&mut self, change: &TableChange) {
         match change {
-            Change::Row(domain, _) => Arc::make_mut(&mut self.names).insert(domain.as_str()),
-            Change::RowRemoved(domain) => Arc::make_mut(&mut self.names).remove(domain.as_str()),
-            Change::Routes(routes) => self.routes.clone_from(routes),
-            Change::Blocked(patterns) => self.blocked.clone_from(patterns),
-            Change::Pinned(domains) => self.pinned.clone_from(domains),
+            TableChange::Row(domain, _) => Arc::make_mut(&mut self.names).insert(domain.as_str()),
+            TableChange::RowRemoved(domain) => {
+                Arc::make_mut(&mut self.names).remove(domain.as_str())
+            }
+            TableChange::Routes(routes) => self.routes.clone_from(routes),
+            TableChange::Blocked(patterns) => self.blocked.clone_from(patterns),
+            TableChange::Pinned(domains) => self.pinned.clone_from(domains),
         }
     }
 }
@@ -127,10 +129,10 @@ impl Page {
     }
 }
 
-fn in_order(rows: &[(Domain, Origin)]) -> Names {
-    let mut names: Vec<&str> = rows.iter().map(|(domain, _)| domain.as_str()).collect();
+fn in_order(rows: &Rows) -> Names {
+    let mut names = Vec::with_capacity(rows.len());
+    names.extend(rows.domains().map(Domain::as_str));
     names.sort_unstable();
-    names.dedup();
     names.into_iter().collect()
 }
 

@@ -26,9 +26,11 @@ pub(crate) fn follow(
                 () = sender.closed() => return,
                 else => return,
             };
-            catalogue.apply(&event);
+            // By now a snapshot is nothing but the router's table: a million rows are not held twice.
+            let fact = fact(event);
+            catalogue.apply(&fact);
             // An engine that has just ended is noticed in the next round.
-            let _ = sender.send(fact(event)).await;
+            let _ = sender.send(fact).await;
         }
     });
     receiver

@@ -20,6 +20,9 @@ mod writing;
 use reading::Reading;
 use writing::Writing;
 
+/// Pages of the file that are kept in memory, in bytes; the library would take a gigabyte.
+const CACHE: usize = 32 << 20;
+
 /// See [`Store`].
 #[derive(Debug)]
 pub struct EmbeddedStore {
@@ -39,7 +42,8 @@ impl EmbeddedStore {
                 StoreError::Damaged(format!("cannot create {}: {error}", directory.display()))
             })?;
             let file = directory.join("openfed.redb");
-            let database = Database::create(&file).map_err(|error| match error {
+            let opened = Database::builder().set_cache_size(CACHE).create(&file);
+            let database = opened.map_err(|error| match error {
                 DatabaseError::DatabaseAlreadyOpen => {
                     StoreError::Locked(file.display().to_string())
                 }

@@ -54,7 +54,7 @@ use forward::{Forward, ForwardId};
 use hops::NextHops;
 use life::Life;
 use links::Links;
-use overload::Control;
+use overload::{Control, Window};
 use requests::Request;
 use standing::Standing;
 use submissions::Submission;
@@ -128,6 +128,7 @@ pub struct Core {
     from_sockets: Admission,
     from_links: Admission,
     control: Control,
+    window: Window,
 }
 
 impl Core {
@@ -153,6 +154,7 @@ impl Core {
             from_sockets: Admission::default(),
             from_links: Admission::default(),
             control: Control::default(),
+            window: Window::OPEN,
             config,
             random,
             started: (now, unix_us),

@@ -4,13 +4,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use openfed_proto::condition::{Condition, reason_phrase};
 use openfed_proto::packet::{Cause, Ending, Failure, Protocol};
 
 use crate::headers::HeaderId;
-use crate::wire::Message;
+use crate::wire::{Glance, Message};
 
 /// What we do as user agent (E-03).
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS";
@@ -217,6 +219,12 @@ impl Answer {
     fn retry_after(self, after: Duration) -> Self {
         let seconds = after.as_secs().max(1).to_string();
         self.with("Retry-After", &seconds)
+    }
+
+    /// The response on the wire to a request that was only looked at.
+    pub(crate) fn to_bytes(&self, request: &Glance<'_>, tag: &str, source: SocketAddr) -> Bytes {
+        let status = (self.status, reason_phrase(self.status));
+        request.response(status, &self.headers, tag, source).into()
     }
 
     /// The response on the wire.

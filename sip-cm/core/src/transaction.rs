@@ -24,11 +24,11 @@ use bytes::Bytes;
 use crate::command::{Arrival, Hop, Send, Token};
 use crate::random::{Seed, Table};
 use crate::timer::Timers;
-use crate::wire::Message;
+use crate::wire::{Glance, Message};
 use client::Client;
 use server::Server;
 
-pub(crate) use derived::{cancel_of, response_hop};
+pub(crate) use derived::{cancel_of, hop_by_via, response_hop};
 pub(crate) use facts::{Arrived, Event};
 use key::{ServerKey, merge_key};
 pub(crate) use key::{is_in_dialog, packet_id};
@@ -153,6 +153,12 @@ impl Transactions {
     pub(crate) fn is_new(&self, request: &Message) -> bool {
         let begins = merge_key(request).is_some() && request.method() != Some("ACK");
         begins && ServerKey::of(request).is_some_and(|key| !self.by_key.contains_key(&key))
+    }
+
+    /// The same of a request that was only looked at.
+    pub(crate) fn is_new_at_a_glance(&self, glance: &Glance<'_>) -> bool {
+        let key = ServerKey::by_branch(&glance.via, glance.method);
+        key.is_some_and(|key| !self.by_key.contains_key(&key))
     }
 
     fn open_server(

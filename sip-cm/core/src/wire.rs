@@ -11,6 +11,7 @@
 mod build;
 mod edit;
 mod error;
+mod glance;
 mod limits;
 mod parse;
 mod view;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use build::reason_phrase;
 pub use error::{Rejected, WireError};
+pub(crate) use glance::Glance;
 pub use limits::{
     MAX_HEADER_LINE, MAX_HEADER_LINES, MAX_MESSAGE, MAX_VIA_VALUES, body_length_of_head,
 };

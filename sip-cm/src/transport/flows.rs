@@ -6,7 +6,7 @@ use openfed_proto::route::Transport;
 use sip_cm_core::command::{FlowId, Token};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,8 @@ pub(super) struct Flows {
     pub(super) events: mpsc::Sender<Event>,
     pub(super) limits: Limits,
     pub(super) stop: CancellationToken,
+    /// The engine is behind: it looks at datagrams before they are read.
+    pub(super) behind: AtomicBool,
     last_id: AtomicU64,
     open: Mutex<Open>,
 }
@@ -78,7 +80,8 @@ impl Flows {
         limits: Limits,
         stop: CancellationToken,
     ) -> Self {
-        Self { events, limits, stop, last_id: AtomicU64::new(0), open: Mutex::default() }
+        let (last_id, behind) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { events, limits, stop, behind, last_id, open: Mutex::default() }
     }
 
     pub(super) fn next_id(&self) -> FlowId {

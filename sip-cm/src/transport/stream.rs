@@ -1,7 +1,7 @@
 //! One TCP or TLS connection: a reader and a writer that live and die together.
 
 use super::flows::{Flows, Outgoing, Place, Queue};
-use super::{SendError, answer, arrived, contained};
+use super::{Event, SendError, answer, arrived, contained};
 use bytes::{Bytes, BytesMut};
 use openfed_proto::route::Transport;
 use sip_cm_core::command::Token;
@@ -210,7 +210,9 @@ impl Reader<'_> {
                 Ok(Some(Frame::Message(message))) => {
                     self.activity.touch();
                     let flow = self.place.flow;
-                    if let Some(event) = arrived(message, self.peer, self.transport, flow) {
+                    let now = Instant::now().into_std();
+                    if let Some(arrived) = arrived(message, self.peer, self.transport, flow, now) {
+                        let event = Event::Arrived(Box::new(arrived));
                         // Waits while the engine is behind: the peer then feels it by TCP.
                         self.flows.events.send(event).await.map_err(|_| Ended::Stopped)?;
                     }

@@ -56,12 +56,19 @@ impl Us {
         }
     }
 
+    async fn unread(&mut self) -> Unread {
+        match self.event().await {
+            Event::Unread(unread) => unread,
+            event => panic!("{event:?}"),
+        }
+    }
+
     async fn failed(&mut self) -> (u64, SendError) {
         loop {
             match self.event().await {
                 Event::SendFailed { token, error } => return (token.0, error),
                 Event::Closed { .. } => {}
-                event @ Event::Arrived(_) => panic!("{event:?}"),
+                event @ (Event::Arrived(_) | Event::Unread(_)) => panic!("{event:?}"),
             }
         }
     }
@@ -157,6 +164,34 @@ async fn malformed_datagrams_are_answered_or_dropped_and_harm_nothing() {
     assert!(answer.starts_with("SIP/2.0 400 CSeq method does not match\r\n"), "{answer}");
     peer.send_to(request(2).as_bytes(), address).await.unwrap();
     assert_eq!(number_of(&us.arrived().await), 2);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_behind_gets_datagrams_unread_and_may_read_them() {
+    let mut us = us();
+    us.transports.set_behind(true);
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let address = us.address(Transport::Udp);
+    let bad = request(1).replace("CSeq: 1 MESSAGE", "CSeq: 1 INVITE");
+    for text in [request(7), bad] {
+        peer.send_to(text.as_bytes(), address).await.unwrap();
+    }
+    let unread = us.unread().await;
+    assert_eq!(unread.bytes, request(7));
+    let arrived = us.transports.read(unread).expect("a message");
+    assert_eq!((number_of(&arrived), arrived.source), (7, peer.local_addr().unwrap()));
+    let via = arrived.message.top_via().unwrap();
+    assert_eq!(via.reply_to(), ("127.0.0.1".into(), Some(arrived.source.port())));
+
+    let unread = us.unread().await;
+    assert!(us.transports.read(unread).is_none());
+    let mut buffer = [0; 1000];
+    let (length, _) = peer.recv_from(&mut buffer).await.unwrap();
+    assert!(buffer[..length].starts_with(b"SIP/2.0 400 CSeq method does not match\r\n"));
+
+    us.transports.set_behind(false);
+    peer.send_to(request(8).as_bytes(), address).await.unwrap();
+    assert_eq!(number_of(&us.arrived().await), 8);
 }
 
 #[tokio::test]

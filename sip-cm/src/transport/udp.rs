@@ -1,7 +1,7 @@
 //! UDP: several sockets for one address, so that more than one core reads.
 
 use super::flows::Flows;
-use super::{Event, SendError, answer, arrived, parse};
+use super::{Arrived, Event, SendError, Unread, answer, arrived, parse};
 use bytes::Bytes;
 use openfed_proto::route::Transport;
 use sip_cm_core::command::FlowId;
@@ -9,6 +9,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -57,7 +59,7 @@ pub(super) fn bind(
         let flows = Arc::clone(flows);
         tokio::spawn(async move {
             let stop = flows.stop.clone();
-            stop.run_until_cancelled(read(&socket, flow, &flows)).await
+            stop.run_until_cancelled(receive(&socket, flow, &flows)).await
         });
     }
     Ok(UdpListener { flow, local, socket: first })
@@ -77,7 +79,7 @@ fn socket(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-async fn read(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
+async fn receive(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
     let mut buffer = vec![0; DATAGRAM];
     loop {
         let (length, source) = match socket.recv_from(&mut buffer).await {
@@ -93,20 +95,32 @@ async fn read(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
             continue;
         }
         // Copied, so that a message keeps its own bytes alive and not a buffer of 64 KiB.
-        match parse(Bytes::copy_from_slice(datagram)) {
-            Some(Ok(message)) => {
-                let event = arrived(message, source, Transport::Udp, flow);
-                if !event.is_none_or(|event| offer(flows, event)) {
-                    return;
+        let bytes = Bytes::copy_from_slice(datagram);
+        let unread = Unread { bytes, source, flow, at: Instant::now() };
+        let event = if flows.behind.load(Ordering::Relaxed) {
+            Event::Unread(unread)
+        } else {
+            match read(unread) {
+                Some(Ok(arrived)) => Event::Arrived(Box::new(arrived)),
+                Some(Err(answer)) => {
+                    let _ = socket.try_send_to(&answer, source);
+                    continue;
                 }
+                None => continue,
             }
-            Some(Err(rejected)) => {
-                if let Some(bytes) = answer(&rejected, source) {
-                    let _ = socket.try_send_to(&bytes, source);
-                }
-            }
-            None => {}
+        };
+        if !offer(flows, event) {
+            return;
         }
+    }
+}
+
+/// Makes a message of a datagram, or an answer to what cannot be one.
+pub(super) fn read(unread: Unread) -> Option<Result<Arrived, Bytes>> {
+    let Unread { bytes, source, flow, at } = unread;
+    match parse(bytes)? {
+        Ok(message) => arrived(message, source, Transport::Udp, flow, at).map(Ok),
+        Err(rejected) => answer(&rejected, source).map(Err),
     }
 }
 

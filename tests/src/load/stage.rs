@@ -22,6 +22,7 @@ use crate::dns::DnsServer;
 use crate::kamailio::Kamailio;
 use crate::openfed::{LOCAL, Openfed, Setup};
 use crate::place::{Host, Place};
+use crate::process::Process;
 use crate::prosody::{Lookup, Prosody};
 use crate::redis::Redis;
 use crate::xmpp_client::XmppClient;
@@ -182,15 +183,24 @@ impl Stage {
 
     /// What the processes of a system have spent so far; for openfed, those of Redis, too.
     pub fn spent(&self, system: System) -> Result<Spent> {
+        Spent::by(self.processes(system))
+    }
+
+    /// Gives what is measured a core of its own.
+    pub fn keep_on(&self, core: usize) -> Result<()> {
+        let systems = [System::Openfed, System::Kamailio].into_iter();
+        let mut processes = systems.flat_map(|system| self.processes(system));
+        processes.try_for_each(|(_, process)| process.keep_on(core))
+    }
+
+    fn processes(&self, system: System) -> Vec<(&'static str, &Process)> {
         match (system, &self.relay) {
             (System::Openfed, _) => {
-                let ours = self.openfed.processes().chain([("redis", self.redis.process())]);
-                Spent::by(ours)
+                self.openfed.processes().chain([("redis", self.redis.process())]).collect()
             }
-            (System::Kamailio, Some((kamailio, _))) => {
-                Spent::by([("kamailio", kamailio.process())])
+            (System::Kamailio, relay) => {
+                relay.iter().map(|(kamailio, _)| ("kamailio", kamailio.process())).collect()
             }
-            (System::Kamailio, None) => Ok(Spent::default()),
         }
     }
 

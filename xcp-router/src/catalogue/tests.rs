@@ -1,12 +1,18 @@
-use openfed_node::store::Snapshot;
+use openfed_proto::route::Origin;
 
 use super::*;
 
 fn filled(names: &[&str]) -> Catalogue {
     let catalogue = Catalogue::default();
-    let rows = names.iter().map(|name| (Domain::parse(name).unwrap(), Origin::Discovered));
-    let snapshot = Snapshot { version: 1, rows: rows.collect(), ..Snapshot::default() };
-    catalogue.apply(&StoreEvent::Snapshot(snapshot));
+    let mut rows = Rows::new(1);
+    rows.extend(names.iter().map(|name| (Domain::parse(name).unwrap(), Origin::Discovered)));
+    catalogue.apply(&StoreFact::Snapshot {
+        version: 1,
+        rows,
+        routes: Vec::new(),
+        blocked: Vec::new(),
+        pinned: Vec::new(),
+    });
     catalogue
 }
 
@@ -33,7 +39,7 @@ fn pages_follow_each_other_in_order_without_gap_or_repetition() {
 #[test]
 fn a_page_continues_after_a_name_that_is_gone() {
     let catalogue = filled(&["a.example", "b.example", "c.example"]);
-    let changes = vec![Change::RowRemoved(Domain::parse("b.example").unwrap())];
-    catalogue.apply(&StoreEvent::Changes { version: 2, changes });
+    let changes = vec![TableChange::RowRemoved(Domain::parse("b.example").unwrap())];
+    catalogue.apply(&StoreFact::Changes { version: 2, changes });
     assert_eq!(names(&page(&catalogue, "", Some("b.example"), 9)), ["c.example"]);
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use openfed_proto::domain::Domain;
 use openfed_proto::route::{DomainRow, StaticRoute};
-use redb::{ReadTransaction, ReadableTable, TableDefinition};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use super::writing::{BLOCKED, CHANGES, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
 use crate::store::gather::{Gather, SmallTables};
@@ -24,7 +24,8 @@ impl Reading {
 
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let table = self.transaction.open_table(ROWS).map_err(failed)?;
-        let mut rows = Vec::new();
+        let count = usize::try_from(table.len().map_err(failed)?).unwrap_or(0);
+        let mut rows = Vec::with_capacity(count);
         for entry in table.iter().map_err(failed)? {
             let (name, row) = entry.map_err(failed)?;
             let domain = record::parsed::<Domain>(name.value());

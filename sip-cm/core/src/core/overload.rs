@@ -1,18 +1,73 @@
 //! More comes than can be done: who is turned away, and what peers that understand it are told
 //! (RFC 7339: the loss algorithm).
+//!
+//! What waits too long for its turn here is turned away by how long it waited. What would wait too
+//! long further on, at a router or an `xmpp-cm`, is turned away here as well, where it costs least:
+//! of the packets under way there may be as many as a [`Window`] says, which closes when packets
+//! come back as too much and opens again, a little at a time, when none do.
 
 use std::time::{Duration, Instant};
 
-use openfed_proto::packet::Protocol;
+use openfed_proto::domain::Domain;
+use openfed_proto::packet::{Cause, Ending, Protocol};
 
 use super::Core;
 use crate::command::{Arrival, Fact};
 use crate::status::Refusal;
-use crate::transaction::response_hop;
-use crate::wire::Message;
+use crate::transaction::{hop_by_via, response_hop};
+use crate::wire::{Glance, Message};
 
 /// How often the share that is too much is measured anew, and how long a peer keeps to it.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// How far the window closes, in tenths, and how often at most: as long as what was under way then
+/// may take to come back.
+const CLOSES_TO: usize = 8;
+const CLOSES_EVERY: Duration = Duration::from_millis(250);
+/// It opens by one for so many packets that came through.
+const OPENS_AFTER: u32 = 8;
+/// After so long without a packet that was too much, there may be as many as come.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+/// So many packets may always be under way.
+const NARROWEST: usize = 64;
+
+/// How many packets may be under way to routers and beyond.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// `None`: nothing has been too much lately.
+    width: Option<usize>,
+    closed: Option<Instant>,
+    came_through: u32,
+}
+
+impl Window {
+    pub(super) const OPEN: Self = Self { width: None, closed: None, came_through: 0 };
+
+    /// A packet came back; with it, so many were under way.
+    pub(super) fn note(&mut self, ending: &Ending, under_way: usize, now: Instant) {
+        if matches!(ending, Ending::Failed(failure) if failure.cause == Cause::Busy) {
+            self.came_through = 0;
+            let since = self.closed.map(|at| now.saturating_duration_since(at));
+            if since.is_none_or(|since| since >= CLOSES_EVERY) {
+                let width = self.width.map_or(under_way, |width| width.min(under_way));
+                self.width = Some((width * CLOSES_TO / 10).max(NARROWEST));
+                self.closed = Some(now);
+            }
+        } else if self.closed.is_some_and(|at| now.saturating_duration_since(at) >= FORGOTTEN) {
+            *self = Self::OPEN;
+        } else if let Some(width) = &mut self.width {
+            self.came_through += 1;
+            if self.came_through >= OPENS_AFTER {
+                (*width, self.came_through) = (*width + 1, 0);
+            }
+        }
+    }
+
+    /// Whether no more may be on their way.
+    fn is_full(&self, under_way: usize) -> bool {
+        self.width.is_some_and(|width| under_way >= width)
+    }
+}
 
 /// What share of their requests peers should keep back.
 ///
@@ -46,6 +101,41 @@ impl Control {
 }
 
 impl Core {
+    /// Whether new requests may be too much, so that it pays to look at them before they are read.
+    pub fn is_overloaded(&self) -> bool {
+        self.from_sockets.is_overloaded() || self.window.width.is_some()
+    }
+
+    /// A datagram has waited so long for its turn. Whether it was turned away at a glance; if not,
+    /// it is to be read and handled as any other.
+    pub fn turns_away(
+        &mut self,
+        datagram: &[u8],
+        arrival: &Arrival,
+        waited: Duration,
+        now: Instant,
+    ) -> bool {
+        self.from_sockets.note(waited, now);
+        let too_late = !self.from_sockets.admits(Protocol::Sip);
+        if !too_late && !self.window.is_full(self.submissions.len()) {
+            return false;
+        }
+        let Some(glance) = Glance::at(datagram) else { return false };
+        let begins = !matches!(glance.method, "ACK" | "CANCEL");
+        let too_much = too_late || (glance.method == "MESSAGE" && self.is_local(glance.host));
+        if !begins || !too_much || !self.transactions.is_new_at_a_glance(&glance) {
+            return false;
+        }
+        self.control.note(false, now);
+        let tag = self.random.token();
+        let response = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
+        let hop = hop_by_via(Some(&glance.via), arrival);
+        self.transactions.send_stateless(response, hop);
+        self.fact(Fact::TurnedAway);
+        self.settle(now);
+        true
+    }
+
     /// A request came. Gives it back if it is to be done.
     pub(super) fn admit(
         &mut self,
@@ -53,7 +143,9 @@ impl Core {
         arrival: &Arrival,
         now: Instant,
     ) -> Option<Message> {
-        let taken = self.from_sockets.admits(Protocol::Sip) || !self.transactions.is_new(&message);
+        let too_much =
+            !self.from_sockets.admits(Protocol::Sip) || self.is_too_much_beyond(&message);
+        let taken = !too_much || !self.transactions.is_new(&message);
         let loss = self.control.note(taken, now);
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));
@@ -66,5 +158,20 @@ impl Core {
         self.transactions.send_stateless(response.to_bytes(), response_hop(&message, arrival));
         self.fact(Fact::TurnedAway);
         None
+    }
+
+    /// Whether the request is a message for a local user, which a router will get, and they have
+    /// enough.
+    fn is_too_much_beyond(&self, message: &Message) -> bool {
+        self.window.is_full(self.submissions.len())
+            && message.method() == Some("MESSAGE")
+            && message
+                .uri()
+                .and_then(Result::ok)
+                .is_some_and(|uri| uri.host().is_some_and(|host| self.is_local(&host.to_string())))
+    }
+
+    fn is_local(&self, host: &str) -> bool {
+        Domain::parse(host).is_ok_and(|domain| self.config.is_local(&domain))
     }
 }

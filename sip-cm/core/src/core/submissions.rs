@@ -157,7 +157,9 @@ impl Core {
 
     /// A packet has ended. A second outcome of it is nobody's any more.
     pub(super) fn on_outcome(&mut self, outcome: Outcome, now: Instant) {
+        let under_way = self.submissions.len();
         let Some(submission) = self.submissions.remove(&outcome.id) else { return };
+        self.window.note(&outcome.ending, under_way, now);
         self.end_submission(&submission, &outcome.ending);
         if let Some(discovery) = submission.accepted_in {
             let key = (discovery, Instruction::Accept);

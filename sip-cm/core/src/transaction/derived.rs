@@ -7,16 +7,20 @@ use openfed_proto::route::Transport;
 
 use crate::command::{Arrival, Hop};
 use crate::config::default_port;
-use crate::headers::HeaderId;
+use crate::headers::{HeaderId, Via};
 use crate::wire::Message;
 
 /// Where responses to a request go (RFC 3261 §18.2.2, RFC 3581 §4, E-08). The connection it came
 /// on, if there is one; else the address it came from, with the port that its Via names. `maddr`
 /// is not followed: it would let a request aim our responses at anybody.
 pub(crate) fn response_hop(request: &Message, arrival: &Arrival) -> Hop {
-    let via = request.top_via().ok();
-    let sent_by_port = via.as_ref().and_then(|via| via.port());
-    let symmetric = via.as_ref().is_some_and(|via| via.rport().is_some());
+    hop_by_via(request.top_via().ok().as_ref(), arrival)
+}
+
+/// The same with the topmost Via at hand.
+pub(crate) fn hop_by_via(via: Option<&Via>, arrival: &Arrival) -> Hop {
+    let sent_by_port = via.and_then(Via::port);
+    let symmetric = via.is_some_and(|via| via.rport().is_some());
     let port = match arrival.transport {
         Transport::Udp if symmetric => arrival.source.port(),
         transport => sent_by_port.unwrap_or(default_port(transport)),

@@ -2,7 +2,7 @@
 
 use openfed_proto::packet::PacketId;
 
-use crate::headers::HeaderId;
+use crate::headers::{HeaderId, Via};
 use crate::random::{COOKIE, stable_hash};
 use crate::wire::Message;
 
@@ -19,15 +19,19 @@ impl ServerKey {
     /// `None` if the top Via or another needed header cannot be read.
     pub(crate) fn of(request: &Message) -> Option<Self> {
         let via = request.top_via().ok()?;
-        let branch = via.branch().filter(|b| b.len() > COOKIE.len() && has_cookie(b));
-        let origin = match branch {
-            Some(branch) => {
-                let host = via.host().to_string().to_ascii_lowercase();
-                format!("{branch} {host}:{}", via.port().unwrap_or(0))
-            }
-            None => before_rfc3261(request)?,
-        };
-        Some(ServerKey { origin: origin.into(), method: request.method()?.into() })
+        let method = request.method()?;
+        if let Some(key) = Self::by_branch(&via, method) {
+            return Some(key);
+        }
+        Some(ServerKey { origin: before_rfc3261(request)?.into(), method: method.into() })
+    }
+
+    /// `None` for a peer of RFC 2543.
+    pub(crate) fn by_branch(via: &Via, method: &str) -> Option<Self> {
+        let branch = via.branch().filter(|b| b.len() > COOKIE.len() && has_cookie(b))?;
+        let host = via.host().to_string().to_ascii_lowercase();
+        let origin = format!("{branch} {host}:{}", via.port().unwrap_or(0));
+        Some(ServerKey { origin: origin.into(), method: method.into() })
     }
 
     /// The key of the INVITE that an ACK or a CANCEL with this key means.

@@ -53,6 +53,11 @@ impl Rows {
         ORIGINS.into_iter().find(|origin| part.of(*origin).find(hash, |it| it == domain).is_some())
     }
 
+    /// The domains of all rows, in no order.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.parts.iter().flat_map(|part| part.configured.iter().chain(&part.discovered))
+    }
+
     /// Sets the row; returns the origin it had before.
     pub fn insert(&mut self, domain: Domain, origin: Origin) -> Option<Origin> {
         let Self { parts, hasher, count } = self;

@@ -130,3 +130,125 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
     assert!(matches!(world.frames.pop_front(), Some((R1, FromCm::Credit(2)))));
     world.ends();
 }
+
+/// Whether an unread datagram is turned away, having waited so long.
+fn turned_away(world: &mut World, waited: Duration, text: &str) -> bool {
+    let source = PEER.parse().expect("an address");
+    let arrival = Arrival { source, transport: Transport::Udp, flow: FlowId(9) };
+    let turned_away = world.core.turns_away(text.as_bytes(), &arrival, waited, world.now);
+    world.collect();
+    turned_away
+}
+
+#[test]
+fn what_is_turned_away_at_a_glance_hears_the_same() {
+    let compact = |number| {
+        let long = numbered(number);
+        let lower = long.replace("Via: ", "v: ").replace("From: ", "f:").replace("To: ", "t : ");
+        lower.replace("Call-ID: ", "i: ").replace("\r\nCSeq", "\r\nVia: SIP/2.0/UDP below\r\nCSEQ")
+    };
+    let (mut world, _) = overloaded();
+    for text in [numbered(2), compact(2)] {
+        world.arrives_late(LONG, PEER, &text);
+        let (read, to) = world.next_sent();
+        assert!(turned_away(&mut world, LONG, &text), "{text}");
+        let (looked_at, to_the_same) = world.next_sent();
+        assert_eq!(to_the_same, to);
+        assert_eq!(looked_at.code(), Some(503));
+        let values = |message: &Message, id| {
+            let values = message.headers_of(id).map(|header| header.value().to_vec());
+            values.collect::<Vec<_>>()
+        };
+        use HeaderId::{CSeq, CallId, ContentLength, From, RetryAfter, Via};
+        for id in [Via, From, CallId, CSeq, RetryAfter, ContentLength] {
+            assert_eq!(values(&looked_at, id), values(&read, id), "{id:?}");
+        }
+        let tag = looked_at.to().expect("a To").tag().map(str::to_owned);
+        assert!(tag.is_some_and(|tag| !tag.is_empty()));
+    }
+    assert_eq!(world.facts.iter().filter(|fact| **fact == Fact::TurnedAway).count(), 4);
+}
+
+#[test]
+fn what_is_no_new_work_or_needs_a_closer_look_is_read() {
+    let (mut world, onward) = overloaded();
+    let new = numbered(2);
+    let read_in_full = [
+        numbered(1),
+        String::from_utf8_lossy(&response(&onward, 200, "").into_bytes()).into_owned(),
+        new.replace("MESSAGE", "ACK"),
+        new.replace("MESSAGE", "CANCEL"),
+        new.replace("z9hG4bK", ""),
+        new.replace(";rport", ";rport;oc"),
+        new.replace(";rport", ";rport, SIP/2.0/UDP below;branch=z9hG4bKb"),
+        new.replace("\r\nCSeq", "\r\n\t1\r\nCSeq"),
+        new.replace("\r\nCSeq", "\nX: y\r\nCSeq"),
+        new.replace("\r\nCSeq", "\r\nCall-ID: again\r\nCSeq"),
+        new.replace("Call-ID", "X-Call-ID"),
+        new.replace("To: <sip:bob@partner.example>", "To: <sip:bob@partner.example>;tag=1"),
+        new.replace("MESSAGE sip:", "MESSAGE tel:"),
+        new.replace(" SIP/2.0\r\nVia", " SIP/3.0\r\nVia"),
+        new.replace("\r\n\r\n", "\r\n"),
+        String::new(),
+    ];
+    for text in read_in_full {
+        assert_ne!(text, new, "the replacement found nothing");
+        assert!(!turned_away(&mut world, LONG, &text), "{text}");
+        world.silent();
+    }
+    assert!(turned_away(&mut world, LONG, &new));
+    assert!(!turned_away(&mut world, Duration::from_millis(199), &numbered(3)), "in time");
+}
+
+/// A message of a known domain for our user.
+fn inbound(number: u32) -> String {
+    let text = message(BOB, ALICE);
+    text.replace("peer1", &format!("peer{number}")).replace("call1", &format!("call{number}"))
+}
+
+#[test]
+fn no_more_is_sent_on_than_comes_through_further_on() {
+    let mut world = World::open();
+    world.knows("partner.example");
+    let mut under_way = VecDeque::new();
+    for number in 1..=90 {
+        world.arrives(PEER, &inbound(number));
+        under_way.push_back(world.submitted().1.id);
+    }
+    let busy = Failure::new(Condition::ResourceConstraint, Cause::Busy);
+    let mut ends = |world: &mut World, ending: Ending| {
+        world.outcome(under_way.pop_front().expect("a packet"), ending);
+        world.next_sent().0.code()
+    };
+    assert_eq!(ends(&mut world, Ending::Failed(busy.clone())), Some(500));
+    // Eight tenths of what was under way, once for all that are too much in a quarter of a second.
+    assert_eq!(ends(&mut world, Ending::Failed(busy.clone())), Some(500));
+    assert!(world.core.is_overloaded());
+    world.arrives(PEER, &inbound(91));
+    assert_eq!(header(&world.answered(503), HeaderId::RetryAfter), "1");
+    assert!(turned_away(&mut world, Duration::ZERO, &inbound(92)));
+    world.answered(503);
+
+    // What does not go to a router is not concerned.
+    assert!(!turned_away(&mut world, Duration::ZERO, &numbered(93)));
+    world.arrives(PEER, &numbered(93));
+    world.requested("MESSAGE", HOP);
+
+    // 88 are under way, and 72 may be; for each eight that come through, one more.
+    let delivered = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
+    for _ in 0..15 {
+        assert_eq!(ends(&mut world, delivered.clone()), Some(200));
+    }
+    assert!(turned_away(&mut world, Duration::ZERO, &inbound(94)));
+    world.answered(503);
+    assert_eq!(ends(&mut world, delivered.clone()), Some(200));
+    assert!(!turned_away(&mut world, Duration::ZERO, &inbound(94)));
+    world.arrives(PEER, &inbound(94));
+    world.submitted();
+
+    // Ten seconds later, nothing is known of it any more.
+    world.pass(secs(10));
+    world.sent.clear();
+    assert_eq!(ends(&mut world, delivered), Some(200));
+    assert!(!world.core.is_overloaded());
+}
