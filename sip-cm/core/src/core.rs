@@ -218,6 +218,7 @@ impl Core {
             }
             Some(Purpose::Trust(host)) => {
                 self.next_hops.learn(&host, hops.iter().map(|hop| hop.address.ip()));
+                self.note_known();
             }
             None => {}
         }

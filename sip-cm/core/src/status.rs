@@ -63,8 +63,9 @@ pub(crate) enum Refusal {
     Busy,
     /// More comes than can be done. Another instance may have room (RFC 3263 §4.3).
     Overloaded,
-    /// This instance is ending; another one takes it (RFC 3263 §4.3).
-    Leaving,
+    /// This instance is ending, or has just started and not heard of a router's tables yet;
+    /// another one takes it (RFC 3263 §4.3).
+    Elsewhere,
     NoDialog,
     /// This service has no users; the domain of a dialog is known no longer.
     NotFound,
@@ -97,7 +98,7 @@ impl Refusal {
             Refusal::Overloaded => {
                 Answer::new(503, C::ResourceConstraint).retry_after(SHORTEST_RETRY)
             }
-            Refusal::Leaving => Answer::new(503, C::ResourceConstraint).retry_after(RETRY),
+            Refusal::Elsewhere => Answer::new(503, C::ResourceConstraint).retry_after(RETRY),
             Refusal::Busy => Answer::new(500, C::ResourceConstraint).retry_after(RETRY),
             Refusal::NoDialog => Answer::new(481, C::ItemNotFound),
             Refusal::NotFound => Answer::new(404, C::ItemNotFound),

@@ -12,6 +12,7 @@ mod derived;
 mod facts;
 mod key;
 mod server;
+mod turned_away;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,10 @@ use server::Server;
 
 pub(crate) use derived::{cancel_of, hop_by_via, response_hop};
 pub(crate) use facts::{Arrived, Event};
-use key::{ServerKey, merge_key};
+use turned_away::TurnedAway;
+
+pub(crate) use key::ServerKey;
+use key::merge_key;
 pub(crate) use key::{is_in_dialog, packet_id};
 
 /// RFC 3261 §17.1.1.1: the estimated round-trip time.
@@ -83,6 +87,7 @@ pub(crate) struct Transactions {
     answered: VecDeque<ServerId>,
     clients: Table<ClientId, Box<Client>>,
     by_branch: Table<Box<str>, ClientId>,
+    turned_away: TurnedAway,
     timers: Timers<Owner>,
     sends: VecDeque<Send>,
     events: VecDeque<Event>,
@@ -102,6 +107,7 @@ impl Transactions {
             answered: VecDeque::new(),
             clients: Table::with_capacity_and_hasher(ours, seed),
             by_branch: Table::with_capacity_and_hasher(ours, seed),
+            turned_away: TurnedAway::new(seed),
             timers: Timers::new(),
             sends: VecDeque::new(),
             events: VecDeque::new(),
@@ -149,16 +155,35 @@ impl Transactions {
         }
     }
 
-    /// Whether the request would begin something: no copy, no part of a dialog, no CANCEL.
-    pub(crate) fn is_new(&self, request: &Message) -> bool {
+    /// The key of a request that would begin something: no copy, no part of a dialog, no CANCEL.
+    pub(crate) fn new_key(&self, request: &Message) -> Option<ServerKey> {
         let begins = merge_key(request).is_some() && request.method() != Some("ACK");
-        begins && ServerKey::of(request).is_some_and(|key| !self.by_key.contains_key(&key))
+        let key = begins.then(|| ServerKey::of(request)).flatten();
+        key.filter(|key| !self.by_key.contains_key(key))
     }
 
     /// The same of a request that was only looked at.
-    pub(crate) fn is_new_at_a_glance(&self, glance: &Glance<'_>) -> bool {
-        let key = ServerKey::by_branch(&glance.via, glance.method);
-        key.is_some_and(|key| !self.by_key.contains_key(&key))
+    pub(crate) fn new_key_at_a_glance(&self, glance: &Glance<'_>) -> Option<ServerKey> {
+        let begins = !matches!(glance.method, "ACK" | "CANCEL");
+        let key = begins.then(|| ServerKey::by_branch(&glance.via, glance.method)).flatten();
+        key.filter(|key| !self.by_key.contains_key(key))
+    }
+
+    /// Whether requests were turned away lately.
+    pub(crate) fn remembers(&mut self, now: Instant) -> bool {
+        self.turned_away.forget_old(now);
+        !self.turned_away.is_empty()
+    }
+
+    /// Whether a copy of the request was turned away.
+    pub(crate) fn was_turned_away(&self, key: &ServerKey) -> bool {
+        self.turned_away.contains(key)
+    }
+
+    /// Answers a request without a transaction; copies of it are to hear the same.
+    pub(crate) fn turn_away(&mut self, key: &ServerKey, answer: Bytes, to: Hop, now: Instant) {
+        self.turned_away.insert(key, now);
+        self.send_stateless(answer, to);
     }
 
     fn open_server(

@@ -13,6 +13,8 @@ use crate::Result;
 /// Where the search for the capacity begins, and how close it comes.
 const FIRST_RATE: u32 = 1_000;
 const CLOSE: f64 = 1.08;
+/// How often a rate must fail to be too much.
+const TRIES: u32 = 3;
 /// How long each step of the search lasts, and the rest after a failed one.
 const STEP: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(3);
@@ -67,7 +69,8 @@ impl fmt::Display for Overload {
 }
 
 /// The highest rate with less than 0.1 % loss and a 99th percentile below 100 ms: doubled while all
-/// is well, then closed in on. `told` hears of every step.
+/// is well, then closed in on. A step that fails is tried twice more, for the machine may have had
+/// something else to do. `told` hears of every step.
 pub async fn capacity(
     stage: &mut Stage,
     system: System,
@@ -75,15 +78,21 @@ pub async fn capacity(
     told: &impl Fn(&Figures),
 ) -> Result<u32> {
     let (mut good, mut bad, mut rate) = (0, None, FIRST_RATE);
+    let mut failures = 0;
     loop {
         let (figures, _) = stage.measure(system, way, &Pace::steady(rate, STEP)).await?;
         told(&figures);
         if is_fine(&figures, rate) {
             good = rate;
         } else {
-            bad = Some(rate);
             tokio::time::sleep(REST).await;
+            failures += 1;
+            if failures < TRIES {
+                continue;
+            }
+            bad = Some(rate);
         }
+        failures = 0;
         rate = match bad {
             None => rate * 2,
             Some(bad) if f64::from(bad) > f64::from(good) * CLOSE => good.midpoint(bad),

@@ -25,6 +25,8 @@ pub(super) struct NextHops {
     addresses: Table<IpAddr, ()>,
     down: BTreeSet<(String, &'static str)>,
     looked_up: Option<Instant>,
+    /// Tables have come, and all names in them were looked up once.
+    known: bool,
     /// To tags of the requests that came back and were refused for it, oldest first.
     loops: VecDeque<String>,
 }
@@ -36,6 +38,7 @@ impl NextHops {
             addresses: Table::with_hasher(seed),
             down: BTreeSet::new(),
             looked_up: None,
+            known: false,
             loops: VecDeque::new(),
         }
     }
@@ -52,6 +55,11 @@ impl NextHops {
     pub(super) fn passes_our_refusal(&self, response: &Message) -> bool {
         let tag = response.to().ok().and_then(|to| to.tag().map(str::to_owned));
         tag.is_some_and(|tag| self.loops.contains(&tag))
+    }
+
+    /// Whether it can be said who is none of them: not before the first tables.
+    pub(super) fn are_known(&self) -> bool {
+        self.known
     }
 
     /// Whether a next hop in service has this address.
@@ -115,11 +123,19 @@ impl Core {
                 self.commands.push_back(Command::Resolve { token, host, port, transport });
             }
         }
+        self.note_known();
         let is_over = self.next_hops.looked_up.is_none_or(|at| now >= at + LOOK_UP_EVERY);
         if !asked.is_empty() && is_over {
             self.next_hops.looked_up = Some(now);
             self.timers.set(now + LOOK_UP_EVERY, Due::NextHops);
         }
+    }
+
+    /// A name may have been the last one to be looked up for the first time.
+    pub(super) fn note_known(&mut self) {
+        let is_asked = |purpose: &Purpose| matches!(purpose, Purpose::Trust(_));
+        let known = self.next_hops.known || !self.resolving.values().any(is_asked);
+        self.next_hops.known = known;
     }
 
     /// A next hop answered, or did not; a change is told.

@@ -3,8 +3,8 @@
 //!
 //! What waits too long for its turn here is turned away by how long it waited. What would wait too
 //! long further on, at a router or an `xmpp-cm`, is turned away here as well, where it costs least:
-//! of the packets under way there may be as many as a [`Window`] says, which closes when packets
-//! come back as too much and opens again, a little at a time, when none do.
+//! of the packets under way there may be as many as a [`Window`] says, which is halved when packets
+//! come back as too much, or links take no more, and opens again a little at a time when none do.
 
 use std::time::{Duration, Instant};
 
@@ -14,18 +14,16 @@ use openfed_proto::packet::{Cause, Ending, Protocol};
 use super::Core;
 use crate::command::{Arrival, Fact};
 use crate::status::Refusal;
-use crate::transaction::{hop_by_via, response_hop};
+use crate::transaction::{ServerKey, hop_by_via, response_hop};
 use crate::wire::{Glance, Message};
 
 /// How often the share that is too much is measured anew, and how long a peer keeps to it.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// How far the window closes, in tenths, and how often at most: as long as what was under way then
-/// may take to come back.
-const CLOSES_TO: usize = 8;
+/// How often the window is halved at most: as long as what was under way then may take to come back.
 const CLOSES_EVERY: Duration = Duration::from_millis(250);
 /// It opens by one for so many packets that came through.
-const OPENS_AFTER: u32 = 8;
+const OPENS_AFTER: u32 = 16;
 /// After so long without a packet that was too much, there may be as many as come.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 /// So many packets may always be under way.
@@ -46,13 +44,7 @@ impl Window {
     /// A packet came back; with it, so many were under way.
     pub(super) fn note(&mut self, ending: &Ending, under_way: usize, now: Instant) {
         if matches!(ending, Ending::Failed(failure) if failure.cause == Cause::Busy) {
-            self.came_through = 0;
-            let since = self.closed.map(|at| now.saturating_duration_since(at));
-            if since.is_none_or(|since| since >= CLOSES_EVERY) {
-                let width = self.width.map_or(under_way, |width| width.min(under_way));
-                self.width = Some((width * CLOSES_TO / 10).max(NARROWEST));
-                self.closed = Some(now);
-            }
+            self.narrow(under_way, now);
         } else if self.closed.is_some_and(|at| now.saturating_duration_since(at) >= FORGOTTEN) {
             *self = Self::OPEN;
         } else if let Some(width) = &mut self.width {
@@ -60,6 +52,17 @@ impl Window {
             if self.came_through >= OPENS_AFTER {
                 (*width, self.came_through) = (*width + 1, 0);
             }
+        }
+    }
+
+    /// A packet was too much, while so many were under way.
+    pub(super) fn narrow(&mut self, under_way: usize, now: Instant) {
+        self.came_through = 0;
+        let since = self.closed.map(|at| now.saturating_duration_since(at));
+        if since.is_none_or(|since| since >= CLOSES_EVERY) {
+            let width = self.width.map_or(under_way, |width| width.min(under_way));
+            self.width = Some((width / 2).max(NARROWEST));
+            self.closed = Some(now);
         }
     }
 
@@ -117,20 +120,21 @@ impl Core {
     ) -> bool {
         self.from_sockets.note(waited, now);
         let too_late = !self.from_sockets.admits(Protocol::Sip);
-        if !too_late && !self.window.is_full(self.submissions.len()) {
+        let full = self.window.is_full(self.submissions.len());
+        if !too_late && !full && !self.transactions.remembers(now) {
             return false;
         }
         let Some(glance) = Glance::at(datagram) else { return false };
-        let begins = !matches!(glance.method, "ACK" | "CANCEL");
-        let too_much = too_late || (glance.method == "MESSAGE" && self.is_local(glance.host));
-        if !begins || !too_much || !self.transactions.is_new_at_a_glance(&glance) {
+        let Some(key) = self.transactions.new_key_at_a_glance(&glance) else { return false };
+        let beyond = || full && glance.method == "MESSAGE" && self.is_local(glance.host);
+        if !too_late && !beyond() && !self.transactions.was_turned_away(&key) {
             return false;
         }
         self.control.note(false, now);
         let tag = self.random.token();
-        let response = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
+        let answer = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
         let hop = hop_by_via(Some(&glance.via), arrival);
-        self.transactions.send_stateless(response, hop);
+        self.transactions.turn_away(&key, answer, hop, now);
         self.fact(Fact::TurnedAway);
         self.settle(now);
         true
@@ -143,21 +147,39 @@ impl Core {
         arrival: &Arrival,
         now: Instant,
     ) -> Option<Message> {
-        let too_much =
-            !self.from_sockets.admits(Protocol::Sip) || self.is_too_much_beyond(&message);
-        let taken = !too_much || !self.transactions.is_new(&message);
-        let loss = self.control.note(taken, now);
+        let refused = self.too_much(&message, now);
+        let loss = self.control.note(refused.is_none(), now);
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));
-        if taken {
-            return Some(message);
-        }
-        // Without a transaction: a copy is turned away again, or comes in a better moment.
-        let tag = self.random.token();
-        let response = Refusal::Overloaded.answer().to_message(&message, &tag);
-        self.transactions.send_stateless(response.to_bytes(), response_hop(&message, arrival));
+        let Some(key) = refused else { return Some(message) };
+        self.turn_away(&key, &Refusal::Overloaded, &message, arrival, now);
         self.fact(Fact::TurnedAway);
         None
+    }
+
+    /// Refuses a request without a transaction.
+    pub(super) fn turn_away(
+        &mut self,
+        key: &ServerKey,
+        refusal: &Refusal,
+        message: &Message,
+        arrival: &Arrival,
+        now: Instant,
+    ) {
+        let tag = self.random.token();
+        let answer = refusal.answer().to_message(message, &tag).to_bytes();
+        self.transactions.turn_away(key, answer, response_hop(message, arrival), now);
+    }
+
+    /// The key of a new request that is not taken: more than can be done, or the copy of one that
+    /// was.
+    fn too_much(&mut self, message: &Message, now: Instant) -> Option<ServerKey> {
+        let too_much = !self.from_sockets.admits(Protocol::Sip) || self.is_too_much_beyond(message);
+        if !too_much && !self.transactions.remembers(now) {
+            return None;
+        }
+        let key = self.transactions.new_key(message)?;
+        (too_much || self.transactions.was_turned_away(&key)).then_some(key)
     }
 
     /// Whether the request is a message for a local user, which a router will get, and they have

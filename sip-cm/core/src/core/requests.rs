@@ -22,7 +22,7 @@ use crate::headers::HeaderId;
 use crate::message;
 use crate::proxy;
 use crate::status::{Answer, Refusal};
-use crate::transaction::{Arrived, ServerId, response_hop};
+use crate::transaction::{Arrived, ServerId};
 use crate::wire::Message;
 
 /// Methods that RFCs define: 405 says that we know one but do not take it, 501 that we do not.
@@ -77,10 +77,9 @@ impl Core {
             Arrived::Cancel { own, meant } => self.on_cancel(&message, own, meant, now),
             Arrived::New(id) => self.on_new_request(id, message, arrival, now),
             Arrived::Full => {
-                let tag = self.random.token();
-                let response = Refusal::Busy.answer().to_message(&message, &tag);
-                let hop = response_hop(&message, &arrival);
-                self.transactions.send_stateless(response.to_bytes(), hop);
+                if let Some(key) = self.transactions.new_key(&message) {
+                    self.turn_away(&key, &Refusal::Busy, &message, &arrival, now);
+                }
             }
         }
     }
@@ -89,7 +88,8 @@ impl Core {
         let trust = self.trust_in(&arrival);
         let too_many = self.requests.len() >= self.config.max_requests;
         let way = match self.edge(now).decide(&message, trust) {
-            Ok(way) if self.refuses(&way) => Err(Refusal::Leaving),
+            Ok(way) if self.refuses(&way) => Err(Refusal::Elsewhere),
+            Err(Refusal::Untrusted) if !self.next_hops.are_known() => Err(Refusal::Elsewhere),
             Ok(_) if too_many => Err(Refusal::Busy),
             way => way,
         };

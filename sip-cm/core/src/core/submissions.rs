@@ -10,6 +10,7 @@ use openfed_proto::packet::{
     PacketId, Protocol, Source, TraceContext,
 };
 
+use super::links::NoRouter;
 use super::{Core, Due};
 use crate::command::{Command, Fact, RouterId, StageEnd, StageId, StageKind};
 use crate::headers::HeaderId;
@@ -63,7 +64,15 @@ impl Core {
         let packet = self.packet_of(request_id, body, accepted, now)?;
         let (id, conversation) = (packet.id, packet.conversation);
         let invite = self.requests.get(&request_id).is_some_and(|r| &*r.method == "INVITE");
-        let router = self.links.choose(conversation).map_err(|_| Refusal::Busy)?;
+        let router = match self.links.choose(conversation) {
+            Ok(router) => router,
+            Err(NoRouter::None) if !self.next_hops.are_known() => return Err(Refusal::Elsewhere),
+            Err(NoRouter::None) => return Err(Refusal::Busy),
+            Err(NoRouter::Full) => {
+                self.window.narrow(self.submissions.len(), now);
+                return Err(Refusal::Busy);
+            }
+        };
         if invite && accepted.is_none() {
             self.send_trying(request_id, now);
         }

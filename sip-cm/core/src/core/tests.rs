@@ -337,6 +337,12 @@ pub(super) fn response(request: &Message, code: u16, more: &str) -> String {
     text.replacen("Content-Length", &format!("{more}Content-Length"), 1)
 }
 
+/// An address that a name leads to.
+pub(super) fn hop(address: &str) -> Hop {
+    let address = address.parse().expect("an address");
+    Hop { transport: Transport::Udp, address, flow: None, name: None }
+}
+
 /// A packet of an XMPP user, as a router hands it over.
 pub(super) fn packet_from_xmpp(number: u8, to: &str, text: &str) -> Packet {
     let (from, to) = (address("alice@corp.example/desk"), address(to));

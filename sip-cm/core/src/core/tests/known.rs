@@ -340,11 +340,6 @@ fn a_strict_router_after_us_finds_its_address_in_the_request_uri() {
     world.ends();
 }
 
-fn hop(address: &str) -> Hop {
-    let address = address.parse().expect("an address");
-    Hop { transport: Transport::Udp, address, flow: None, name: None }
-}
-
 #[test]
 fn e16_a_next_hop_by_name_is_looked_up_and_its_addresses_are_tried_in_turn() {
     let mut world = World::open();

@@ -243,3 +243,45 @@ fn invalidation_makes_a_domain_unknown_again() {
     world.sent.clear();
     world.ends();
 }
+
+/// A request of the next hop, by its name, for a user of ours.
+fn from_the_next_hop(number: u32) -> String {
+    let text = message(BOB, ALICE).replace("peer1", &format!("hop{number}"));
+    text.replace("call1", &format!("call{number}"))
+}
+
+#[test]
+fn who_may_be_a_next_hop_is_sent_elsewhere_until_the_tables_are_here() {
+    let mut world = World::alone();
+    let refused = |world: &mut World, number| {
+        world.arrives(HOP, &from_the_next_hop(number));
+        (world.next_sent().0.code(), number)
+    };
+    assert_eq!(refused(&mut world, 1), (Some(503), 1), "no link");
+    world.link(R1, "r1", 100);
+    assert_eq!(refused(&mut world, 2), (Some(503), 2), "no tables");
+
+    let named =
+        StaticRoute { next_hop: "sbc.example.net".into(), ..open_route(HOP, Transport::Udp) };
+    world.tables(vec![named]);
+    let (token, ..) = world.look_ups.pop_front().expect("a look-up");
+    assert_eq!(refused(&mut world, 3), (Some(503), 3), "no address");
+    world.core.handle_resolved(token, vec![hop(HOP)], world.now);
+    world.collect();
+    world.arrives(HOP, &from_the_next_hop(4));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, Ending::Delivered { by: Protocol::Xmpp, status: 200 });
+    world.answered(200);
+
+    world.arrives(HOP_2, &from_the_next_hop(5));
+    world.answered(403);
+    world.silent();
+}
+
+#[test]
+fn what_no_router_has_ever_been_there_for_goes_elsewhere() {
+    let mut world = World::alone();
+    world.arrives(PEER, &message(ALICE, BOB));
+    assert_eq!(world.answered(503).retry_after(), Some(5));
+    world.ends();
+}

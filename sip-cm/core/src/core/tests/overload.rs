@@ -48,13 +48,25 @@ fn what_has_waited_too_long_is_turned_away_and_what_is_under_way_goes_on() {
 }
 
 #[test]
-fn who_was_turned_away_is_served_in_a_better_moment() {
+fn a_copy_of_what_was_turned_away_is_not_served_in_a_better_moment() {
     let (mut world, first) = overloaded();
     world.arrives_late(LONG, PEER, &numbered(2));
     world.answered(503);
+    assert!(turned_away(&mut world, LONG, &numbered(3)));
+    world.answered(503);
     world.replies(HOP, &first, 200);
     world.answered(200);
-    world.arrives(PEER, &numbered(2));
+
+    // There is time again. But its sender has heard that it is to go elsewhere.
+    for number in [2, 3] {
+        world.arrives(PEER, &numbered(number));
+        world.answered(503);
+        assert!(turned_away(&mut world, Duration::ZERO, &numbered(number)));
+        world.answered(503);
+    }
+    // What is new is served, and so is the same when its sender tries again, by a new branch.
+    assert!(!turned_away(&mut world, Duration::ZERO, &numbered(4)));
+    world.arrives(PEER, &numbered(2).replace("peer2", "peer2again"));
     let onward = world.requested("MESSAGE", HOP);
     world.replies(HOP, &onward, 200);
     assert_eq!(header(&world.answered(200), HeaderId::CallId), "call2");
@@ -208,10 +220,12 @@ fn inbound(number: u32) -> String {
 
 #[test]
 fn no_more_is_sent_on_than_comes_through_further_on() {
-    let mut world = World::open();
+    let mut world = World::alone();
+    world.link(R1, "r1", 200);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
     world.knows("partner.example");
     let mut under_way = VecDeque::new();
-    for number in 1..=90 {
+    for number in 1..=150 {
         world.arrives(PEER, &inbound(number));
         under_way.push_back(world.submitted().1.id);
     }
@@ -221,29 +235,29 @@ fn no_more_is_sent_on_than_comes_through_further_on() {
         world.next_sent().0.code()
     };
     assert_eq!(ends(&mut world, Ending::Failed(busy.clone())), Some(500));
-    // Eight tenths of what was under way, once for all that are too much in a quarter of a second.
+    // Half of what was under way, once for all that are too much in a quarter of a second.
     assert_eq!(ends(&mut world, Ending::Failed(busy.clone())), Some(500));
     assert!(world.core.is_overloaded());
-    world.arrives(PEER, &inbound(91));
+    world.arrives(PEER, &inbound(151));
     assert_eq!(header(&world.answered(503), HeaderId::RetryAfter), "1");
-    assert!(turned_away(&mut world, Duration::ZERO, &inbound(92)));
+    assert!(turned_away(&mut world, Duration::ZERO, &inbound(152)));
     world.answered(503);
 
     // What does not go to a router is not concerned.
-    assert!(!turned_away(&mut world, Duration::ZERO, &numbered(93)));
-    world.arrives(PEER, &numbered(93));
+    assert!(!turned_away(&mut world, Duration::ZERO, &numbered(153)));
+    world.arrives(PEER, &numbered(153));
     world.requested("MESSAGE", HOP);
 
-    // 88 are under way, and 72 may be; for each eight that come through, one more.
+    // 148 are under way, and 75 may be; for each sixteen that come through, one more.
     let delivered = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
-    for _ in 0..15 {
+    for _ in 0..69 {
         assert_eq!(ends(&mut world, delivered.clone()), Some(200));
     }
-    assert!(turned_away(&mut world, Duration::ZERO, &inbound(94)));
+    assert!(turned_away(&mut world, Duration::ZERO, &inbound(154)));
     world.answered(503);
     assert_eq!(ends(&mut world, delivered.clone()), Some(200));
-    assert!(!turned_away(&mut world, Duration::ZERO, &inbound(94)));
-    world.arrives(PEER, &inbound(94));
+    assert!(!turned_away(&mut world, Duration::ZERO, &inbound(155)));
+    world.arrives(PEER, &inbound(155));
     world.submitted();
 
     // Ten seconds later, nothing is known of it any more.
@@ -251,4 +265,20 @@ fn no_more_is_sent_on_than_comes_through_further_on() {
     world.sent.clear();
     assert_eq!(ends(&mut world, delivered), Some(200));
     assert!(!world.core.is_overloaded());
+}
+
+#[test]
+fn links_that_take_no_more_narrow_the_window_too() {
+    let mut world = World::alone();
+    world.link(R1, "r1", 140);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
+    for number in 1..=140 {
+        world.arrives(PEER, &inbound(number));
+        world.submitted();
+    }
+    assert!(!turned_away(&mut world, Duration::ZERO, &inbound(141)));
+    world.arrives(PEER, &inbound(141));
+    world.answered(500);
+    assert!(turned_away(&mut world, Duration::ZERO, &inbound(142)));
+    world.answered(503);
 }

@@ -256,7 +256,9 @@ fn nobody_waits_in_silence_even_if_the_router_says_nothing() {
 
 #[test]
 fn without_a_router_the_failure_is_temporary_and_comes_at_once() {
-    let mut world = World::alone();
+    let mut world = World::open();
+    world.core.handle_link_down(R1, world.now);
+    world.collect();
     world.arrives(PEER, &message(ALICE, BOB));
     assert_eq!(world.answered(500).retry_after(), Some(5));
     world.ends();
