@@ -85,8 +85,8 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// The branch for one way of sending it.
-    pub(crate) fn branch(&self, random: &mut Random) -> String {
-        names::branch_of_id(&random.token(), self.id.as_deref())
+    pub(crate) fn branch(&self, unique: &str) -> String {
+        names::branch_of_id(unique, self.id.as_deref())
     }
 }
 

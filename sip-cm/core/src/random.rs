@@ -19,6 +19,17 @@ impl Random {
         Random(Box::new(next))
     }
 
+    /// What looks random and is the same for one packet at every instance and in every life of it:
+    /// whoever gets the packet again, when an instance has died with it, says the same once more,
+    /// and the next hop sees a copy (RFC 3261 §17.2.3).
+    pub(crate) fn of_packet(id: PacketId) -> Self {
+        let mut drawn = 0_u64;
+        Random::new(move || {
+            drawn += 1;
+            mixed(stable_hash([&id.0[..], &drawn.to_be_bytes()]))
+        })
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         (self.0)()
     }
@@ -80,6 +91,12 @@ pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 
         }
     }
     hash
+}
+
+/// Spreads a hash over all its bits: FNV's last bytes hardly reach the high ones.
+pub(crate) fn mixed(hash: u64) -> u64 {
+    let once = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (once ^ (once >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 /// A moment for tests to begin at.

@@ -35,7 +35,7 @@ use turned_away::TurnedAway;
 
 pub(crate) use key::ServerKey;
 use key::merge_key;
-pub(crate) use key::{is_in_dialog, packet_id};
+pub(crate) use key::{is_in_dialog, origin, packet_id};
 
 /// RFC 3261 §17.1.1.1: the estimated round-trip time.
 pub(crate) const T1: Duration = Duration::from_millis(500);

@@ -12,6 +12,7 @@ use super::forward::{Failed, Forward, ForwardId, Made, State, Upstream};
 use super::submissions::busy;
 use crate::command::{Fact, Parent, Stage, StageKind};
 use crate::message::{self, Outbound};
+use crate::random::Random;
 use crate::status::Refusal;
 
 /// Messages that may wait for one URI.
@@ -34,7 +35,7 @@ impl Core {
         let Body::Message(message) = &packet.body else {
             return Err(unmappable());
         };
-        let outbound = message::write(&packet, message, &mut self.random)?;
+        let outbound = message::write(&packet, message, &mut Random::of_packet(packet.id))?;
         message::check_size(&outbound.request)?;
         let user = packet.to.to_sip_user().ok().flatten();
         let user = user.as_deref().and_then(crate::uri::percent_decode);
@@ -53,7 +54,8 @@ impl Core {
         let forward = Forward {
             upstream: Upstream { request: None, attempt: Some(key) },
             base: outbound.request.clone(),
-            made: Made::Here { message: outbound, uri: uri.clone() },
+            made: Made::Here { message: outbound, uri: uri.clone(), packet: packet.id },
+            tries: 0,
             peer_cseq: None,
             domain: Some(packet.foreign().clone()),
             next_hops: next_hops.into(),

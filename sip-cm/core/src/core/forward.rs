@@ -10,11 +10,14 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use openfed_proto::domain::Domain;
+use openfed_proto::packet::PacketId;
 
 use super::attempts::AttemptKey;
 use crate::command::{Arrival, Hop, StageId, StageKind};
 use crate::message::Outbound;
 use crate::proxy::NextHop;
+use crate::proxy::loops::forward_branch;
+use crate::random::{mixed, stable_hash};
 use crate::status::Refusal;
 use crate::transaction::{ClientId, ServerId};
 use crate::wire::Message;
@@ -33,10 +36,10 @@ pub(super) struct Upstream {
 /// Whose request it is.
 #[derive(Debug)]
 pub(super) enum Made {
-    /// A peer's, passed on. `hash` shows us when it comes back.
-    There { arrival: Arrival, hash: u64 },
+    /// A peer's, passed on. `hash` shows us when it comes back, `origin` is that of its transaction.
+    There { arrival: Arrival, hash: u64, origin: u64 },
     /// Ours, from a packet; in the queue of this URI (S-110).
-    Here { message: Outbound, uri: Box<str> },
+    Here { message: Outbound, uri: Box<str>, packet: PacketId },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,8 @@ pub(super) struct Forward {
     pub(super) sent_to: Option<Hop>,
     pub(super) state: State,
     pub(super) failed: Failed,
+    /// How often it was sent.
+    pub(super) tries: u32,
     /// Challenges answered at the current address.
     pub(super) challenges: u8,
     pub(super) cancelled: bool,
@@ -104,6 +109,23 @@ pub(super) struct Address {
 }
 
 impl Forward {
+    /// The branch of this try. Made of what is tried, as a stateless proxy does it (RFC 3261
+    /// §16.11): a copy that comes when this instance has died and is back is a copy to the next
+    /// hop, too. It is as hard to guess as the peer's own branch, or the packet's id.
+    pub(super) fn branch(&self, hop: &Hop) -> String {
+        let (tries, address) = (self.tries.to_be_bytes(), hop.address.to_string());
+        let unique = |origin: &[u8]| {
+            let parts = [origin, &tries, address.as_bytes(), hop.transport.as_str().as_bytes()];
+            format!("{:016x}", mixed(stable_hash(parts)))
+        };
+        match &self.made {
+            Made::There { hash, origin, .. } => {
+                forward_branch(&unique(&origin.to_be_bytes()), *hash)
+            }
+            Made::Here { message, packet, .. } => message.branch(&unique(&packet.0)),
+        }
+    }
+
     pub(super) fn is_invite(&self) -> bool {
         self.base.method() == Some("INVITE")
     }

@@ -44,7 +44,8 @@ impl Core {
             return Err(Refusal::Busy);
         }
         let hash = proxy::loops::routing_hash(&request.message);
-        let made = Made::There { arrival: request.arrival, hash };
+        let origin = crate::transaction::origin(&request.message);
+        let made = Made::There { arrival: request.arrival, hash, origin };
         let domain = request.parties.as_ref().map(|parties| parties.foreign().clone());
         let invite = &*request.method == "INVITE";
         if let Some(id) = upstream.request.filter(|_| invite && upstream.attempt.is_none()) {
@@ -61,6 +62,7 @@ impl Core {
         let forward = Forward {
             upstream,
             made,
+            tries: 0,
             base,
             peer_cseq: None,
             domain,
@@ -150,10 +152,8 @@ impl Core {
         if hop.transport == Transport::Tls && hop.name.is_none() {
             hop.name = forward.current.as_ref().and_then(proxy::certificate_name);
         }
-        let branch = match &forward.made {
-            Made::There { hash, .. } => proxy::loops::forward_branch(&self.random.token(), *hash),
-            Made::Here { message, .. } => message.branch(&mut self.random),
-        };
+        forward.tries += 1;
+        let branch = forward.branch(&hop);
         let came_by = match &forward.made {
             Made::There { arrival, .. } => arrival.transport,
             Made::Here { .. } => hop.transport,

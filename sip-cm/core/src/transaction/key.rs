@@ -58,6 +58,13 @@ fn before_rfc3261(request: &Message) -> Option<String> {
     ))
 }
 
+/// A number of the request's transaction, the same for every copy of it at every instance.
+pub(crate) fn origin(request: &Message) -> u64 {
+    let key = ServerKey::of(request);
+    let parts = key.as_ref().map(|key| [key.origin.as_bytes(), key.method.as_bytes()]);
+    stable_hash(parts.into_iter().flatten())
+}
+
 /// The key of a client transaction: the branch and the CSeq method (RFC 3261 §17.1.3).
 pub(crate) fn client_key(branch: &str, method: &str) -> Box<str> {
     format!("{branch} {method}").into()

@@ -285,3 +285,41 @@ fn what_no_router_has_ever_been_there_for_goes_elsewhere() {
     assert_eq!(world.answered(503).retry_after(), Some(5));
     world.ends();
 }
+
+/// The scene's message forwarded to the next hop by an instance that has drawn other random numbers.
+fn forwarded_by_another_life() -> Message {
+    let mut world = World::open();
+    world.knows("partner.example");
+    let options = request("OPTIONS", "x@a.example", "198.51.100.1", "", "");
+    world.arrives(PEER, &options.replace("peer1", "first"));
+    world.answered(200);
+    world.arrives(PEER, &message(ALICE, BOB));
+    world.requested("MESSAGE", HOP)
+}
+
+#[test]
+fn what_an_instance_had_when_it_died_reaches_the_next_hop_as_a_copy() {
+    let mut world = World::open();
+    world.knows("partner.example");
+    world.arrives(PEER, &message(ALICE, BOB));
+    let onward = world.requested("MESSAGE", HOP);
+    assert_eq!(forwarded_by_another_life().to_bytes(), onward.to_bytes());
+
+    // A request of its own is none.
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    let other = world.requested("MESSAGE", HOP);
+    let branch = |message: &Message| {
+        message.top_via().expect("a Via").branch().expect("a branch").to_owned()
+    };
+    assert_ne!(branch(&other), branch(&onward));
+
+    // The same of a packet that a router gives to the instance again.
+    let sent = |number: u8| {
+        let mut world = World::open();
+        let packet = packet_from_xmpp(number, BOB, "hello");
+        world.attempt(&packet, 1, Instruction::Send);
+        world.requested("MESSAGE", HOP).to_bytes()
+    };
+    assert_eq!(sent(1), sent(1));
+    assert_ne!(sent(1), sent(2));
+}
