@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-/// What a process has until then is not looked at: caches fill, and transactions live for 32 s.
-pub const WARM_UP: Duration = Duration::from_secs(90);
+/// What a process has until then is not looked at: caches fill, and endings are remembered for a
+/// minute.
+pub const WARM_UP: Duration = Duration::from_secs(180);
 /// Shorter lives than this, after the warm-up, say nothing.
-pub const SHORTEST: Duration = Duration::from_secs(150);
+pub const SHORTEST: Duration = Duration::from_secs(480);
 
 /// The memory of one process in its life so far.
 #[derive(Clone, Debug, Default)]
@@ -57,14 +58,14 @@ mod tests {
 
     #[test]
     fn the_slope_is_that_of_the_growth_not_of_the_swings() {
-        let slope = |per_sample| grown(per_sample, 25).slope().unwrap_or(f64::NAN);
+        let slope = |per_sample| grown(per_sample, 60).slope().unwrap_or(f64::NAN);
         assert!(slope(0).abs() < 5.0, "{}", slope(0));
         assert!((slope(100) - 600.0).abs() < 20.0, "{}", slope(100));
     }
 
     #[test]
     fn a_step_is_no_growth() {
-        let mut memory = grown(0, 25);
+        let mut memory = grown(0, 60);
         memory.0.iter_mut().skip(18).for_each(|(_, kilobytes)| *kilobytes += 8_000.0);
         let slope = memory.slope().unwrap_or(f64::NAN);
         assert!(slope.abs() < 200.0, "{slope}");
