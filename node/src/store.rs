@@ -1,4 +1,5 @@
-//! What all routers share: static routes, the domain table, blocked and pinned domains.
+//! What all routers share: static routes, the domain table, blocked and pinned domains, and who
+//! may change them.
 //!
 //! Each change raises one version and is kept in a log of the last 100,000 changes, so that a
 //! reader catches up from any version it still remembers, or learns that it cannot ([`News::Gap`]).
@@ -16,18 +17,21 @@ use thiserror::Error;
 
 use crate::settings::StoreUrl;
 
+mod accounts;
 mod embedded;
 mod follow;
 mod gather;
 mod record;
 mod redis;
 
+pub use accounts::{Record, Session, Table, Token, User, Written};
 pub use embedded::EmbeddedStore;
 pub use follow::{StoreEvent, follow};
 pub use redis::RedisStore;
 
-/// The layout that this program writes and understands.
-const SCHEMA: u64 = 1;
+/// The layout that this program writes and understands. 1 had no accounts: a program that knows no
+/// more would let everybody in.
+const SCHEMA: u64 = 2;
 
 /// Changes that are kept for readers that were away.
 const LOG: u64 = 100_000;
@@ -92,6 +96,32 @@ pub trait Store: Send + Sync + Debug {
 
     /// Pins a domain to XMPP or frees it; doing it twice changes nothing.
     async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError>;
+
+    /// The JSON of one record of a small table.
+    async fn record(&self, table: Table, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// All records of a small table, with their keys, in no order.
+    async fn records(&self, table: Table) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Writes (or, without JSON, removes) a record whose version is `expected` now; 0: it is not
+    /// there; `None`: whatever it is.
+    async fn write_record(
+        &self,
+        table: Table,
+        key: &str,
+        expected: Option<u64>,
+        json: Option<&str>,
+    ) -> Result<Written, StoreError>;
+
+    /// Adds an entry to the audit, which forgets its oldest.
+    async fn add_audit(&self, json: &str) -> Result<(), StoreError>;
+
+    /// Entries of the audit, newest first, with their numbers; only those before number `before`.
+    async fn audit(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, StoreError>;
 }
 
 /// Opens the store of `url`. Redis is not spoken to yet: it may be down.
@@ -118,6 +148,10 @@ pub struct Snapshot {
     pub blocked: Vec<DomainPattern>,
     /// All domains pinned to XMPP.
     pub pinned: Vec<Domain>,
+    /// All users, by name.
+    pub users: Vec<User>,
+    /// All API tokens, by id.
+    pub tokens: Vec<Token>,
 }
 
 /// What [`Store::changes_after`] found.
@@ -147,6 +181,8 @@ pub enum Change {
     Blocked(Vec<DomainPattern>),
     /// All pinned domains, as they are now.
     Pinned(Vec<Domain>),
+    /// All users and all API tokens, as they are now.
+    Access(Vec<User>, Vec<Token>),
 }
 
 /// What became of an [`insert_discovered`](Store::insert_discovered).

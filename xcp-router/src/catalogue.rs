@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use openfed_node::store::{Token, User};
 use openfed_proto::domain::Domain;
 use openfed_proto::route::{DomainPattern, StaticRoute};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub(crate) struct Listing {
     pub(crate) routes: Vec<StaticRoute>,
     pub(crate) blocked: Vec<DomainPattern>,
     pub(crate) pinned: Vec<Domain>,
+    pub(crate) users: Vec<User>,
+    pub(crate) tokens: Vec<Token>,
     /// Whether the store was read at all.
     pub(crate) loaded: bool,
 }
@@ -73,6 +76,12 @@ impl Catalogue {
             }
             StoreFact::Up | StoreFact::Down => {}
         }
+    }
+
+    /// Takes all accounts, as they are now: the core, which routes packets, knows none.
+    pub(crate) fn take_accounts(&self, users: Vec<User>, tokens: Vec<Token>) {
+        let mut listing = self.listing.write().unwrap_or_else(PoisonError::into_inner);
+        (listing.users, listing.tokens) = (users, tokens);
     }
 
     /// The engine acts by all that was applied.

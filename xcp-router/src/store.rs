@@ -1,8 +1,9 @@
 //! What the store tells, in the core's words.
 
+use std::mem;
 use std::sync::Arc;
 
-use openfed_node::store::{self, Change, Inserted, Store, StoreError, StoreEvent};
+use openfed_node::store::{self, Change, Inserted, Store, StoreError, StoreEvent, Token, User};
 use openfed_node::thread::Thread;
 use tokio::sync::mpsc;
 use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
@@ -20,12 +21,15 @@ pub(crate) fn follow(
     beside.handle().spawn(async move {
         let mut news = store::follow(store);
         loop {
-            let event = tokio::select! {
+            let mut event = tokio::select! {
                 Some(event) = news.recv() => event,
                 // The engine has ended; holding on would keep the store open.
                 () = sender.closed() => return,
                 else => return,
             };
+            if let Some((users, tokens)) = accounts(&mut event) {
+                catalogue.take_accounts(users, tokens);
+            }
             // By now a snapshot is nothing but the router's table: a million rows are not held twice.
             let fact = fact(event);
             catalogue.apply(&fact);
@@ -34,6 +38,20 @@ pub(crate) fn follow(
         }
     });
     receiver
+}
+
+/// The accounts that news of the store bring.
+fn accounts(event: &mut StoreEvent) -> Option<(Vec<User>, Vec<Token>)> {
+    match event {
+        StoreEvent::Snapshot(snapshot) => {
+            Some((mem::take(&mut snapshot.users), mem::take(&mut snapshot.tokens)))
+        }
+        StoreEvent::Changes { changes, .. } => changes.iter_mut().find_map(|change| match change {
+            Change::Access(users, tokens) => Some((mem::take(users), mem::take(tokens))),
+            _ => None,
+        }),
+        StoreEvent::Up | StoreEvent::Down(_) => None,
+    }
 }
 
 /// News of the store as the core takes it.
@@ -50,22 +68,25 @@ fn fact(event: StoreEvent) -> StoreFact {
                 pinned: snapshot.pinned,
             }
         }
-        StoreEvent::Changes { version, changes } => {
-            StoreFact::Changes { version, changes: changes.into_iter().map(change).collect() }
-        }
+        StoreEvent::Changes { version, changes } => StoreFact::Changes {
+            version,
+            changes: changes.into_iter().filter_map(change).collect(),
+        },
         StoreEvent::Up => StoreFact::Up,
         StoreEvent::Down(_) => StoreFact::Down,
     }
 }
 
-fn change(change: Change) -> TableChange {
-    match change {
+/// What the core needs to know of.
+fn change(change: Change) -> Option<TableChange> {
+    Some(match change {
         Change::Row(domain, origin) => TableChange::Row(domain, origin),
         Change::RowRemoved(domain) => TableChange::RowRemoved(domain),
         Change::Routes(routes) => TableChange::Routes(routes),
         Change::Blocked(patterns) => TableChange::Blocked(patterns),
         Change::Pinned(domains) => TableChange::Pinned(domains),
-    }
+        Change::Access(..) => return None,
+    })
 }
 
 /// A row that is there already is as good as a new one.

@@ -12,9 +12,12 @@ use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redb::{Database, DatabaseError, ReadableDatabase};
 use tokio::sync::watch;
 
-use super::{Imported, Inserted, News, Snapshot, Store, StoreError, check_pattern, record};
+use super::{
+    Imported, Inserted, News, Snapshot, Store, StoreError, Table, Written, check_pattern, record,
+};
 
 mod reading;
+mod records;
 mod writing;
 
 use reading::Reading;
@@ -179,6 +182,39 @@ impl Store for EmbeddedStore {
     async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError> {
         let name = domain.to_string();
         self.write(move |store| store.set_member(writing::PINNED, "pinned", &name, pinned)).await
+    }
+
+    async fn record(&self, table: Table, key: &str) -> Result<Option<String>, StoreError> {
+        let key = key.to_owned();
+        self.read(move |store| store.record(table, &key)).await
+    }
+
+    async fn records(&self, table: Table) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(move |store| store.records(table)).await
+    }
+
+    async fn write_record(
+        &self,
+        table: Table,
+        key: &str,
+        expected: Option<u64>,
+        json: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        let (key, json) = (key.to_owned(), json.map(str::to_owned));
+        self.write(move |store| store.write_record(table, &key, expected, json.as_deref())).await
+    }
+
+    async fn add_audit(&self, json: &str) -> Result<(), StoreError> {
+        let json = json.to_owned();
+        self.write(move |store| store.add_audit(&json)).await
+    }
+
+    async fn audit(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        self.read(move |store| store.audit(before, limit)).await
     }
 }
 

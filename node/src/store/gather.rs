@@ -1,9 +1,9 @@
 //! Makes news of the entries of the log of changes, the same for both stores.
 
 use openfed_proto::domain::Domain;
-use openfed_proto::route::{DomainPattern, StaticRoute};
+use openfed_proto::route::{DomainPattern, Origin, StaticRoute};
 
-use super::{Change, News, record};
+use super::{Change, News, Snapshot, Token, User, record};
 
 /// Changes of rows that are told at once, about.
 const AT_ONCE: usize = 8_000;
@@ -13,6 +13,16 @@ pub(super) struct SmallTables {
     pub(super) routes: Vec<StaticRoute>,
     pub(super) blocked: Vec<DomainPattern>,
     pub(super) pinned: Vec<Domain>,
+    pub(super) users: Vec<User>,
+    pub(super) tokens: Vec<Token>,
+}
+
+impl SmallTables {
+    /// Together with the domain table: all there is.
+    pub(super) fn snapshot(self, version: u64, rows: Vec<(Domain, Origin)>) -> Snapshot {
+        let Self { routes, blocked, pinned, users, tokens } = self;
+        Snapshot { version, rows, routes, blocked, pinned, users, tokens }
+    }
 }
 
 /// Entries that follow a known version without a gap.
@@ -22,6 +32,7 @@ pub(super) struct Gather {
     routes: bool,
     blocked: bool,
     pinned: bool,
+    access: bool,
 }
 
 /// A change is missing, or of a kind that only a newer program knows.
@@ -29,7 +40,14 @@ pub(super) struct Lost;
 
 impl Gather {
     pub(super) fn after(known: u64) -> Self {
-        Self { version: known, changes: Vec::new(), routes: false, blocked: false, pinned: false }
+        Self {
+            version: known,
+            changes: Vec::new(),
+            routes: false,
+            blocked: false,
+            pinned: false,
+            access: false,
+        }
     }
 
     /// Takes the next entry.
@@ -58,6 +76,7 @@ impl Gather {
             "routes" => self.routes = true,
             "blocked" => self.blocked = true,
             "pinned" => self.pinned = true,
+            "access" => self.access = true,
             _ => return Err(Lost),
         }
         Ok(())
@@ -70,7 +89,7 @@ impl Gather {
 
     /// Whether [`Gather::news`] needs the small tables.
     pub(super) fn needs_tables(&self) -> bool {
-        self.routes || self.blocked || self.pinned
+        self.routes || self.blocked || self.pinned || self.access
     }
 
     /// The news, with small tables as they are now: possibly newer than the entries, never older.
@@ -79,6 +98,8 @@ impl Gather {
             self.changes.extend(self.routes.then_some(Change::Routes(tables.routes)));
             self.changes.extend(self.blocked.then_some(Change::Blocked(tables.blocked)));
             self.changes.extend(self.pinned.then_some(Change::Pinned(tables.pinned)));
+            let access = Change::Access(tables.users, tables.tokens);
+            self.changes.extend(self.access.then_some(access));
         }
         News::Changes { version: self.version, changes: self.changes }
     }

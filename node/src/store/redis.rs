@@ -20,12 +20,14 @@ use redis::{
     ScriptInvocation, pipe,
 };
 
-use super::gather::SmallTables;
 use super::record::{self, OPEN_ROUTE_ID};
-use super::{Imported, Inserted, News, SCHEMA, Snapshot, Store, StoreError, check_pattern};
+use super::{
+    Imported, Inserted, News, SCHEMA, Snapshot, Store, StoreError, Table, Written, check_pattern,
+};
 
 mod changes;
 mod import;
+mod records;
 mod tables;
 
 /// No call blocks longer. With its default settings, the library would wait 9 s for a dead Redis.
@@ -40,6 +42,8 @@ const LAYOUT: &str = "openfed:schema";
 const ROUTES: &str = "openfed:routes";
 const BLOCKED: &str = "openfed:blocked";
 const PINNED: &str = "openfed:pinned";
+const USERS: &str = "openfed:users";
+const TOKENS: &str = "openfed:tokens";
 
 /// What scripts answer: a word, and a number with it.
 type Answer = (String, u64);
@@ -66,6 +70,8 @@ struct Scripts {
     touch: Script,
     route: Script,
     member: Script,
+    record: Script,
+    audit: Script,
 }
 
 impl RedisStore {
@@ -164,8 +170,8 @@ impl Store for RedisStore {
         *self.run() = run;
         let version = self.prepare().await?;
         let rows = self.all_rows().await?;
-        let SmallTables { routes, blocked, pinned } = self.small_tables().await?;
-        Ok(Snapshot { version, rows, routes, blocked, pinned })
+        let tables = self.small_tables().await?;
+        Ok(tables.snapshot(version, rows))
     }
 
     async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError> {
@@ -274,6 +280,36 @@ impl Store for RedisStore {
     async fn set_pinned(&self, domain: &Domain, pinned: bool) -> Result<(), StoreError> {
         self.set_member(PINNED, "pinned", domain.as_str(), pinned).await
     }
+
+    async fn record(&self, table: Table, key: &str) -> Result<Option<String>, StoreError> {
+        self.one_record(table, key).await
+    }
+
+    async fn records(&self, table: Table) -> Result<Vec<(String, String)>, StoreError> {
+        self.all_records(table).await
+    }
+
+    async fn write_record(
+        &self,
+        table: Table,
+        key: &str,
+        expected: Option<u64>,
+        json: Option<&str>,
+    ) -> Result<Written, StoreError> {
+        self.put_record(table, key, expected, json).await
+    }
+
+    async fn add_audit(&self, json: &str) -> Result<(), StoreError> {
+        self.append_audit(json).await
+    }
+
+    async fn audit(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, String)>, StoreError> {
+        self.read_audit(before, limit).await
+    }
 }
 
 impl fmt::Debug for RedisStore {
@@ -295,6 +331,8 @@ impl Scripts {
             touch: script(include_str!("redis/touch.lua")),
             route: script(include_str!("redis/route.lua")),
             member: script(include_str!("redis/member.lua")),
+            record: script(include_str!("redis/record.lua")),
+            audit: script(include_str!("redis/audit.lua")),
         }
     }
 }

@@ -6,8 +6,10 @@ use openfed_proto::packet::Direction;
 use openfed_proto::route::{Credentials, Pattern, Transport};
 
 use super::*;
+use accounts::*;
 use place::Place;
 
+mod accounts;
 mod embedded;
 mod place;
 mod redis;
@@ -51,6 +53,10 @@ on_both!(
     a_reader_follows_an_import_or_learns_that_it_cannot,
     all_is_still_there_after_a_restart,
     a_follower_gets_a_snapshot_and_then_the_changes,
+    accounts_come_with_snapshots_and_changes,
+    a_record_that_changed_in_the_meantime_is_not_overwritten,
+    sessions_are_kept_and_not_told,
+    the_audit_is_read_in_pages_newest_first,
 );
 
 pub(super) fn domain(name: &str) -> Domain {

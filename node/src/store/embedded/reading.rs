@@ -8,10 +8,10 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinitio
 
 use super::writing::{BLOCKED, CHANGES, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
 use crate::store::gather::{Gather, SmallTables};
-use crate::store::{News, Snapshot, StoreError, record};
+use crate::store::{News, Snapshot, StoreError, Table, accounts, record};
 
 pub(super) struct Reading {
-    transaction: ReadTransaction,
+    pub(super) transaction: ReadTransaction,
     version: u64,
 }
 
@@ -31,8 +31,7 @@ impl Reading {
             let domain = record::parsed::<Domain>(name.value());
             rows.extend(domain.zip(record::decode_origin(row.value())));
         }
-        let SmallTables { routes, blocked, pinned } = self.small_tables()?;
-        Ok(Snapshot { version: self.version, rows, routes, blocked, pinned })
+        Ok(self.small_tables()?.snapshot(self.version, rows))
     }
 
     pub(super) fn changes_after(&self, known: u64) -> Result<News, StoreError> {
@@ -73,6 +72,8 @@ impl Reading {
             routes: routes.collect::<Result<Vec<StaticRoute>, _>>()?,
             blocked: self.names(BLOCKED)?,
             pinned: self.names(PINNED)?,
+            users: accounts::decode_all(&self.texts(Table::Users)?),
+            tokens: accounts::decode_all(&self.texts(Table::Tokens)?),
         })
     }
 

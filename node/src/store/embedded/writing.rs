@@ -22,7 +22,7 @@ const LAST_ROUTE: &str = "last_route";
 
 /// One transaction.
 pub(super) struct Writing<'a> {
-    transaction: &'a WriteTransaction,
+    pub(super) transaction: &'a WriteTransaction,
 }
 
 impl Writing<'_> {
@@ -48,6 +48,7 @@ impl Writing<'_> {
         self.transaction.open_table(BLOCKED).map_err(failed)?;
         self.transaction.open_table(PINNED).map_err(failed)?;
         self.transaction.open_table(CHANGES).map_err(failed)?;
+        self.prepare_records()?;
         if self.route(record::OPEN_ROUTE_ID)?.is_none() {
             let predefined = StaticRoute::predefined();
             self.write_route(record::OPEN_ROUTE_ID, 0, Some(&predefined))?;
@@ -216,7 +217,12 @@ impl Writing<'_> {
     }
 
     /// Raises the version, logs the change under it, and forgets the oldest.
-    fn changed(&mut self, kind: &str, subject: &str, detail: &str) -> Result<u64, StoreError> {
+    pub(super) fn changed(
+        &mut self,
+        kind: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<u64, StoreError> {
         let version = self.version()? + 1;
         self.set_number(VERSION, version)?;
         let mut changes = self.transaction.open_table(CHANGES).map_err(failed)?;

@@ -3,6 +3,7 @@
 use futures_util::{StreamExt, stream};
 
 use super::*;
+use crate::store::accounts;
 use crate::store::gather::SmallTables;
 
 /// Buckets of one question: with a million rows, some 4,000 rows or 3 ms. What they take while they
@@ -12,9 +13,9 @@ const BUCKETS_AT_ONCE: u32 = 16;
 impl RedisStore {
     pub(super) async fn small_tables(&self) -> Result<SmallTables, StoreError> {
         let mut pipe = pipe();
-        pipe.atomic().hvals(ROUTES).hkeys(BLOCKED).hkeys(PINNED);
+        pipe.atomic().hvals(ROUTES).hkeys(BLOCKED).hkeys(PINNED).hvals(USERS).hvals(TOKENS);
         let mut commands = self.commands.clone();
-        let (routes, blocked, pinned): (Vec<String>, Vec<String>, Vec<String>) =
+        let [routes, blocked, pinned, users, tokens]: [Vec<String>; 5] =
             within(LIMIT, pipe.query_async(&mut commands)).await?;
         let mut routes: Vec<_> =
             routes.iter().map(|json| record::decode_route(json)).collect::<Result<_, _>>()?;
@@ -23,6 +24,8 @@ impl RedisStore {
             routes,
             blocked: blocked.iter().filter_map(|name| record::parsed(name)).collect(),
             pinned: pinned.iter().filter_map(|name| record::parsed(name)).collect(),
+            users: accounts::decode_all(&users),
+            tokens: accounts::decode_all(&tokens),
         })
     }
 

@@ -30,10 +30,10 @@ async fn a_newer_layout_is_refused() {
     drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
     tamper(&directory, |transaction| {
         let mut numbers = transaction.open_table(NUMBERS).expect("numbers");
-        numbers.insert("schema", 2).expect("written");
+        numbers.insert("schema", 3).expect("written");
     });
     let refused = EmbeddedStore::open(directory.0.clone()).await.expect_err("refused");
-    assert!(matches!(refused, StoreError::NewerLayout { found: 2 }), "{refused}");
+    assert!(matches!(refused, StoreError::NewerLayout { found: 3 }), "{refused}");
 }
 
 #[tokio::test]
@@ -59,4 +59,25 @@ async fn a_file_that_is_no_store_is_an_error_that_names_it() {
     std::fs::write(directory.0.join("openfed.redb"), "something else").expect("written");
     let error = EmbeddedStore::open(directory.0.clone()).await.expect_err("no store");
     assert!(error.to_string().contains("openfed.redb"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_of_layout_1_is_migrated() {
+    let directory = Directory::new();
+    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    store.put_configured(&domain("a.example"), "old friend", 1).await.expect("configured");
+    drop(store);
+    tamper(&directory, |transaction| {
+        for table in ["users", "tokens", "sessions", "notes"] {
+            let table: TableDefinition<'_, &str, &str> = TableDefinition::new(table);
+            assert!(transaction.delete_table(table).expect("deleted"));
+        }
+        let mut numbers = transaction.open_table(NUMBERS).expect("numbers");
+        numbers.insert("schema", 1).expect("written");
+    });
+    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    assert_eq!(snapshot.rows, [(domain("a.example"), Origin::Configured)]);
+    assert_eq!((snapshot.users, snapshot.tokens), (vec![], vec![]));
+    assert_eq!(store.audit(None, 1).await.expect("an answer"), []);
 }

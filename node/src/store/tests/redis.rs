@@ -166,12 +166,30 @@ async fn an_upgrade_adds_the_open_route_blocked_and_leaves_configured_rows_alone
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_layout_is_refused() {
     let server = RedisServer::start();
-    server.run("SET openfed:schema 2").await;
+    server.run("SET openfed:schema 3").await;
     let store = server.store();
     let refused = store.snapshot().await.expect_err("refused");
-    assert!(matches!(refused, StoreError::NewerLayout { found: 2 }), "{refused}");
+    assert!(matches!(refused, StoreError::NewerLayout { found: 3 }), "{refused}");
     let refused = store.put_configured(&domain("a.example"), "", 1).await;
     assert!(matches!(refused, Err(StoreError::NewerLayout { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_layout_1_is_migrated() {
+    let server = RedisServer::start();
+    let store = server.store();
+    store.put_configured(&domain("a.example"), "old friend", 1).await.expect("configured");
+    server.run("SET openfed:schema 1").await;
+    let store = server.store();
+    let snapshot = store.snapshot().await.expect("a snapshot");
+    assert_eq!(snapshot.rows, [(domain("a.example"), Origin::Configured)]);
+    // From now on a program of layout 1 refuses it.
+    let client = ::redis::Client::open(server.url()).expect("a usable URL");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
+    let mut get = ::redis::cmd("GET");
+    let layout: u64 =
+        get.arg("openfed:schema").query_async(&mut connection).await.expect("a number");
+    assert_eq!(layout, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
