@@ -1,5 +1,8 @@
 //! A service's HTTP side: `/metrics`, `/healthz`, `/readyz`, and whatever routes it adds.
 
+mod connection;
+mod tls;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +21,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
+use crate::settings::Identity;
 use crate::thread::Thread;
+use tls::Certificate;
+
+pub use connection::Peer;
 
 /// How a service feels. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
@@ -84,11 +91,24 @@ pub struct Http {
 }
 
 impl Http {
-    /// Listens at `address` and serves `routes` beside the common ones.
+    /// Listens at `address` and serves `routes` beside [`pages`].
     ///
     /// # Errors
     /// If the address cannot be listened at.
     pub async fn start(address: SocketAddr, routes: Router, health: Health) -> io::Result<Self> {
+        Self::serve(address, None, routes.merge(pages(health))).await
+    }
+
+    /// Listens at `address`, with TLS if there is a certificate for it, and serves `routes` alone.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at, or the certificate cannot be used.
+    pub async fn serve(
+        address: SocketAddr,
+        identity: Option<&Identity>,
+        routes: Router,
+    ) -> io::Result<Self> {
+        let certificate = identity.map(Certificate::load).transpose()?;
         let thread = Thread::start("http")?;
         let handle = thread.handle().clone();
         let listener = handle.spawn(TcpListener::bind(address)).await.map_err(io::Error::other)?;
@@ -96,22 +116,9 @@ impl Http {
             io::Error::new(error.kind(), format!("cannot listen at http {address}: {error}"))
         })?;
         let address = listener.local_addr()?;
-        tracing::info!(%address, "listening for http");
-        // Services of this process that are ready: to be seen from the start, also if none is.
-        gauge!("openfed_ready").increment(0.0);
-        let common = Router::new()
-            .route("/metrics", get(async || metrics_page()))
-            .route("/healthz", get(healthz))
-            .route("/readyz", get(readyz))
-            .with_state(health);
+        tracing::info!(%address, tls = certificate.is_some(), "listening for http");
         let end = CancellationToken::new();
-        let serve = axum::serve(listener, routes.merge(common))
-            .with_graceful_shutdown(end.clone().cancelled_owned());
-        let task = handle.spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::warn!(%error, "the http server failed");
-            }
-        });
+        let task = handle.spawn(connection::accept(listener, certificate, routes, end.clone()));
         Ok(Self { address, end, task, _thread: thread })
     }
 
@@ -135,6 +142,17 @@ impl Drop for Http {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// `/metrics`, `/healthz` and `/readyz`.
+pub fn pages(health: Health) -> Router {
+    // Services of this process that are ready: to be seen from the start, also if none is.
+    gauge!("openfed_ready").increment(0.0);
+    Router::new()
+        .route("/metrics", get(async || metrics_page()))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(health)
 }
 
 fn metrics_page() -> Response {

@@ -62,8 +62,20 @@ pub struct Node {
 pub struct Router {
     /// gRPC links of the connection managers.
     pub link: SocketAddr,
-    /// Console, API, `/metrics`, `/healthz`, `/readyz`.
+    /// Console, API, `/healthz`, `/readyz`; all but these two for those who log in.
     pub http: SocketAddr,
+    /// Certificate of `http`; without one it speaks plain HTTP.
+    pub tls: Option<Identity>,
+    /// Whether `http` may speak plain HTTP to other machines.
+    pub insecure_http: bool,
+    /// `/metrics`, `/healthz` and `/readyz` alone, without login.
+    pub metrics: Option<SocketAddr>,
+    /// See [`Settings::token_file`].
+    pub token_file: Option<PathBuf>,
+    /// Whether a start without any user makes one, and prints its password.
+    pub first_administrator: bool,
+    /// Requests a second that one user or token may send, five times as many at once.
+    pub requests_per_second: u32,
 }
 
 /// What `sip-cm` needs.
@@ -248,6 +260,16 @@ impl Settings {
     pub fn node_name(&self, role: Role) -> String {
         let base = self.node.name.clone().unwrap_or_else(machine_name);
         format!("{base}-{}", role.as_str())
+    }
+
+    /// The file with the API token of whoever may read it: `router.token_file`, or one beside an
+    /// embedded store.
+    pub fn token_file(&self) -> Option<PathBuf> {
+        let beside = || match &self.store {
+            StoreUrl::Embedded(directory) => Some(directory.join("admin.token")),
+            StoreUrl::Redis(_) => None,
+        };
+        self.router.token_file.clone().or_else(beside)
     }
 
     /// The home server of a local domain.

@@ -1,6 +1,7 @@
 //! The client of the router's HTTP API (`/api/v1`), as small as the API allows: one plain
 //! HTTP/1.1 connection per request.
 
+mod address;
 mod events;
 pub mod model;
 mod problem;
@@ -12,27 +13,38 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::{Method, Request, Response, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use openfed_node::settings::HttpUrl;
+use rustls::pki_types::ServerName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+pub use address::ApiUrl;
 pub use events::Events;
 pub use problem::{FieldFault, Problem};
 pub use transfer::Download;
 use transfer::{Content, whole};
 
+use crate::token::Shown;
+
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 const MAX_ANSWER_OCTETS: usize = 64 << 20;
 
+/// A connection, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// One router's API.
 #[derive(Debug, Clone)]
 pub struct Api {
-    base: HttpUrl,
+    base: ApiUrl,
+    shown: Shown,
 }
 
 /// Why there is no answer to work with.
@@ -46,18 +58,26 @@ pub enum ApiError {
     )]
     Unreachable {
         /// The base address that was tried.
-        url: HttpUrl,
+        url: ApiUrl,
         /// What happened, in the system's words.
         cause: String,
     },
     /// The API understood and said no.
     #[error("{0}")]
     Refused(Problem),
+    /// The API does not know who asks, or does not let them.
+    #[error("{problem}{}", .hint.as_ref().map(|hint| format!("\n{hint}")).unwrap_or_default())]
+    NotAllowed {
+        /// What it said.
+        problem: Problem,
+        /// Why no token was shown.
+        hint: Option<String>,
+    },
     /// Something answers there, but not openfed.
     #[error("what answers at {url} is not openfed's API: {cause}")]
     NotOurs {
         /// The base address that was asked.
-        url: HttpUrl,
+        url: ApiUrl,
         /// What was unexpected.
         cause: String,
     },
@@ -65,8 +85,13 @@ pub enum ApiError {
 
 impl Api {
     /// The API at this address.
-    pub fn new(base: HttpUrl) -> Self {
-        Self { base }
+    pub fn new(base: impl Into<ApiUrl>) -> Self {
+        Self { base: base.into(), shown: Shown::default() }
+    }
+
+    /// Shows a token with every request, or tells whoever is refused why none was shown.
+    pub(crate) fn showing(self, shown: Shown) -> Self {
+        Self { shown, ..self }
     }
 
     /// `GET path`. `path` begins with `/api/v1/`; build its segments with [`segment`].
@@ -94,7 +119,7 @@ impl Api {
 
     /// The address by which this machine and the router's see each other.
     pub async fn own_address(&self) -> Result<IpAddr, ApiError> {
-        let own = self.connect().await?.local_addr();
+        let own = self.connect_tcp().await?.local_addr();
         own.map(|address| address.ip()).map_err(|error| self.unreachable(error))
     }
 
@@ -143,9 +168,12 @@ impl Api {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, self.base.0.to_string())
+            .header(header::HOST, self.base.at.to_string())
             .header(header::ACCEPT, accept)
             .header(header::USER_AGENT, concat!("openfed/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.shown.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
         let content = match content {
             Some((content, kind)) => {
                 request = request.header(header::CONTENT_TYPE, kind);
@@ -157,8 +185,22 @@ impl Api {
         sender.send_request(request).await.map_err(|error| self.unreachable(error))
     }
 
-    async fn connect(&self) -> Result<TcpStream, ApiError> {
-        let HttpUrl(at) = &self.base;
+    async fn connect(&self) -> Result<Box<dyn Stream>, ApiError> {
+        let socket = self.connect_tcp().await?;
+        if !self.base.tls {
+            return Ok(Box::new(socket));
+        }
+        let config = address::client(self.base.own.as_deref());
+        let config = config.map_err(|error| self.unreachable(error))?;
+        let host = self.base.at.host.trim_matches(['[', ']']).to_owned();
+        let name = ServerName::try_from(host).map_err(|error| self.unreachable(error))?;
+        let shaken = timeout(CONNECT, TlsConnector::from(config).connect(name, socket)).await;
+        let stream = shaken.map_err(|_| self.unreachable("no TLS in 5 s"))?;
+        Ok(Box::new(stream.map_err(|error| self.unreachable(error))?))
+    }
+
+    async fn connect_tcp(&self) -> Result<TcpStream, ApiError> {
+        let at = &self.base.at;
         timeout(CONNECT, TcpStream::connect((at.host.as_str(), at.port)))
             .await
             .map_err(|_| self.unreachable("no connection in 5 s"))?
@@ -173,7 +215,13 @@ impl Api {
             .map_err(|error| self.unreachable(error))?
             .to_bytes();
         if !status.is_success() {
-            return Err(ApiError::Refused(Problem::read(status, &content)));
+            let problem = Problem::read(status, &content);
+            return Err(match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    ApiError::NotAllowed { problem, hint: self.shown.why_not.clone() }
+                }
+                _ => ApiError::Refused(problem),
+            });
         }
         if content.is_empty() {
             return Ok(Value::Null);

@@ -9,12 +9,12 @@ use openfed_node::process;
 use openfed_node::settings::{HostPort, HttpUrl, Settings};
 use serde_json::Value;
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, ApiUrl};
 use crate::check::reachable;
-use crate::{check, demo, domain, explain, flows, health, nodes, route, up};
+use crate::{admin, check, demo, domain, explain, flows, health, nodes, route, token, up};
 
-/// The settings file that is taken if none is named.
-const NEARBY: &str = "openfed.toml";
+/// The settings files that are taken if none is named: the first one that is there.
+const NEARBY: [&str; 2] = ["openfed.toml", "/etc/openfed/openfed.toml"];
 
 const AFTER_HELP: &str = "\
 First steps:
@@ -38,7 +38,8 @@ Exit codes:
   66  a file named on the command line cannot be read
   69  the API cannot be reached
   70  what answers is not openfed's API
-  74  the output cannot be written";
+  74  the output cannot be written
+  77  not allowed: no token, a wrong one, or one that may not do this";
 
 const DNS_HELP: &str = "\
 A home server whose resolver is pointed here finds every foreign domain at xmpp-cm. Where xmpp-cm
@@ -70,11 +71,17 @@ pub struct Cli {
 struct Everywhere {
     /// The router's API [default: router.http of the settings file, else http://127.0.0.1:7480]
     #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
-    api: Option<HttpUrl>,
+    api: Option<ApiUrl>,
 
-    /// The settings file [default: openfed.toml in the working directory, if there is one]
+    /// The settings file [default: openfed.toml in the working directory, else
+    /// /etc/openfed/openfed.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
+
+    /// A file with an API token [default: OPENFED_TOKEN in the environment, else the token that the
+    /// router of the settings keeps on this machine]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
+    token_file: Option<PathBuf>,
 
     /// Print the API's own JSON instead of tables; one object per line with --follow
     #[arg(long, global = true, help_heading = "Everywhere")]
@@ -110,6 +117,9 @@ enum Errand {
     Flows(flows::Arguments),
     /// The router and the processes linked to it: load, version, state; take one out or back in
     Nodes(nodes::Arguments),
+    /// Who may use console and API: users and API tokens
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Whether the services of the settings that run on this machine are ready, for supervisors
     Health(health::Arguments),
     /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
@@ -157,6 +167,7 @@ impl Failure {
             Self::Settings(code) => *code,
             Self::Api(ApiError::Unreachable { .. }) => ExitCode::from(69),
             Self::Api(ApiError::NotOurs { .. }) => ExitCode::from(70),
+            Self::Api(ApiError::NotAllowed { .. }) => ExitCode::from(77),
             // `openfed flows | head` is no failure.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Self::Output(_) => ExitCode::from(74),
@@ -192,13 +203,13 @@ impl Everywhere {
     /// The settings that a service runs with.
     fn settings(&self) -> Result<Settings, Failure> {
         // Without a file its absence is reported as any other fault is.
-        let file = self.settings_file().unwrap_or_else(|| PathBuf::from(NEARBY));
+        let file = self.settings_file().unwrap_or_else(|| PathBuf::from(NEARBY[0]));
         process::load(Some(&file)).map_err(Failure::Settings)
     }
 
-    /// The file named on the command line, or the one in the working directory.
+    /// The file named on the command line, or one that is taken without being named.
     fn settings_file(&self) -> Option<PathBuf> {
-        let nearby = || Some(PathBuf::from(NEARBY)).filter(|file| file.exists());
+        let nearby = || NEARBY.into_iter().map(PathBuf::from).find(|file| file.exists());
         self.config.clone().or_else(nearby)
     }
 }
@@ -207,10 +218,16 @@ impl Errand {
     /// Does what the command line says; results go to `out`.
     async fn run(self, everywhere: Everywhere, out: &mut dyn Write) -> Result<(), Failure> {
         let settings_file = everywhere.settings_file();
-        let api = Api::new(match everywhere.api {
+        let shown = token::find(
+            everywhere.token_file.as_deref(),
+            settings_file.as_deref(),
+            everywhere.api.as_ref(),
+        )?;
+        let api = match everywhere.api {
             Some(url) => url,
             None => api_address(settings_file.as_deref())?,
-        });
+        };
+        let api = Api::new(api).showing(shown);
         let mut session = Session { api, json: everywhere.json, settings_file, out };
         match self {
             Self::Route(command) => command.run(&mut session).await,
@@ -218,6 +235,7 @@ impl Errand {
             Self::Explain(arguments) => arguments.run(&mut session).await,
             Self::Flows(arguments) => arguments.run(&mut session).await,
             Self::Nodes(arguments) => arguments.run(&mut session).await,
+            Self::Admin(command) => command.run(&mut session).await,
             Self::Health(arguments) => arguments.run(&mut session).await,
             Self::Check(arguments) => arguments.run(&mut session).await,
         }
@@ -225,20 +243,20 @@ impl Errand {
 }
 
 /// The API's address as the settings have it.
-fn api_address(settings_file: Option<&Path>) -> Result<HttpUrl, Failure> {
+fn api_address(settings_file: Option<&Path>) -> Result<ApiUrl, Failure> {
     let Some(file) = settings_file else {
-        return Ok(HttpUrl(HostPort { host: "127.0.0.1".to_owned(), port: 7480 }));
+        let at = HostPort { host: "127.0.0.1".to_owned(), port: 7480 };
+        return Ok(HttpUrl(at).into());
     };
     let settings = process::load(Some(file)).map_err(Failure::Settings)?;
-    let at = reachable(settings.router.http);
-    Ok(HttpUrl(HostPort { host: at.ip().to_string(), port: at.port() }))
+    Ok(ApiUrl::of_router(&settings, reachable(settings.router.http)))
 }
 
 /// What every command works with.
 pub(crate) struct Session<'a> {
     pub(crate) api: Api,
     pub(crate) json: bool,
-    /// The settings file named on the command line, or the one in the working directory.
+    /// The settings file named on the command line, or one that is taken without being named.
     pub(crate) settings_file: Option<PathBuf>,
     pub(crate) out: &'a mut dyn Write,
 }

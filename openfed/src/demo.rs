@@ -57,9 +57,8 @@ pub(crate) async fn run(out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 async fn show(out: &mut dyn Write, place: &Place, names: &NoNames) -> Result<(), Failure> {
-    let api = Api::new(place.api());
     writeln!(out, "Three services in one process, an embedded store, all on loopback.\n")?;
-    wait_for_links(&api).await?;
+    let api = wait_for_links(place).await?;
 
     let mut peer = Peer::start(([127, 0, 0, 1], 0).into()).await?;
     let port = peer.address().port();
@@ -100,14 +99,16 @@ async fn show(out: &mut dyn Write, place: &Place, names: &NoNames) -> Result<(),
 }
 
 /// Both connection managers are linked to the router, which can route.
-async fn wait_for_links(api: &Api) -> Result<(), Failure> {
+async fn wait_for_links(place: &Place) -> Result<Api, Failure> {
     let linked = async {
         loop {
+            // The router makes its token while it starts.
+            let api = place.api();
             if let Ok(answer) = api.get("/api/v1/nodes").await {
                 let nodes = api.read::<Page<Node>>(&answer)?.items;
                 let linked = |role| nodes.iter().any(|node| node.role == role);
                 if linked("sip-cm") && linked("xmpp-cm") {
-                    return Ok(());
+                    return Ok(api);
                 }
             }
             sleep(Duration::from_millis(20)).await;

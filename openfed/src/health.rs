@@ -2,10 +2,9 @@
 
 use clap::Args;
 use openfed_node::process;
-use openfed_node::settings::HttpUrl;
 
-use crate::api::{Api, ApiError};
-use crate::check::url;
+use crate::api::{Api, ApiError, ApiUrl};
+use crate::check::{reachable, url};
 use crate::cli::{Failure, Session};
 
 /// Which services are asked.
@@ -17,7 +16,7 @@ none is not.")]
 pub(crate) struct Arguments {
     /// A service's http address, such as http://127.0.0.1:7481
     #[arg(value_name = "URL")]
-    urls: Vec<HttpUrl>,
+    urls: Vec<ApiUrl>,
 }
 
 impl Arguments {
@@ -49,9 +48,11 @@ impl Arguments {
     }
 }
 
-fn configured(session: &Session<'_>) -> Result<Vec<HttpUrl>, Failure> {
+fn configured(session: &Session<'_>) -> Result<Vec<ApiUrl>, Failure> {
     let settings = process::load(session.settings_file.as_deref()).map_err(Failure::Settings)?;
-    let mut addresses = vec![settings.router.http, settings.sip.http, settings.xmpp.http];
-    addresses.extend(settings.xmpp.dns.filter(|dns| dns.apart).map(|dns| dns.http));
-    Ok(addresses.into_iter().map(url).collect())
+    let mut urls = vec![ApiUrl::of_router(&settings, reachable(settings.router.http))];
+    let mut others = vec![settings.sip.http, settings.xmpp.http];
+    others.extend(settings.xmpp.dns.filter(|dns| dns.apart).map(|dns| dns.http));
+    urls.extend(others.into_iter().map(|address| url(address).into()));
+    Ok(urls)
 }

@@ -1,5 +1,6 @@
 //! `openfed`, the operator's command. See `openfed --help`.
 
+mod admin;
 pub mod api;
 mod check;
 pub mod cli;
@@ -13,6 +14,7 @@ mod nodes;
 mod progress;
 mod route;
 mod table;
+mod token;
 mod transfer;
 mod ua;
 mod up;

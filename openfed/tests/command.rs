@@ -473,7 +473,8 @@ async fn the_settings_file_says_where_the_api_is() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let file = directory.join("openfed.toml");
     let text = format!(
-        "[domains]\nlocal = [\"corp.example\"]\n[router]\nhttp = \"0.0.0.0:{}\"\n",
+        "[domains]\nlocal = [\"corp.example\"]\n[router]\nhttp = \"0.0.0.0:{}\"\n\
+         insecure_http = true\n",
         free.port()
     );
     std::fs::write(&file, text).unwrap();

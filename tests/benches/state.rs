@@ -136,7 +136,7 @@ async fn removals(
         let started = Instant::now();
         let path = format!("{TABLE}/{domain}");
         let (removed, own, other, edge) = tokio::join!(
-            http::request(openfed.api(), "DELETE", &path, None),
+            http::call(openfed.api(), "DELETE", &path, None),
             forgotten(openfed.api(), &domain, started),
             async {
                 match second {
@@ -195,7 +195,8 @@ async fn has(api: SocketAddr, rows: usize) -> Result<()> {
 async fn run(openfed: &Openfed, arguments: &[&str]) -> Result<Duration> {
     let (api, started) = (format!("http://{}", openfed.api()), Instant::now());
     let mut command = Command::new(program("openfed")?);
-    let done = command.args(arguments).args(["--api", &api]).kill_on_drop(true).output().await?;
+    command.args(arguments).args(["--api", &api]).env("OPENFED_TOKEN", http::TOKEN);
+    let done = command.kill_on_drop(true).output().await?;
     if !done.status.success() {
         let error = String::from_utf8_lossy(&done.stderr).into_owned();
         return Err(Failure::new(format!("openfed {arguments:?}: {error}")));

@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The lines of its head.
+    pub head: String,
     /// The body as text.
     pub text: String,
 }
@@ -30,6 +32,9 @@ impl Answer {
     }
 }
 
+/// The API token of the administrator in every scene.
+pub const TOKEN: &str = "openfed_local_of-the-scenes-and-of-nobody-else";
+
 /// Sends a request; `body` goes as JSON.
 pub async fn request(
     server: SocketAddr,
@@ -37,11 +42,36 @@ pub async fn request(
     path: &str,
     body: Option<&Value>,
 ) -> Result<Answer> {
+    send(server, (method, path), "", body).await
+}
+
+/// Sends a request to openfed, as its administrator.
+pub async fn call(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Answer> {
+    send(server, (method, path), &format!("Authorization: Bearer {TOKEN}\r\n"), body).await
+}
+
+/// Reads a resource of openfed, as its administrator.
+pub async fn get(server: SocketAddr, path: &str) -> Result<Answer> {
+    call(server, "GET", path, None).await
+}
+
+/// Sends a request with these further lines in its head, each with its end.
+pub async fn send(
+    server: SocketAddr,
+    (method, path): (&str, &str),
+    lines: &str,
+    body: Option<&Value>,
+) -> Result<Answer> {
     let body = body.map(Value::to_string).unwrap_or_default();
     // HTTP/1.0, so that the answer ends with the connection and comes in one piece.
     let head = format!(
         "{method} {path} HTTP/1.0\r\nHost: {server}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n",
+         {lines}Content-Length: {}\r\n\r\n",
         body.len()
     );
     let exchange = async {
@@ -57,10 +87,5 @@ pub async fn request(
         .ok_or_else(|| Failure::new(format!("not an HTTP answer: {answer:?}")))?;
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| Failure::new(format!("no status in {head:?}")))?;
-    Ok(Answer { status, text: text.to_owned() })
-}
-
-/// Reads a resource.
-pub async fn get(server: SocketAddr, path: &str) -> Result<Answer> {
-    request(server, "GET", path, None).await
+    Ok(Answer { status, head: head.to_owned(), text: text.to_owned() })
 }

@@ -135,6 +135,7 @@ impl Openfed {
         let directory = place.directory("openfed")?;
         let settings = directory.join("openfed.toml");
         std::fs::write(&settings, toml(place, &directory, setup))?;
+        std::fs::write(directory.join("admin.token"), http::TOKEN)?;
         Ok(Self { ip: place.ip(Host::Openfed), settings, processes: Vec::new() })
     }
 
@@ -187,7 +188,8 @@ impl Openfed {
     pub async fn command_at(&self, api: SocketAddr, arguments: &[&str]) -> Result<String> {
         let api = format!("http://{api}");
         let mut command = Command::new(program("openfed")?);
-        command.args(arguments).args(["--api", &api]).kill_on_drop(true);
+        command.args(arguments).args(["--api", &api]).env("OPENFED_TOKEN", http::TOKEN);
+        command.kill_on_drop(true);
         let output = timeout(SOON, command.output()).await??;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
@@ -290,6 +292,8 @@ url = "{store}"
 [router]
 link = "{ip}:7400"
 http = "{ip}:7480"
+token_file = "{directory}/admin.token"
+requests_per_second = 10000
 [cm]
 routers = ["http://{ip}:7400"{routers}]
 [sip]
@@ -301,7 +305,6 @@ http = "{ip}:7481"
 servers = [{dns}]
 [xmpp]
 listen = "{ip}:5269"
-federation = true
 {xmpp}
 http = "{ip}:7482"
 [[xmpp.home]]

@@ -92,7 +92,7 @@ async fn a_challenge_is_answered(place: &Place, challenge: Challenge) -> Result<
     openfed.open_towards(proxy).await?;
     let credentials = json!({ "credentials": { "username": USER, "password": PASSWORD } });
     let path = "/api/v1/static-routes/.%2A";
-    let answer = http::request(openfed.api(), "PATCH", path, Some(&credentials)).await?;
+    let answer = http::call(openfed.api(), "PATCH", path, Some(&credentials)).await?;
     if answer.status != 200 {
         return Err(Failure::new(format!("{answer:?}")));
     }

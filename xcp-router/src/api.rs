@@ -9,10 +9,13 @@ mod insight;
 mod nodes;
 mod openapi;
 mod problem;
+mod session;
 mod sip_domains;
 mod static_routes;
 pub(crate) mod time;
+mod tokens;
 mod transfer;
+mod users;
 
 use std::sync::Arc;
 
@@ -25,11 +28,13 @@ use openfed_node::settings::Settings;
 use openfed_node::store::Store;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::access::Access;
 use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
 use crate::flows::Flows;
 use audit::Audit;
-use problem::Problem;
+
+pub(crate) use problem::Problem;
 
 /// No request of this API is larger, except for an import, which is taken in as it comes.
 const BODY: usize = 64 * 1024;
@@ -47,6 +52,7 @@ struct Shared {
     catalogue: Arc<Catalogue>,
     flows: Arc<Flows>,
     audit: Audit,
+    access: Access,
     /// One import at a time.
     importing: Mutex<()>,
     /// For questions that only the router's core can answer.
@@ -58,12 +64,21 @@ impl Api {
         settings: &Arc<Settings>,
         store: Arc<dyn Store>,
         catalogue: Arc<Catalogue>,
-        flows: Arc<Flows>,
+        (access, flows): (Access, Arc<Flows>),
         engine: mpsc::Sender<Ask>,
     ) -> Self {
-        let (settings, audit) = (settings.clone(), Audit::default());
+        let (settings, audit) = (settings.clone(), Audit::new(store.clone()));
         let importing = Mutex::default();
-        Api(Arc::new(Shared { settings, store, catalogue, flows, audit, importing, engine }))
+        Api(Arc::new(Shared {
+            settings,
+            store,
+            catalogue,
+            flows,
+            audit,
+            access,
+            importing,
+            engine,
+        }))
     }
 
     /// Everything below `/api/v1`.
@@ -76,6 +91,9 @@ impl Api {
             .merge(domain_lists::routes())
             .merge(insight::routes())
             .merge(nodes::routes())
+            .merge(session::routes())
+            .merge(users::routes())
+            .merge(tokens::routes())
             .route("/openapi.json", get(openapi::document))
             .fallback(nothing_there)
             .layer(DefaultBodyLimit::max(BODY))

@@ -89,6 +89,11 @@ impl Catalogue {
         self.applied.send_replace(());
     }
 
+    /// Tells of changes, after the engine acts by them.
+    pub(crate) fn watch(&self) -> watch::Receiver<()> {
+        self.applied.subscribe()
+    }
+
     /// Looks at the tables.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&Listing) -> T) -> T {
         look(&self.listing.read().unwrap_or_else(PoisonError::into_inner))

@@ -1,6 +1,7 @@
 //! The router's service around `xcp-router-core`: links, store, spans, metrics
 //! and the API (design §10–§12).
 
+mod access;
 mod api;
 mod catalogue;
 mod engine;
@@ -13,7 +14,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use openfed_node::http::{Health, Http};
+use axum::Router as Routes;
+use openfed_node::http::{Health, Http, pages};
 use openfed_node::link::LinkServer;
 use openfed_node::settings::{Dual, Settings};
 use openfed_node::shutdown::Shutdown;
@@ -26,6 +28,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use xcp_router_core::{Config, NodeView, Now, Router};
 
+use crate::access::Access;
 use crate::api::Api;
 use crate::catalogue::Catalogue;
 use crate::engine::Engine;
@@ -57,6 +60,8 @@ pub enum StartError {
 pub struct Service {
     engine: Engine,
     http: Http,
+    /// `router.metrics`.
+    metrics: Option<Http>,
     health: Health,
     link: SocketAddr,
     store: Weak<dyn Store>,
@@ -94,9 +99,18 @@ impl Service {
         let (health, flows) = (Health::default(), Arc::new(Flows::default()));
         let catalogue = Arc::new(Catalogue::default());
         let (asks, asked) = mpsc::channel(ASKS);
-        let api = Api::new(&settings, store.clone(), catalogue.clone(), flows.clone(), asks);
-        let http = Http::start(settings.router.http, api.routes(), health.clone()).await?;
+        let own = access::begin(&settings)?;
+        let access = Access::new(&settings, store.clone(), catalogue.clone(), own);
+        let api = (access.clone(), flows.clone());
+        let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
+        let (http, metrics) = listen(&settings, &access, &api, &health).await?;
         let store_facts = store::follow(&beside, store.clone(), catalogue.clone());
+        if settings.router.first_administrator {
+            let (first, shutdown) = (access.first_administrator(), shutdown.clone());
+            beside.handle().spawn(async move {
+                tokio::select! { () = first => {} () = shutdown.draining() => {} }
+            });
+        }
         let kept = Arc::downgrade(&store);
         let (performer, inserted) =
             Performer::new(links, (store, beside.handle().clone()), tracer, flows, health.clone());
@@ -112,7 +126,7 @@ impl Service {
             shutdown,
             draining: false,
         };
-        Ok(Self { engine, http, health, link, store: kept, _beside: beside })
+        Ok(Self { engine, http, metrics, health, link, store: kept, _beside: beside })
     }
 
     /// Where the links listen.
@@ -125,11 +139,19 @@ impl Service {
         self.http.address()
     }
 
+    /// Where metrics and health are there for everybody.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Http::address)
+    }
+
     /// Runs until the end of the drain.
     pub async fn run(self) {
         let performer = self.engine.run().await;
         self.health.set_ready(false);
         self.http.close().await;
+        if let Some(metrics) = self.metrics {
+            metrics.close().await;
+        }
         performer.close().await;
         // The last uses are still being written, and an embedded store is locked
         // until nobody holds it any more.
@@ -142,6 +164,23 @@ impl Service {
             tracing::warn!("the store was not closed in time");
         }
     }
+}
+
+/// Opens `router.http`, all of it behind the gate, and `router.metrics`.
+async fn listen(
+    settings: &Settings,
+    access: &Access,
+    api: &Api,
+    health: &Health,
+) -> io::Result<(Http, Option<Http>)> {
+    let own = &settings.router;
+    let routes = access::guard(access, api.routes().merge(pages(health.clone())));
+    let http = Http::serve(own.http, own.tls.as_ref(), routes).await?;
+    let metrics = match own.metrics {
+        Some(address) => Some(Http::start(address, Routes::new(), health.clone()).await?),
+        None => None,
+    };
+    Ok((http, metrics))
 }
 
 /// This moment by both clocks.

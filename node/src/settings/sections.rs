@@ -72,10 +72,22 @@ impl Node {
 
 impl Router {
     fn read(section: &mut Section<'_>) -> Self {
-        Self {
+        let own = Self {
             link: section.value("link", loopback(7400)),
             http: section.value("http", loopback(7480)),
+            tls: identity(&mut section.section("tls")),
+            insecure_http: section.value("insecure_http", false),
+            metrics: section.optional("metrics"),
+            token_file: section.optional("token_file"),
+            first_administrator: section.value("first_administrator", true),
+            requests_per_second: rate(section, "requests_per_second", 200).max(1),
+        };
+        if !own.http.ip().is_loopback() && own.tls.is_none() && !own.insecure_http {
+            let message = "passwords would go over the network in the clear: give router.tls, \
+                           listen on loopback, or say insecure_http = true";
+            section.fault("http", message);
         }
+        own
     }
 }
 
@@ -97,17 +109,19 @@ impl Sip {
 
 impl Tls {
     fn read(section: &mut Section<'_>) -> Self {
-        let certificate: Option<PathBuf> = section.optional("certificate");
-        let key: Option<PathBuf> = section.optional("key");
-        if certificate.is_some() != key.is_some() {
-            let missing = if key.is_some() { "certificate" } else { "key" };
-            section.fault(missing, "certificate and key go together");
-        }
-        Self {
-            identity: certificate.zip(key).map(|(certificate, key)| Identity { certificate, key }),
-            ca: section.optional("ca"),
-        }
+        Self { identity: identity(section), ca: section.optional("ca") }
     }
+}
+
+/// Certificate and key: both or none.
+fn identity(section: &mut Section<'_>) -> Option<Identity> {
+    let certificate: Option<PathBuf> = section.optional("certificate");
+    let key: Option<PathBuf> = section.optional("key");
+    if certificate.is_some() != key.is_some() {
+        let missing = if key.is_some() { "certificate" } else { "key" };
+        section.fault(missing, "certificate and key go together");
+    }
+    certificate.zip(key).map(|(certificate, key)| Identity { certificate, key })
 }
 
 impl Xmpp {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Report;
-use crate::api::Api;
+use crate::api::{Api, ApiUrl};
 use crate::cli::Failure;
 
 /// The DNS responder as a service of its own.
@@ -22,7 +22,7 @@ const DNS: &str = "openfed dns";
 /// A process, as its settings describe it.
 struct Service {
     name: &'static str,
-    http: SocketAddr,
+    http: ApiUrl,
     /// Key, transport, address.
     listens: Vec<(&'static str, Transport, SocketAddr)>,
 }
@@ -36,7 +36,7 @@ struct Health {
 pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Result<(), Failure> {
     for service in services(settings) {
         let name = service.name;
-        let api = Api::new(url(service.http));
+        let api = Api::new(service.http.clone());
         let health = match api.get("/healthz").await {
             Ok(health) => api.read::<Health>(&health).ok(),
             Err(_) => None,
@@ -79,7 +79,7 @@ fn services(settings: &Settings) -> Vec<Service> {
     if let Some(dns) = &settings.xmpp.dns {
         let listen = ("xmpp.dns.listen", Transport::Udp, dns.listen);
         if dns.apart {
-            apart = Some(Service { name: DNS, http: dns.http, listens: vec![listen] });
+            apart = Some(Service { name: DNS, http: url(dns.http).into(), listens: vec![listen] });
         } else {
             xmpp.push(listen);
         }
@@ -87,9 +87,9 @@ fn services(settings: &Settings) -> Vec<Service> {
     let link = vec![("router.link", Transport::Tcp, settings.router.link)];
     let of = |role: Role, http, listens| Service { name: role.as_str(), http, listens };
     let mut services = vec![
-        of(Role::Router, settings.router.http, link),
-        of(Role::SipCm, settings.sip.http, sip.collect()),
-        of(Role::XmppCm, settings.xmpp.http, xmpp),
+        of(Role::Router, ApiUrl::of_router(settings, reachable(settings.router.http)), link),
+        of(Role::SipCm, url(settings.sip.http).into(), sip.collect()),
+        of(Role::XmppCm, url(settings.xmpp.http).into(), xmpp),
     ];
     services.extend(apart);
     services

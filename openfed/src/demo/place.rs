@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use openfed_node::settings::{HostPort, HttpUrl, Settings};
 
+use crate::api::Api;
 use crate::cli::Failure;
+use crate::token;
 
 const ANY: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -44,10 +46,11 @@ impl Place {
         Ok(Self { directory, settings: Arc::new(settings), sip: ports.sip })
     }
 
-    /// The router's API.
-    pub(super) fn api(&self) -> HttpUrl {
+    /// The router's API, with the token that the router keeps for whoever reads its files.
+    pub(super) fn api(&self) -> Api {
         let at = self.settings.router.http;
-        HttpUrl(HostPort { host: at.ip().to_string(), port: at.port() })
+        let api = Api::new(HttpUrl(HostPort { host: at.ip().to_string(), port: at.port() }));
+        api.showing(token::of_router(self.settings.token_file().unwrap_or_default()))
     }
 }
 
@@ -81,6 +84,7 @@ telemetry.log = "error"
 [router]
 link = "{link}"
 http = "{http}"
+first_administrator = false
 
 [sip]
 listen = ["udp:{sip}"]

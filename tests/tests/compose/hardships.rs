@@ -55,7 +55,7 @@ async fn start_traffic(stack: &Stack) -> Result<Traffic> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let pattern = DOMAIN.rsplit('.').fold(String::new(), |pattern, label| pattern + "." + label);
     let hop = ["--next-hop", &host, "--port", &port, "--protocol", "udp"];
-    let add = [&["openfed", "--api", "http://127.0.0.1:7480", "route", "add", &pattern], &hop[..]];
+    let add = [&["openfed", "route", "add", &pattern], &hop[..]];
     let exec = [&["--profile", "demo", "exec", "-T", "xcp-router"][..], &add.concat()].concat();
     stack.compose(&exec).await?;
     let home = stack.addresses("home").await?;

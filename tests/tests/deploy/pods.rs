@@ -138,6 +138,7 @@ fn the_services_take_their_settings_and_listen_at_the_ports_of_their_pods() -> R
             "xcp-router" => vec![
                 ("link".into(), settings.router.link, "TCP"),
                 ("http".into(), settings.router.http, "TCP"),
+                ("metrics".into(), settings.router.metrics.unwrap_or(settings.router.http), "TCP"),
             ],
             "sip-cm" => {
                 let sip = settings.sip.listen.iter().map(|listen| {
@@ -217,6 +218,22 @@ fn replicas_of_xmpp_cm_share_the_key_of_a_secret() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn routers_share_the_token_of_a_secret() -> Result<()> {
+    let objects = example()?;
+    let all = pods(&objects);
+    let router = all.iter().find(|(name, _)| *name == "xcp-router");
+    let (name, pod) = *router.ok_or_else(|| Failure::new("no xcp-router"))?;
+    let settings = settings(&objects, name, pod)?;
+    let file = settings.token_file().ok_or_else(|| Failure::new("no token file"))?;
+    let folder = file.parent().unwrap_or(&file);
+    let secret = volume(pod, container(name, pod)?, folder)?;
+    assert_eq!(string(secret, "/secret/secretName"), "openfed-access");
+    assert_eq!(secret["secret"]["defaultMode"], 0o440);
+    assert!(!settings.router.first_administrator, "a password would be in the cluster's logs");
+    Ok(())
+}
+
 /// The guide's section "In Kubernetes".
 fn guide() -> Result<String> {
     let page = text(&deploy("README.md"))?;
@@ -234,8 +251,10 @@ fn the_secrets_that_pods_need_are_in_the_guide() -> Result<()> {
         let keys = environment.filter_map(|variable| variable.pointer("/valueFrom/secretKeyRef"));
         let keys = keys.map(|key| (string(key, "/name"), vec![string(key, "/key")]));
         let files = list(pod, "/spec/volumes").filter_map(|volume| volume.get("secret"));
-        let authority = vec!["authority.pem", "authority.key"];
-        let files = files.map(|secret| (string(secret, "/secretName"), authority.clone()));
+        let files = files.map(|secret| match string(secret, "/secretName") {
+            "openfed-access" => ("openfed-access", vec!["token"]),
+            other => (other, vec!["authority.pem", "authority.key"]),
+        });
         for (secret, parts) in keys.chain(files) {
             let made = format!("create secret generic {secret}");
             let made = guide.split_once(&made).map(|(_, rest)| rest);
@@ -247,7 +266,7 @@ fn the_secrets_that_pods_need_are_in_the_guide() -> Result<()> {
             found += 1;
         }
     }
-    assert_eq!(found, 2);
+    assert_eq!(found, 3);
     Ok(())
 }
 

@@ -1,59 +1,96 @@
-//! Who changed what, when, and why. Bounded, in the memory of this router.
+//! Who changed what, when, and what it was before and after. In the store, for all routers, bounded.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use openfed_node::store::{Store, StoreError};
+use serde_json::{Map, Value, json};
 
 use super::time::rfc3339;
 use crate::now;
 
-/// Changes that are kept.
-const KEPT: usize = 1_000;
+/// Fields that nobody reads again, whatever they are in.
+const SECRET: [&str; 4] = ["password", "secret", "hash", "digest"];
 
-/// The last changes, newest first.
-#[derive(Debug, Default)]
-pub(super) struct Audit {
-    entries: Mutex<VecDeque<Entry>>,
-}
-
+/// The changes that operators made.
 #[derive(Debug)]
-struct Entry {
-    at_us: u64,
-    action: &'static str,
-    subject: String,
-    note: Option<String>,
+pub(crate) struct Audit {
+    store: Arc<dyn Store>,
 }
 
 impl Audit {
-    /// Notes a change that the store has taken.
-    pub(super) fn add(&self, action: &'static str, subject: String, note: Option<String>) {
-        tracing::info!(action, subject, "changed by the operator");
-        let entry = Entry { at_us: now().unix_us, action, subject, note };
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.truncate(KEPT - 1);
-        entries.push_front(entry);
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
-    /// What was noted when `action` was last done to `subject`.
-    pub(super) fn note(&self, action: &str, subject: &str) -> Option<String> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |entry: &&Entry| entry.action == action && entry.subject == subject;
-        entries.iter().find(same)?.note.clone()
+    /// Notes a change that the store has taken. A change that cannot be noted stays a change, and
+    /// is in the log alone.
+    pub(crate) async fn add(
+        &self,
+        actor: &str,
+        action: &'static str,
+        subject: impl Into<String>,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) {
+        let subject = subject.into();
+        tracing::info!(actor, action, subject, "changed by an operator");
+        let entry = json!({
+            "at": rfc3339(now().unix_us),
+            "who": actor,
+            "action": action,
+            "subject": subject,
+            "before": before.map(redacted),
+            "after": after.map(redacted),
+        });
+        if let Err(error) = self.store.add_audit(&entry.to_string()).await {
+            tracing::warn!(%error, actor, action, "the audit misses a change");
+        }
     }
 
-    pub(super) fn recent(&self, limit: usize) -> Vec<Value> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let describe = |entry: &Entry| {
-            json!({
-                "at": rfc3339(entry.at_us),
-                // Everybody who reaches the API on loopback is the operator.
-                "who": "operator",
-                "action": entry.action,
-                "subject": entry.subject,
-                "note": entry.note,
-            })
+    /// Entries before number `before`, newest first, and the number to go on before.
+    pub(crate) async fn page(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<(Vec<Value>, Option<u64>), StoreError> {
+        let mut found = self.store.audit(before, limit + 1).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(number, _)| *number);
+        let entry = |(number, json): &(u64, String)| {
+            let mut entry: Map<String, Value> = serde_json::from_str(json).ok()?;
+            entry.insert("number".to_owned(), json!(number));
+            Some(Value::Object(entry))
         };
-        entries.iter().take(limit).map(describe).collect()
+        Ok((found.iter().filter_map(entry).collect(), next))
+    }
+}
+
+/// Without secrets.
+fn redacted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| {
+                let secret = SECRET.contains(&name.as_str()) && !value.is_null();
+                let value = if secret { json!("…") } else { redacted(value) };
+                (name, value)
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(redacted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_in_the_audit() {
+        let change = json!({ "credentials": { "username": "us", "password": "x" }, "hash": null });
+        let expected =
+            json!({ "credentials": { "username": "us", "password": "…" }, "hash": null });
+        assert_eq!(redacted(change), expected);
     }
 }

@@ -1,11 +1,13 @@
-//! Blocked domains, and domains pinned to XMPP. The store keeps the names; why they are there
-//! is in the audit.
+//! Blocked domains, and domains pinned to XMPP, with notes that say why.
+
+use std::collections::HashMap;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use openfed_node::store::{Store, StoreError, Table};
 use openfed_proto::domain::Domain;
 use openfed_proto::route::DomainPattern;
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ use super::Api;
 use super::body::Object;
 use super::fields::Fields;
 use super::problem::Problem;
+use crate::access::Actor;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -24,17 +27,17 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 async fn list_blocked(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    let item = |name: String| {
-        let note = api.0.audit.note("block domain", &name);
-        json!({ "domain": name, "note": note })
-    };
     let names: Vec<String> =
         api.listing(|listing| listing.blocked.iter().map(ToString::to_string).collect())?;
-    Ok(Json(json!({ "items": names.into_iter().map(item).collect::<Vec<_>>() })))
+    Ok(Json(json!({ "items": noted(&api, "blocked", names).await })))
 }
 
 /// Denies a domain in both directions; doing it twice changes nothing.
-async fn block(State(Api(api)): State<Api>, Object(body): Object) -> Result<Response, Problem> {
+async fn block(
+    State(Api(api)): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Object(body): Object,
+) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let note = fields.note("note").filter(|note| !note.is_empty());
     let pattern = match fields.text("domain").map(|text| text.parse::<DomainPattern>()) {
@@ -50,16 +53,19 @@ async fn block(State(Api(api)): State<Api>, Object(body): Object) -> Result<Resp
     let Some(pattern) = fields.finish(pattern)? else {
         return Err(Problem::not_found("no domain"));
     };
+    let name = pattern.to_string();
+    keep_note(api.store.as_ref(), "blocked", &name, note.as_deref()).await?;
     api.store.set_blocked(&pattern, true).await?;
-    api.audit.add("block domain", pattern.to_string(), note.clone());
+    let item = json!({ "domain": name, "note": note });
+    api.audit.add(&actor.name, "block domain", name, None, Some(item.clone())).await;
     api.catalogue.settled(|listing| listing.blocked.contains(&pattern)).await;
-    let item = json!({ "domain": pattern.to_string(), "note": note });
     Ok((StatusCode::CREATED, Json(item)).into_response())
 }
 
 /// 404 if it was not blocked by exactly this entry.
 async fn unblock(
     State(Api(api)): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let blocked =
@@ -67,22 +73,24 @@ async fn unblock(
     let pattern = name.parse::<DomainPattern>().ok().filter(blocked);
     let pattern = pattern.ok_or_else(|| Problem::not_found(format!("{name} is not blocked.")))?;
     api.store.set_blocked(&pattern, false).await?;
-    api.audit.add("unblock domain", pattern.to_string(), None);
+    api.audit.add(&actor.name, "unblock domain", pattern.to_string(), None, None).await;
+    keep_note(api.store.as_ref(), "blocked", &pattern.to_string(), None).await?;
     api.catalogue.settled(|listing| !listing.blocked.contains(&pattern)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn list_pinned(State(api): State<Api>) -> Result<Json<Value>, Problem> {
-    let item = |domain: Domain| {
-        let note = api.0.audit.note("pin domain", domain.as_str());
-        json!({ "domain": domain.as_str(), "note": note })
-    };
-    let domains = api.listing(|listing| listing.pinned.clone())?;
-    Ok(Json(json!({ "items": domains.into_iter().map(item).collect::<Vec<_>>() })))
+    let names: Vec<String> =
+        api.listing(|listing| listing.pinned.iter().map(ToString::to_string).collect())?;
+    Ok(Json(json!({ "items": noted(&api, "pinned", names).await })))
 }
 
 /// XMPP only from now on; doing it twice changes nothing.
-async fn pin(State(Api(api)): State<Api>, Object(body): Object) -> Result<Response, Problem> {
+async fn pin(
+    State(Api(api)): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Object(body): Object,
+) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let note = fields.note("note").filter(|note| !note.is_empty());
     let domain = fields.domain("domain");
@@ -92,23 +100,53 @@ async fn pin(State(Api(api)): State<Api>, Object(body): Object) -> Result<Respon
     let Some(domain) = fields.finish(domain)? else {
         return Err(Problem::not_found("no domain"));
     };
+    keep_note(api.store.as_ref(), "pinned", domain.as_str(), note.as_deref()).await?;
     api.store.set_pinned(&domain, true).await?;
-    api.audit.add("pin domain", domain.to_string(), note.clone());
-    api.catalogue.settled(|listing| listing.pinned.contains(&domain)).await;
     let item = json!({ "domain": domain.as_str(), "note": note });
+    api.audit.add(&actor.name, "pin domain", domain.as_str(), None, Some(item.clone())).await;
+    api.catalogue.settled(|listing| listing.pinned.contains(&domain)).await;
     Ok((StatusCode::CREATED, Json(item)).into_response())
 }
 
 /// 404 if it was not pinned.
 async fn unpin(
     State(Api(api)): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let pinned = |domain: &Domain| api.catalogue.read(|listing| listing.pinned.contains(domain));
     let domain = Domain::parse(&name).ok().filter(pinned);
     let domain = domain.ok_or_else(|| Problem::not_found(format!("{name} is not pinned.")))?;
     api.store.set_pinned(&domain, false).await?;
-    api.audit.add("unpin domain", domain.to_string(), None);
+    api.audit.add(&actor.name, "unpin domain", domain.as_str(), None, None).await;
+    keep_note(api.store.as_ref(), "pinned", domain.as_str(), None).await?;
     api.catalogue.settled(|listing| !listing.pinned.contains(&domain)).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The names of a list with their notes. Without the store, the names alone.
+async fn noted(Api(api): &Api, list: &str, names: Vec<String>) -> Vec<Value> {
+    let notes = api.store.records(Table::Notes).await.unwrap_or_default();
+    let notes: HashMap<String, String> = notes.into_iter().collect();
+    let item = |name: String| {
+        let note = notes.get(&format!("{list} {name}")).and_then(|json| text_of(json));
+        json!({ "domain": name, "note": note })
+    };
+    names.into_iter().map(item).collect()
+}
+
+fn text_of(json: &str) -> Option<Value> {
+    serde_json::from_str::<Value>(json).ok().map(|record| record["note"].clone())
+}
+
+/// Keeps why a name is on a list, or forgets it.
+async fn keep_note(
+    store: &dyn Store,
+    list: &str,
+    name: &str,
+    note: Option<&str>,
+) -> Result<(), StoreError> {
+    let json = note.map(|note| json!({ "note": note, "version": 1 }).to_string());
+    let key = format!("{list} {name}");
+    store.write_record(Table::Notes, &key, None, json.as_deref()).await.map(drop)
 }

@@ -53,6 +53,15 @@ impl Fields {
         }
     }
 
+    /// A text that must be there.
+    pub(super) fn needed(&mut self, field: &'static str) -> Option<String> {
+        let text = self.text(field);
+        if text.is_none() && !self.errors.iter().any(|error| error.field == field) {
+            self.error(field, "is missing");
+        }
+        text
+    }
+
     /// A text for people: at most 255 characters, no control characters.
     pub(super) fn note(&mut self, field: &'static str) -> Option<String> {
         let text = self.text(field)?;
@@ -79,10 +88,7 @@ impl Fields {
 
     /// The domain that a request must name.
     pub(super) fn domain(&mut self, field: &'static str) -> Option<Domain> {
-        let Some(text) = self.text(field) else {
-            let missing = !self.errors.iter().any(|error| error.field == field);
-            return if missing { self.wrong(field, "is missing") } else { None };
-        };
+        let text = self.needed(field)?;
         match Domain::parse(text.trim()) {
             Ok(domain) => Some(domain),
             Err(error) => self.wrong(field, error.to_string()),

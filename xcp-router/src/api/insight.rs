@@ -126,10 +126,20 @@ async fn next(watch: &mut broadcast::Receiver<Arc<Value>>) -> Option<Arc<Value>>
     }
 }
 
-/// The last changes made through this router.
+/// The last changes, newest first, in pages.
 async fn audit(
     State(Api(api)): State<Api>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    Ok(Json(json!({ "items": api.audit.recent(limit(&query, 100, 1_000)?) })))
+    let limit = limit(&query, 100, 1_000)?;
+    let cursor = match query.get("cursor").map(|text| text.parse()) {
+        None => None,
+        Some(Ok(number)) => Some(number),
+        Some(Err(_)) => {
+            let message = "must be the next_cursor of another page".to_owned();
+            return Err(Problem::fields(vec![FieldError { field: "cursor".into(), message }]));
+        }
+    };
+    let (items, next) = api.audit.page(cursor, limit).await?;
+    Ok(Json(json!({ "items": items, "next_cursor": next.map(|number| number.to_string()) })))
 }

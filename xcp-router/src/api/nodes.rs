@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, patch};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use xcp_router_core::NodeView;
@@ -16,6 +16,7 @@ use super::fields::Fields;
 use super::insight::ask;
 use super::problem::Problem;
 use super::time::rfc3339;
+use crate::access::Actor;
 use crate::engine::Ask;
 
 /// How long a node may take to say that it has done so.
@@ -35,6 +36,7 @@ async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
 /// `draining`: the node takes no new packets (any more), finishes what it has, and keeps running.
 async fn change(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Problem> {
@@ -54,7 +56,7 @@ async fn change(
             None => return Err(unknown(&name)),
             Some(view) if view.draining == on => {
                 let action = if on { "drain node" } else { "resume node" };
-                api.0.audit.add(action, name, None);
+                api.0.audit.add(&actor.name, action, name, None, None).await;
                 return Ok(Json(describe(&view)));
             }
             Some(_) if Instant::now() >= deadline => {

@@ -1,58 +1,68 @@
 //! Everything that goes wrong, as a problem document (RFC 9457).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use openfed_node::store::StoreError;
 use serde_json::{Value, json};
 
+use crate::access::LoginError;
+
 const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was not done.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     status: StatusCode,
     title: &'static str,
     detail: Option<String>,
     errors: Vec<FieldError>,
+    /// Seconds after which another try may help.
+    retry_after: Option<u64>,
 }
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FieldError {
-    pub(super) field: Cow<'static, str>,
-    pub(super) message: String,
+pub(crate) struct FieldError {
+    pub(crate) field: Cow<'static, str>,
+    pub(crate) message: String,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, title: &'static str) -> Self {
-        Problem { status, title, detail: None, errors: Vec::new() }
+    pub(crate) fn new(status: StatusCode, title: &'static str) -> Self {
+        Problem { status, title, detail: None, errors: Vec::new(), retry_after: None }
     }
 
-    pub(super) fn detail(self, detail: impl Into<String>) -> Self {
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Self {
         Problem { detail: Some(detail.into()), ..self }
     }
 
+    /// Another try may help after so long.
+    pub(crate) fn retry_after(self, wait: Duration) -> Self {
+        Problem { retry_after: Some(wait.as_secs() + 1), ..self }
+    }
+
     /// The request was understood, but these fields cannot stand.
-    pub(super) fn fields(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn fields(errors: Vec<FieldError>) -> Self {
         let title = "Some fields need to be corrected";
         Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title) }
     }
 
     /// The body was understood, but these lines of it cannot stand.
-    pub(super) fn lines(errors: Vec<FieldError>) -> Self {
+    pub(crate) fn lines(errors: Vec<FieldError>) -> Self {
         let title = "Some lines need to be corrected";
         Problem { errors, ..Problem::new(StatusCode::UNPROCESSABLE_ENTITY, title) }
     }
 
     /// Says one more thing about it.
-    pub(super) fn also(mut self, more: &str) -> Self {
+    pub(crate) fn also(mut self, more: &str) -> Self {
         self.detail = Some(self.detail.map_or(more.to_owned(), |said| format!("{said}. {more}")));
         self
     }
 
-    pub(super) fn not_found(what: impl Into<String>) -> Self {
+    pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, "There is no such thing").detail(what)
     }
 
@@ -77,7 +87,11 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let headers = [(header::CONTENT_TYPE, MEDIA_TYPE)];
-        (self.status, headers, self.body().to_string()).into_response()
+        let mut response = (self.status, headers, self.body().to_string()).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 
@@ -100,8 +114,28 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => {
+                Problem::new(StatusCode::UNAUTHORIZED, "Name or password is wrong")
+            }
+            LoginError::Wait(wait) => {
+                let title = "Too many wrong passwords";
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(wait)
+            }
+            LoginError::Busy => {
+                let title = "Too many log-ins at once";
+                let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, title);
+                busy.retry_after(Duration::ZERO)
+            }
+            LoginError::Store(error) => error.into(),
+        }
+    }
+}
+
 /// Refusals that axum itself makes are plain text; here all are problems.
-pub(super) async fn instead_of_plain_text(response: Response) -> Response {
+pub(crate) async fn instead_of_plain_text(response: Response) -> Response {
     let status = response.status();
     let problem = HeaderValue::from_static(MEDIA_TYPE);
     let is_error = status.is_client_error() || status.is_server_error();

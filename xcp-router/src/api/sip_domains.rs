@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Direction;
 use openfed_proto::route::DomainRow;
@@ -17,6 +17,7 @@ use super::body::Object;
 use super::fields::Fields;
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
+use crate::access::Actor;
 use crate::catalogue::Page;
 use crate::now;
 
@@ -65,7 +66,11 @@ async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<V
 }
 
 /// Configures a domain: 201 if it is new to the table, 200 if it was there, discovered or not.
-async fn add(State(api): State<Api>, Object(body): Object) -> Result<Response, Problem> {
+async fn add(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Object(body): Object,
+) -> Result<Response, Problem> {
     let mut fields = Fields::new(body);
     let description = fields.note("description").unwrap_or_default();
     let domain = fields.domain("domain");
@@ -76,9 +81,9 @@ async fn add(State(api): State<Api>, Object(body): Object) -> Result<Response, P
         return Err(Problem::not_found("no domain"));
     };
     let Api(shared) = &api;
-    let known = shared.catalogue.read(|listing| listing.names.contains(domain.as_str()));
-    configure(&api, &domain, &description).await?;
-    let row = row(&api, domain.as_str()).await?;
+    let old = shared.store.rows(std::slice::from_ref(&domain)).await?.pop();
+    let known = old.is_some();
+    let row = configure(&api, &actor, (&domain, old), &description).await?;
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/api/v1/sip-domains/{domain}"))];
     Ok((status, location, Json(describe(&row))).into_response())
@@ -87,6 +92,7 @@ async fn add(State(api): State<Api>, Object(body): Object) -> Result<Response, P
 /// A discovered domain that is edited is the operator's from then on.
 async fn edit(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Problem> {
@@ -100,28 +106,41 @@ async fn edit(
     }
     fields.ignore(&["origin", "first_seen", "last_seen", "direction", "route", "hits"]);
     fields.ignore(&["last_failure"]);
-    let description = fields.finish(description)?.unwrap_or(old.description);
-    configure(&api, &old.domain, &description).await?;
-    Ok(Json(describe(&row(&api, &name).await?)))
+    let description = fields.finish(description)?.unwrap_or_else(|| old.description.clone());
+    let domain = old.domain.clone();
+    let row = configure(&api, &actor, (&domain, Some(old)), &description).await?;
+    Ok(Json(describe(&row)))
 }
 
 /// Makes the row configured, and waits until this node acts by it.
-async fn configure(Api(api): &Api, domain: &Domain, description: &str) -> Result<(), Problem> {
-    api.store.put_configured(domain, description, now().unix_s()).await?;
-    api.audit.add("configure SIP domain", domain.to_string(), None);
-    api.catalogue.settled(|listing| listing.names.contains(domain.as_str())).await;
-    Ok(())
+async fn configure(
+    api: &Api,
+    actor: &Actor,
+    (domain, old): (&Domain, Option<DomainRow>),
+    description: &str,
+) -> Result<DomainRow, Problem> {
+    let Api(shared) = api;
+    shared.store.put_configured(domain, description, now().unix_s()).await?;
+    shared.catalogue.settled(|listing| listing.names.contains(domain.as_str())).await;
+    let row = row(api, domain.as_str()).await?;
+    let (before, after) = (old.as_ref().map(describe), Some(describe(&row)));
+    let action = "configure SIP domain";
+    shared.audit.add(&actor.name, action, domain.as_str(), before, after).await;
+    Ok(row)
 }
 
 /// Removes a row. Whether the domain comes back by itself, the open route decides.
 async fn remove(
-    State(Api(api)): State<Api>,
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    let old = row(&api, &name).await?;
+    let (Api(api), domain) = (api, &old.domain);
     let missing = || Problem::not_found(format!("{name} is not in the domain table."));
-    let domain = Domain::parse(&name).map_err(|_| missing())?;
-    api.store.remove_row(&domain).await?.ok_or_else(missing)?;
-    api.audit.add("remove SIP domain", domain.to_string(), None);
+    api.store.remove_row(domain).await?.ok_or_else(missing)?;
+    let before = Some(describe(&old));
+    api.audit.add(&actor.name, "remove SIP domain", domain.as_str(), before, None).await;
     api.catalogue.settled(|listing| !listing.names.contains(domain.as_str())).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -6,13 +6,14 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use openfed_proto::route::{Pattern, StaticRoute};
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::body::Object;
 use super::problem::Problem;
+use crate::access::Actor;
 use change::{Base, read};
 
 pub(super) fn routes() -> Router<Api> {
@@ -34,7 +35,11 @@ async fn show(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<Va
 }
 
 /// Adds a route. `.*` is there already, so a second one is refused with 409.
-async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response, Problem> {
+async fn create(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Object(body): Object,
+) -> Result<Response, Problem> {
     let Api(shared) = &api;
     let route = read(body, Base::New, &shared.settings)?;
     if route.is_open_route() {
@@ -42,7 +47,8 @@ async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response
         return Err(Problem::new(StatusCode::CONFLICT, title).detail("Change it instead."));
     }
     let route = shared.store.create_route(&route).await?;
-    shared.audit.add("create static route", route.pattern.to_string(), None);
+    let (subject, after) = (route.pattern.to_string(), Some(describe(&route)));
+    shared.audit.add(&actor.name, "create static route", subject, None, after).await;
     settle(&api, &route).await;
     let location = [(header::LOCATION, format!("/api/v1/static-routes/{}", route.id))];
     Ok((StatusCode::CREATED, location, Json(describe(&route))).into_response())
@@ -51,37 +57,46 @@ async fn create(State(api): State<Api>, Object(body): Object) -> Result<Response
 /// Fields that are left out get their defaults.
 async fn replace(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(key): Path<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Problem> {
     let old = find(&api, &key)?;
-    update(&api, body, Base::Replaced(&old)).await
+    update(&api, &actor, body, Base::Replaced(&old)).await
 }
 
 /// Fields that are left out stay.
 async fn change(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Path(key): Path<String>,
     Object(body): Object,
 ) -> Result<Json<Value>, Problem> {
     let old = find(&api, &key)?;
-    update(&api, body, Base::Changed(&old)).await
+    update(&api, &actor, body, Base::Changed(&old)).await
 }
 
 async fn update(
     api: &Api,
+    actor: &Actor,
     body: Map<String, Value>,
     base: Base<'_>,
 ) -> Result<Json<Value>, Problem> {
     let Api(shared) = api;
     let route = shared.store.update_route(&read(body, base, &shared.settings)?).await?;
-    shared.audit.add("change static route", route.pattern.to_string(), None);
+    let (subject, before) = (route.pattern.to_string(), base.old().map(describe));
+    let after = Some(describe(&route));
+    shared.audit.add(&actor.name, "change static route", subject, before, after).await;
     settle(api, &route).await;
     Ok(Json(describe(&route)))
 }
 
 /// Removes a route, but never `.*`: 409.
-async fn remove(State(api): State<Api>, Path(key): Path<String>) -> Result<StatusCode, Problem> {
+async fn remove(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Path(key): Path<String>,
+) -> Result<StatusCode, Problem> {
     let route = find(&api, &key)?;
     if route.is_open_route() {
         let title = "The open route .* cannot be removed";
@@ -89,7 +104,8 @@ async fn remove(State(api): State<Api>, Path(key): Path<String>) -> Result<Statu
     }
     let Api(shared) = &api;
     shared.store.delete_route(route.id, route.version).await?;
-    shared.audit.add("remove static route", route.pattern.to_string(), None);
+    let (subject, before) = (route.pattern.to_string(), Some(describe(&route)));
+    shared.audit.add(&actor.name, "remove static route", subject, before, None).await;
     let gone = |routes: &[StaticRoute]| routes.iter().all(|other| other.id != route.id);
     shared.catalogue.settled(|listing| gone(&listing.routes)).await;
     Ok(StatusCode::NO_CONTENT)

@@ -15,7 +15,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use futures_util::{Stream, StreamExt, stream};
 use openfed_node::store::Store;
 use openfed_proto::domain::Domain;
@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::Api;
 use super::problem::{FieldError, Problem};
+use crate::access::Actor;
 use crate::catalogue::Names;
 use import::Import;
 
@@ -44,6 +45,7 @@ pub(super) fn routes() -> Router<Api> {
 /// of them; all others count. With `dry_run`, nothing is changed.
 async fn import(
     State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
     body: Body,
@@ -70,7 +72,7 @@ async fn import(
     if done.is_err() {
         let _ = timeout(REST, async { while let Some(Ok(_)) = body.next().await {} }).await;
     }
-    import.conclude(done).await.map(Json)
+    import.conclude(&actor, done).await.map(Json)
 }
 
 async fn read(

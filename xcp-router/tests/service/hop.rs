@@ -101,7 +101,10 @@ async fn flows_can_be_watched_as_they_end() {
     let stage = Stage::start(directory.path()).await;
     let sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
     let mut stream = TcpStream::connect(stage.http).await.unwrap();
-    let request = format!("GET /api/v1/flows/stream HTTP/1.1\r\nHost: {}\r\n\r\n", stage.http);
+    let request = format!(
+        "GET /api/v1/flows/stream HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        stage.http, stage.token
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut lines = BufReader::new(stream).lines();
     while !lines.next_line().await.unwrap().unwrap().is_empty() {}

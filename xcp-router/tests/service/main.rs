@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a scene that cannot go on has failed")]
 
+mod access;
 mod api;
 mod hop;
 mod stage;

@@ -26,6 +26,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) http: SocketAddr,
     pub(crate) link: SocketAddr,
+    /// Of the administrator.
+    pub(crate) token: String,
     shutdown: Shutdown,
     running: JoinHandle<()>,
 }
@@ -40,10 +42,13 @@ impl Stage {
         };
         settings.router.link = ([127, 0, 0, 1], 0).into();
         settings.router.http = ([127, 0, 0, 1], 0).into();
+        settings.router.first_administrator = false;
+        let token = settings.token_file().unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let service = Service::start(Arc::new(settings), shutdown.clone()).await.unwrap();
         let (http, link) = (service.http_address(), service.link_address());
-        let stage = Stage { http, link, shutdown, running: tokio::spawn(service.run()) };
+        let token = std::fs::read_to_string(token).unwrap().trim().to_owned();
+        let stage = Stage { http, link, token, shutdown, running: tokio::spawn(service.run()) };
         let ready = async { while stage.get("/readyz").await.0 != 200 {} };
         tokio::time::timeout(LIMIT, ready).await.unwrap();
         stage
@@ -74,9 +79,21 @@ impl Stage {
         content_type: &str,
         body: &str,
     ) -> (String, String) {
+        let lines =
+            format!("Content-Type: {content_type}\r\nAuthorization: Bearer {}\r\n", self.token);
+        self.plain(method, path, &lines, body).await
+    }
+
+    /// The same for a request that says who sends it, if at all, in these lines of its head.
+    pub(crate) async fn plain(
+        &self,
+        method: &str,
+        path: &str,
+        lines: &str,
+        body: &str,
+    ) -> (String, String) {
         let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: {content_type}\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\n{lines}Content-Length: {}\r\n\r\n{body}",
             self.http,
             body.len()
         );

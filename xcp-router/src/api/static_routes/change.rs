@@ -20,7 +20,7 @@ pub(super) enum Base<'a> {
 }
 
 impl Base<'_> {
-    fn old(&self) -> Option<&StaticRoute> {
+    pub(super) fn old(&self) -> Option<&StaticRoute> {
         match self {
             Base::New => None,
             Base::Replaced(old) | Base::Changed(old) => Some(old),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::csv::Header;
 use super::lines::{LONGEST, Lines};
+use crate::access::Actor;
 use crate::api::problem::{FieldError, Problem};
 use crate::api::{Api, fields, sip_domains};
 use crate::now;
@@ -86,11 +87,15 @@ impl<'a> Import<'a> {
     }
 
     /// The answer: counts, or what was wrong. What was imported before it went wrong stays.
-    pub(super) async fn conclude(self, done: Result<(), Problem>) -> Result<Value, Problem> {
+    pub(super) async fn conclude(
+        self,
+        actor: &Actor,
+        done: Result<(), Problem>,
+    ) -> Result<Value, Problem> {
         let Imported { added, configured, unchanged } = self.imported;
         if !self.dry_run && added + configured > 0 {
             let subject = format!("{added} new, {configured} discovered before");
-            self.api.0.audit.add("import SIP domains", subject, None);
+            self.api.0.audit.add(&actor.name, "import SIP domains", subject, None, None).await;
             if let Some(last) = &self.last {
                 let there =
                     |listing: &crate::catalogue::Listing| listing.names.contains(last.as_str());

@@ -1,0 +1,110 @@
+//! Connections: how many, how slow, how large.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::tls::Certificate;
+
+/// Connections at once; more wait in the system's queue.
+const MOST: usize = 1_024;
+/// The head of a request: its size in bytes, its lines, and how long it may take, which is also how
+/// long a connection may do nothing.
+const HEAD: (usize, usize, Duration) = (32 * 1024, 64, Duration::from_secs(30));
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// After the system refused to accept: it may be out of files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from, in its extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(
+    /// The other end of the connection.
+    pub SocketAddr,
+);
+
+/// Accepts until `end`; then waits for requests under way.
+pub(super) async fn accept(
+    listener: TcpListener,
+    certificate: Option<Certificate>,
+    routes: Router,
+    end: CancellationToken,
+) {
+    let (places, graceful) = (Arc::new(Semaphore::new(MOST)), GracefulShutdown::new());
+    // Dropped with this task: no connection outlives it.
+    let mut connections = JoinSet::new();
+    let certificate = certificate.map(Arc::new);
+    loop {
+        while connections.try_join_next().is_some() {}
+        let next = async {
+            let place = places.clone().acquire_owned().await.ok();
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = end.cancelled() => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let connection = Connection { place, peer, routes: routes.clone() };
+        connections.spawn(connection.run(stream, certificate.clone(), graceful.watcher()));
+    }
+    drop(listener);
+    graceful.shutdown().await;
+    while connections.join_next().await.is_some() {}
+}
+
+struct Connection {
+    /// Given back at the end.
+    place: Option<OwnedSemaphorePermit>,
+    peer: SocketAddr,
+    routes: Router,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, tls: Option<Arc<Certificate>>, watcher: Watcher) {
+        // Small answers go out at once.
+        let _ = stream.set_nodelay(true);
+        let Some(certificate) = tls else { return self.serve(stream, watcher).await };
+        let accepted = timeout(HANDSHAKE, certificate.acceptor().accept(stream)).await;
+        // A peer that speaks no TLS, or not in time, is gone.
+        if let Ok(Ok(stream)) = accepted {
+            self.serve(stream, watcher).await;
+        }
+    }
+
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        watcher: Watcher,
+    ) {
+        let Self { place: _place, peer, routes } = self;
+        let routes = TowerToHyperService::new(routes);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            routes.call(request)
+        });
+        let mut server = http1::Builder::new();
+        server.timer(TokioTimer::new()).header_read_timeout(HEAD.2);
+        server.max_buf_size(HEAD.0).max_headers(HEAD.1);
+        // What a broken connection says is of no use to anybody.
+        let _ = watcher.watch(server.serve_connection(TokioIo::new(stream), service)).await;
+    }
+}

@@ -1,0 +1,240 @@
+//! What stands before all of this router's HTTP: who is it, may they, and how often.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use futures_util::StreamExt;
+use openfed_node::http::Peer;
+
+use super::login::Session;
+use super::permission::{Need, need};
+use super::{Access, Actor};
+use crate::api::Problem;
+
+/// The longest form that a page sends.
+const FORM: usize = 64 * 1024;
+/// How long a form may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often an endless answer is looked at: whether it may still be given.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Nothing comes from elsewhere, nothing runs but our own scripts, nobody frames us.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'";
+
+/// Who a request is from, as far as it says so rightly.
+struct Known {
+    actor: Actor,
+    /// None for a token.
+    session: Option<Session>,
+    must_change: bool,
+}
+
+/// Puts the gate before `routes`.
+pub(crate) fn guard(access: &Access, routes: Router) -> Router {
+    routes.layer(from_fn_with_state(access.clone(), gate))
+}
+
+async fn gate(State(access): State<Access>, request: Request, next: Next) -> Response {
+    let is_asset = request.uri().path().starts_with("/assets/");
+    let secure = access.0.secure;
+    let mut response = match admit(&access, request).await {
+        Ok((request, known)) => until_lapsed(access, known, next.run(request).await),
+        Err(response) => *response,
+    };
+    harden(response.headers_mut(), is_asset, secure);
+    response
+}
+
+/// The request with what handlers want to know of its sender; or the answer.
+async fn admit(
+    access: &Access,
+    mut request: Request,
+) -> Result<(Request, Option<Known>), Box<Response>> {
+    let needed = need(request.method(), request.uri().path());
+    if needed == Need::Nothing {
+        if is_foreign(&request) {
+            return Err(forged());
+        }
+        return Ok((request, None));
+    }
+    let source = peer(&request);
+    let Some(known) = identify(access, request.headers()).await? else {
+        let rate = access.0.rates.stranger(source, Instant::now());
+        return Err(rate.err().map_or_else(|| nobody(&request), too_many));
+    };
+    access.0.rates.actor(&known.actor.name, Instant::now()).map_err(too_many)?;
+    if !known.actor.may(needed) {
+        return Err(refused(
+            "You may not do this",
+            "It needs an administrator, or a token's scope.",
+        ));
+    }
+    if known.must_change && needed != Need::Session {
+        return Err(must_change(&request));
+    }
+    if let Some(session) = &known.session {
+        if is_foreign(&request) {
+            return Err(forged());
+        }
+        request = authentic(request, session).await?;
+        request.extensions_mut().insert(session.clone());
+    }
+    request.extensions_mut().insert(known.actor.clone());
+    Ok((request, Some(known)))
+}
+
+async fn identify(access: &Access, headers: &HeaderMap) -> Result<Option<Known>, Box<Response>> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if let Some(authorization) = text(header::AUTHORIZATION) {
+        let (scheme, secret) = authorization.split_once(' ').unwrap_or_default();
+        let actor = scheme.eq_ignore_ascii_case("bearer").then(|| access.bearer(secret.trim()));
+        return Ok(actor.flatten().map(|actor| Known { actor, session: None, must_change: false }));
+    }
+    let Some(cookies) = text(header::COOKIE) else { return Ok(None) };
+    let found = access.session(cookies).await;
+    let found = found.map_err(|error| Box::new(Problem::from(error).into_response()))?;
+    Ok(found.map(|(session, actor, must_change)| Known {
+        actor,
+        session: Some(session),
+        must_change,
+    }))
+}
+
+/// A change that a session asks for shows the session's token, in a header or in its form.
+async fn authentic(request: Request, session: &Session) -> Result<Request, Box<Response>> {
+    if is_safe(request.method()) {
+        return Ok(request);
+    }
+    if let Some(shown) = request.headers().get("x-csrf-token") {
+        return if shown == session.csrf() { Ok(request) } else { Err(forged()) };
+    }
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if !kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) {
+        return Err(forged());
+    }
+    let (parts, body) = request.into_parts();
+    let problem = |status, title| Box::new(Problem::new(status, title).into_response());
+    let form = tokio::time::timeout(PATIENCE, to_bytes(body, FORM)).await;
+    let form = form.map_err(|_| problem(StatusCode::REQUEST_TIMEOUT, "The form did not come"))?;
+    let form = form.map_err(|_| problem(StatusCode::PAYLOAD_TOO_LARGE, "The form is too large"))?;
+    // The token is hexadecimal: nothing in it is ever encoded.
+    let field = format!("csrf={}", session.csrf());
+    if !form.split(|byte| *byte == b'&').any(|pair| pair == field.as_bytes()) {
+        return Err(forged());
+    }
+    Ok(Request::from_parts(parts, Body::from(form)))
+}
+
+fn is_safe(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// Whether a browser says that a page of somebody else sends this change.
+fn is_foreign(request: &Request) -> bool {
+    if is_safe(request.method()) {
+        return false;
+    }
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    let Some(origin) = text("origin") else { return false };
+    let host = origin.split_once("://").map_or("", |(_, host)| host);
+    Some(host) != text("host")
+}
+
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<Peer>();
+    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| address.ip())
+}
+
+fn wants_page(request: &Request) -> bool {
+    let accepts = request.headers().get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok());
+    is_safe(request.method())
+        && !request.uri().path().starts_with("/api/")
+        && accepts.is_some_and(|kinds| kinds.contains("text/html"))
+}
+
+fn nobody(request: &Request) -> Box<Response> {
+    if wants_page(request) {
+        return Box::new(Redirect::to("/login").into_response());
+    }
+    let detail = "Show an API token (Authorization: Bearer …), or log in at /api/v1/session.";
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "Nobody is logged in").detail(detail);
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"openfed\"")];
+    Box::new((challenge, problem).into_response())
+}
+
+fn must_change(request: &Request) -> Box<Response> {
+    if wants_page(request) {
+        return Box::new(Redirect::to("/login/password").into_response());
+    }
+    let detail = "The password was for one log-in: PUT /api/v1/session/password.";
+    refused("The password must be changed first", detail)
+}
+
+fn forged() -> Box<Response> {
+    let detail = "A session's change shows its token: header x-csrf-token, or form field csrf.";
+    refused("The request does not come from our own pages", detail)
+}
+
+fn refused(title: &'static str, detail: &str) -> Box<Response> {
+    Box::new(Problem::new(StatusCode::FORBIDDEN, title).detail(detail).into_response())
+}
+
+fn too_many(wait: Duration) -> Box<Response> {
+    let title = "Too many requests";
+    Box::new(Problem::new(StatusCode::TOO_MANY_REQUESTS, title).retry_after(wait).into_response())
+}
+
+/// An endless answer ends with the right to have it.
+fn until_lapsed(access: Access, known: Option<Known>, response: Response) -> Response {
+    let endless = HeaderValue::from_static("text/event-stream");
+    let Some(known) = known else { return response };
+    if response.headers().get(header::CONTENT_TYPE) != Some(&endless) {
+        return response;
+    }
+    let lapsed = async move {
+        let mut applied = access.0.catalogue.watch();
+        loop {
+            let late = tokio::time::timeout(LOOK, applied.changed()).await.is_err();
+            if !access.may_still(&known, late).await {
+                return;
+            }
+        }
+    };
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(lapsed))))
+}
+
+impl Access {
+    /// Whether the actor is still one: by what is known here, or by the store, too.
+    async fn may_still(&self, known: &Known, thoroughly: bool) -> bool {
+        match &known.session {
+            Some(session) if thoroughly => self.goes_on(session).await,
+            Some(session) => self.user_of(session).is_some(),
+            None => self.has_token(&known.actor),
+        }
+    }
+}
+
+fn harden(headers: &mut HeaderMap, is_asset: bool, secure: bool) {
+    let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_SECURITY_POLICY, POLICY);
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(header::REFERRER_POLICY, "no-referrer");
+    set(header::X_FRAME_OPTIONS, "DENY");
+    if secure {
+        set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if !is_asset {
+        set(header::CACHE_CONTROL, "no-store");
+    }
+}
