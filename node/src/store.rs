@@ -31,7 +31,7 @@ pub use redis::RedisStore;
 
 /// The layout that this program writes and understands. 1 had no accounts: a program that knows no
 /// more would let everybody in.
-const SCHEMA: u64 = 2;
+pub const LAYOUT: u64 = 2;
 
 /// Changes that are kept for readers that were away.
 const LOG: u64 = 100_000;
@@ -74,6 +74,10 @@ pub trait Store: Send + Sync + Debug {
     /// Takes 1 ms for some hundred rows; give it some thousand at once. `now` is in seconds since
     /// the Unix epoch.
     async fn import(&self, rows: &[(Domain, String)], now: u64) -> Result<Imported, StoreError>;
+
+    /// Writes these rows as they are, in place of those that the domains have. Not atomic as a
+    /// whole; give it some thousand at once.
+    async fn put_rows(&self, rows: &[DomainRow]) -> Result<(), StoreError>;
 
     /// Removes a row. Returns the version, or `None` if there was no such row.
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError>;
@@ -231,7 +235,7 @@ pub enum StoreError {
     )]
     OpenRoute,
     /// A newer program has changed the layout.
-    #[error("the store has layout {found}; this program knows layouts up to {SCHEMA}: update it")]
+    #[error("the store has layout {found}; this program knows layouts up to {LAYOUT}: update it")]
     NewerLayout {
         /// The layout found.
         found: u64,

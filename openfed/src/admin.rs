@@ -186,7 +186,7 @@ fn password(session: &mut Session<'_>, answer: &Value) -> Result<(), Failure> {
 }
 
 async fn list_users(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.api.get(USERS).await?;
+    let answer = session.api.list(USERS).await?;
     if session.raw(&answer)? {
         return Ok(());
     }
@@ -199,7 +199,7 @@ async fn list_users(session: &mut Session<'_>) -> Result<(), Failure> {
 }
 
 async fn list_tokens(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.api.get(TOKENS).await?;
+    let answer = session.api.list(TOKENS).await?;
     if session.raw(&answer)? {
         return Ok(());
     }

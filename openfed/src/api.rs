@@ -34,6 +34,8 @@ use crate::token::Shown;
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(30);
 const MAX_ANSWER_OCTETS: usize = 64 << 20;
+/// Of a list, each of up to a thousand items.
+const MAX_PAGES: usize = 1_000;
 
 /// A connection, with TLS or without.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -97,6 +99,22 @@ impl Api {
     /// `GET path`. `path` begins with `/api/v1/`; build its segments with [`segment`].
     pub async fn get(&self, path: &str) -> Result<Value, ApiError> {
         self.call(Method::GET, path, None).await
+    }
+
+    /// A whole list, page by page, as one answer. `path` has no query.
+    pub async fn list(&self, path: &str) -> Result<Value, ApiError> {
+        let mut whole = self.get(path).await?;
+        for _ in 0..MAX_PAGES {
+            let Some(cursor) = whole["next_cursor"].as_str().map(segment) else { return Ok(whole) };
+            let mut page = self.get(&format!("{path}?cursor={cursor}")).await?;
+            whole["next_cursor"] = page["next_cursor"].take();
+            if let (Some(items), Value::Array(more)) =
+                (whole["items"].as_array_mut(), page["items"].take())
+            {
+                items.extend(more);
+            }
+        }
+        Err(self.not_ours("a list without an end"))
     }
 
     /// Whether `GET path` is answered with success, whatever the answer says.

@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use crate::api::{Api, ApiError, ApiUrl};
 use crate::check::reachable;
-use crate::{admin, check, demo, domain, explain, flows, health, nodes, route, token, up};
+use crate::{
+    admin, audit, backup, check, demo, domain, explain, flows, health, manual, nodes, route, token,
+    up,
+};
 
 /// The settings files that are taken if none is named: the first one that is there.
 const NEARBY: [&str; 2] = ["openfed.toml", "/etc/openfed/openfed.toml"];
@@ -34,7 +37,7 @@ Exit codes:
    1  refused by the API, or a check or the demo failed
    2  the command line is wrong
   64  the settings are wrong; every fault is printed
-  65  lines of an imported file have faults; they are printed
+  65  lines of a file have faults; they are printed
   66  a file named on the command line cannot be read
   69  the API cannot be reached
   70  what answers is not openfed's API
@@ -98,6 +101,10 @@ enum Command {
     Dns,
     /// See it work, with nothing else installed: the documented hop, then the cached one
     Demo,
+    /// Print what completes this command in a shell
+    Completions(manual::Completions),
+    /// Write manual pages
+    Man(manual::Man),
     #[command(flatten)]
     Errand(Errand),
 }
@@ -120,6 +127,12 @@ enum Errand {
     /// Who may use console and API: users and API tokens
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Who changed what, when, and what it was before and after
+    Audit(audit::Arguments),
+    /// Write all state into a file: routes, domains, lists, users, tokens
+    Backup(backup::Backup),
+    /// Make the state that of a backup
+    Restore(backup::Restore),
     /// Whether the services of the settings that run on this machine are ready, for supervisors
     Health(health::Arguments),
     /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
@@ -186,6 +199,8 @@ impl Cli {
                 Ok(process::run("openfed dns", everywhere.settings()?, xmpp_cm::dns::serve))
             }
             Command::Demo => within_runtime(demo::run(out)),
+            Command::Completions(shell) => shell.run(out).map(|()| ExitCode::SUCCESS),
+            Command::Man(man) => man.run(out).map(|()| ExitCode::SUCCESS),
             Command::Errand(errand) => within_runtime(errand.run(everywhere, out)),
         }
     }
@@ -236,6 +251,9 @@ impl Errand {
             Self::Flows(arguments) => arguments.run(&mut session).await,
             Self::Nodes(arguments) => arguments.run(&mut session).await,
             Self::Admin(command) => command.run(&mut session).await,
+            Self::Audit(arguments) => arguments.run(&mut session).await,
+            Self::Backup(arguments) => arguments.run(&mut session).await,
+            Self::Restore(arguments) => arguments.run(&mut session).await,
             Self::Health(arguments) => arguments.run(&mut session).await,
             Self::Check(arguments) => arguments.run(&mut session).await,
         }

@@ -184,7 +184,7 @@ pub(crate) fn print_rows(out: &mut dyn Write, rows: Vec<SipDomain>) -> io::Resul
 }
 
 async fn list_noted(session: &mut Session<'_>, path: &str) -> Result<(), Failure> {
-    let answer = session.api.get(path).await?;
+    let answer = session.api.list(path).await?;
     if session.raw(&answer)? {
         return Ok(());
     }

@@ -2,6 +2,8 @@
 
 mod admin;
 pub mod api;
+mod audit;
+mod backup;
 mod check;
 pub mod cli;
 mod demo;
@@ -10,6 +12,7 @@ mod domain;
 mod explain;
 mod flows;
 mod health;
+mod manual;
 mod nodes;
 mod progress;
 mod route;

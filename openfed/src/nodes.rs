@@ -59,7 +59,7 @@ async fn change(
 }
 
 async fn list(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.api.get(NODES).await?;
+    let answer = session.api.list(NODES).await?;
     if session.raw(&answer)? {
         return Ok(());
     }

@@ -207,7 +207,7 @@ fn path(pattern: &str) -> String {
 }
 
 async fn list(session: &mut Session<'_>) -> Result<(), Failure> {
-    let answer = session.api.get(ROUTES).await?;
+    let answer = session.api.list(ROUTES).await?;
     if session.raw(&answer)? {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
+use hyper::Method;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -18,7 +19,7 @@ const SIP: &str = "/api/v1/sip-domains";
 /// What is read of a file at once.
 const CHUNK: usize = 64 * 1024;
 /// Chunks between the reader of the file and the network.
-const CHUNKS: usize = 4;
+pub(crate) const CHUNKS: usize = 4;
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
@@ -86,7 +87,7 @@ impl Import {
         let (sender, chunks) = mpsc::channel(CHUNKS);
         let reading = tokio::task::spawn_blocking(|| feed(source, sender, progress));
         let path = format!("{SIP}/import?dry_run={dry_run}");
-        let answer = session.api.upload(&path, "text/csv", chunks).await;
+        let answer = session.api.upload(Method::POST, &path, "text/csv", chunks).await;
         // What broke off because the file did is the file's fault.
         if let Ok(Err(cause)) = reading.await {
             return Err(unreadable(cause));
@@ -119,7 +120,7 @@ impl Import {
 }
 
 /// Reads to the end, as fast as it is taken.
-fn feed(
+pub(crate) fn feed(
     mut source: impl Read,
     chunks: mpsc::Sender<Result<Bytes, io::Error>>,
     mut progress: Progress,
@@ -154,7 +155,7 @@ impl Export {
         let page: Page<Value> = session.api.read(&first)?;
         let mut progress = Progress::new(self.progress, "exporting", page.total);
         let api = session.api.clone();
-        let mut rows = api.download(&format!("{SIP}/export?search={search}")).await?;
+        let mut rows = api.download(&format!("{SIP}/export?search={search}"), "text/csv").await?;
         // A file that is there is a whole one.
         let file = self.file.filter(|file| file != Path::new("-"));
         let part = file.as_ref().map(|file| {

@@ -525,3 +525,133 @@ fn the_process_ends_with_the_documented_code() {
         assert_eq!(ended.status.code(), Some(code), "{arguments:?}");
     }
 }
+
+#[tokio::test]
+async fn users_and_tokens_are_made_and_their_secrets_printed_once() {
+    let user = json!({
+        "name": "ada", "role": "administrator", "created": "2026-11-22T20:47:03Z",
+        "one_time": true, "password": "abcde-fghij-klmno-pqrst",
+    });
+    let body = json!({ "name": "ada", "role": "administrator" });
+    let script = Script::default().expect(Method::POST, "/api/v1/users", body, (201, user.clone()));
+    prints(
+        script.run(&["admin", "user", "add", "ada", "--role", "administrator"]).await,
+        "\
+ada (administrator) logs in once with this password, and changes it:
+abcde-fghij-klmno-pqrst
+",
+    );
+    let script = Script::default().expect(
+        Method::PATCH,
+        "/api/v1/users/ada",
+        json!({ "new_password": true }),
+        (200, user.clone()),
+    );
+    let (ended, printed) = script.run(&["admin", "user", "password", "ada"]).await;
+    ended.unwrap();
+    assert!(printed.contains("abcde-fghij"), "{printed}");
+
+    let token = json!({
+        "id": "1f", "name": "ci", "scopes": ["read", "domains"],
+        "created": "2026-11-22T20:47:03Z", "last_used": null, "secret": "openfed_1f_s",
+    });
+    let body = json!({ "name": "ci", "scopes": ["read", "domains"] });
+    let script =
+        Script::default().expect(Method::POST, "/api/v1/tokens", body, (201, token.clone()));
+    let command = ["admin", "token", "add", "ci", "--scope", "read,domains"];
+    prints(script.run(&command).await, "openfed_1f_s\n");
+
+    let script = Script::default().get("/api/v1/tokens", json!({ "items": [token] }));
+    prints(
+        script.run(&["admin", "token", "list"]).await,
+        "\
+NAME  ID  SCOPES        CREATED               LAST USED
+ci    1f  read,domains  2026-11-22T20:47:03Z  -
+",
+    );
+    let script = Script::default().expect(
+        Method::DELETE,
+        "/api/v1/tokens/ci",
+        Value::Null,
+        (204, Value::Null),
+    );
+    prints(script.run(&["admin", "token", "remove", "ci"]).await, "ci is refused from now on.\n");
+}
+
+#[tokio::test]
+async fn a_list_is_followed_to_its_end() {
+    let page = |name: &str, next: Value| json!({ "items": [{ "domain": name, "note": null }], "next_cursor": next });
+    let script = Script::default()
+        .get("/api/v1/blocked-domains", page("a.example", json!("*.x")))
+        .get("/api/v1/blocked-domains?cursor=%2A.x", page("b.example", Value::Null));
+    prints(
+        script.run(&["domain", "list", "--blocked"]).await,
+        "\
+DOMAIN     NOTE
+a.example  -
+b.example  -
+",
+    );
+}
+
+#[tokio::test]
+async fn whoever_is_refused_hears_why_no_token_was_shown() {
+    let problem = json!({ "title": "Nobody is logged in", "status": 401 });
+    let script =
+        Script::default().expect(Method::GET, "/api/v1/nodes", Value::Null, (401, problem));
+    let directory = std::env::temp_dir().join(format!("openfed-token-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("openfed.toml");
+    std::fs::write(&file, "domains.local = [\"a.example\"]\nstore.url = \"redis://x:1/0\"\n")
+        .unwrap();
+    let config = file.to_str().unwrap();
+    let failure = script.run(&["--config", config, "nodes"]).await.0.unwrap_err();
+    let text = failure.to_string();
+    assert!(text.contains("Nobody is logged in") && text.contains("--token-file"), "{text}");
+    assert_eq!(format!("{:?}", failure.exit_code()), format!("{:?}", ExitCode::from(77)));
+
+    let missing = directory.join("no.token");
+    let command = ["--token-file", missing.to_str().unwrap(), "nodes"];
+    assert!(matches!(run(&command).await.0, Err(Failure::Unreadable { .. })));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_shows_what_changed() {
+    let entry = json!({
+        "number": 7, "at": "2026-11-22T20:47:03.000000Z", "who": "ada",
+        "action": "change static route", "subject": ".*",
+        "before": { "blocked": true, "port": 5060, "version": 1 },
+        "after": { "blocked": false, "port": 5060, "version": 2 },
+    });
+    let script = Script::default().get("/api/v1/audit?limit=50", json!({ "items": [entry] }));
+    prints(
+        script.run(&["audit"]).await,
+        "\
+WHEN                         WHO  WHAT                 OF  CHANGED
+2026-11-22T20:47:03.000000Z  ada  change static route  .*  blocked: true → false
+",
+    );
+}
+
+#[tokio::test]
+async fn shells_and_man_are_told_of_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (ended, printed) = run(&["completions", shell]).await;
+        ended.unwrap();
+        for word in ["route", "admin", "backup", "token-file"] {
+            assert!(printed.contains(word), "{shell}: {word}");
+        }
+    }
+    let directory = std::env::temp_dir().join(format!("openfed-man-{}", std::process::id()));
+    let (ended, printed) = run(&["man", directory.to_str().unwrap()]).await;
+    ended.unwrap();
+    assert!(printed.contains("pages are in"), "{printed}");
+    for page in ["openfed.1", "openfed-route-set.1", "openfed-admin-user-add.1"] {
+        let text = std::fs::read_to_string(directory.join(page)).unwrap();
+        assert!(text.contains(".TH "), "{page}");
+    }
+    let text = std::fs::read_to_string(directory.join("openfed.1")).unwrap();
+    assert!(text.contains("Exit codes") && text.contains("77"), "{text}");
+    std::fs::remove_dir_all(directory).unwrap();
+}

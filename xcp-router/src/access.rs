@@ -23,8 +23,8 @@ pub(crate) use first::begin;
 pub(crate) use gate::guard;
 pub(crate) use login::{LoginError, NewSession, Session};
 pub(crate) use password::fault as fault_of_password;
-pub(crate) use permission::{Role, Scope};
-pub(crate) use secret::{one_time_password, random_hex};
+pub(crate) use permission::{Role, Scope, needed_scope};
+pub(crate) use secret::{digest, one_time_password, random_hex};
 pub(crate) use token::{LOCAL, mint};
 
 /// Accounts and API tokens that one installation may have, each.

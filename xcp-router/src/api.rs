@@ -2,12 +2,16 @@
 //! everything that goes wrong, described at `/api/v1/openapi.json`.
 
 mod audit;
+mod backup;
 mod body;
 mod domain_lists;
 mod fields;
 mod insight;
 mod nodes;
 mod openapi;
+mod operation;
+mod pages;
+mod precondition;
 mod problem;
 mod session;
 mod sip_domains;
@@ -23,7 +27,6 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::map_response;
-use axum::routing::get;
 use openfed_node::settings::Settings;
 use openfed_node::store::Store;
 use tokio::sync::{Mutex, mpsc};
@@ -38,6 +41,26 @@ pub(crate) use problem::Problem;
 
 /// No request of this API is larger, except for an import, which is taken in as it comes.
 const BODY: usize = 64 * 1024;
+
+/// Everything that the API can do.
+fn operations() -> Vec<operation::Operation> {
+    [
+        static_routes::operations(),
+        sip_domains::operations(),
+        transfer::operations(),
+        domain_lists::operations(),
+        insight::operations(),
+        nodes::operations(),
+        session::operations(),
+        users::operations(),
+        tokens::operations(),
+        backup::operations(),
+        openapi::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 /// What the handlers need. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
@@ -84,17 +107,7 @@ impl Api {
     /// Everything below `/api/v1`.
     pub(crate) fn routes(&self) -> Router {
         let nothing_there = async || Problem::new(StatusCode::NOT_FOUND, "There is nothing here");
-        let api = Router::new()
-            .merge(static_routes::routes())
-            .merge(sip_domains::routes())
-            .merge(transfer::routes())
-            .merge(domain_lists::routes())
-            .merge(insight::routes())
-            .merge(nodes::routes())
-            .merge(session::routes())
-            .merge(users::routes())
-            .merge(tokens::routes())
-            .route("/openapi.json", get(openapi::document))
+        let api = operation::routed(operations())
             .fallback(nothing_there)
             .layer(DefaultBodyLimit::max(BODY))
             .layer(map_response(problem::instead_of_plain_text))

@@ -39,10 +39,15 @@ impl Flows {
         let _ = self.live.send(flow);
     }
 
-    /// The last flows, newest first.
-    pub(crate) fn recent(&self, limit: usize) -> Vec<Arc<Value>> {
+    /// The last flows, newest first; after the packet of this id, if one is named. If that one is
+    /// forgotten, so are all after it.
+    pub(crate) fn recent(&self, after: Option<&str>, limit: usize) -> Vec<Arc<Value>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().take(limit).cloned().collect()
+        let start = match after {
+            None => Some(0),
+            Some(id) => recent.iter().position(|flow| flow["packet_id"] == id).map(|at| at + 1),
+        };
+        recent.iter().skip(start.unwrap_or(recent.len())).take(limit).cloned().collect()
     }
 
     /// Flows as they end, from now on.

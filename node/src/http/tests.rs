@@ -121,3 +121,81 @@ async fn closing_does_not_wait_for_an_endless_answer() {
     closed.await.expect("closed");
     assert!(TcpStream::connect(address).await.is_err(), "takes no new connections");
 }
+
+/// A new certificate for `localhost` in these files; gives what a client trusts then.
+fn certify(identity: &Identity) -> rustls::RootCertStore {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    std::fs::write(&identity.certificate, made.cert.pem()).expect("written");
+    std::fs::write(&identity.key, made.signing_key.serialize_pem()).expect("written");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a certificate");
+    roots
+}
+
+/// The status line of one GET over TLS, if the server's certificate is trusted.
+async fn get_secretly(http: &Http, roots: rustls::RootCertStore) -> std::io::Result<String> {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = TcpStream::connect(http.address()).await?;
+    let name = "localhost".try_into().expect("a name");
+    let mut stream = connector.connect(name, stream).await?;
+    stream.write_all(b"GET /own HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.lines().next().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn a_certificate_is_shown_and_read_again_when_it_changes() {
+    let name = format!("openfed-http-{}-{:x}", std::process::id(), rand::random::<u64>());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let identity =
+        Identity { certificate: directory.join("own.crt"), key: directory.join("own.key") };
+    let first = certify(&identity);
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let routes = || Router::new().route("/own", get(async || "own"));
+    let http = Http::serve(any_port, Some(&identity), routes()).await.expect("a free port");
+    let answer = get_secretly(&http, first.clone()).await.expect("an answer");
+    assert!(answer.contains("200"), "{answer}");
+    // Who speaks no TLS gets nothing, and holds nobody up.
+    let mut plain = TcpStream::connect(http.address()).await.expect("connected");
+    plain.write_all(b"GET /own HTTP/1.1\r\n\r\n").await.expect("written");
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+
+    let second = certify(&identity);
+    let renewed = async {
+        while get_secretly(&http, second.clone()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(10);
+    tokio::time::timeout(limit, renewed).await.expect("read again");
+    assert!(get_secretly(&http, first).await.is_err(), "the old one is shown no more");
+
+    // Half a renewal: what was read last is still shown.
+    std::fs::write(&identity.key, "nonsense").expect("written");
+    assert!(get_secretly(&http, second).await.is_ok());
+    let error = Http::serve(any_port, Some(&identity), routes()).await.expect_err("no key");
+    assert!(error.to_string().contains("own.key"), "{error}");
+    std::fs::remove_dir_all(&directory).expect("removed");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let (http, _) = started(Router::new()).await;
+    let mut stream = TcpStream::connect(http.address()).await.expect("connected");
+    let long = "x".repeat(100_000);
+    let _ = stream.write_all(format!("GET / HTTP/1.1\r\nX: {long}\r\n\r\n").as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+    assert!(get_page(&http, "/healthz").await.0.contains("200"), "others are served");
+}

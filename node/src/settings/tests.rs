@@ -42,6 +42,29 @@ fn the_settings_of_the_containers_are_valid() {
 }
 
 #[test]
+fn passwords_go_over_the_network_in_the_clear_only_if_that_is_said() {
+    let http = |more: &str| format!("{MINIMAL}[router]\nhttp = \"192.0.2.1:7480\"\n{more}");
+    let told = faults(&http(""), &[]);
+    let expected = "openfed.toml:4: router.http: passwords would go over the network in the clear";
+    assert!(matches!(told.as_slice(), [one] if one.starts_with(expected)), "{told:?}");
+    let said = load(&http("insecure_http = true\n"), &[]).expect("valid");
+    assert!(said.router.insecure_http);
+    let tls = "[router.tls]\ncertificate = \"a.crt\"\nkey = \"a.key\"\n";
+    assert!(load(&http(tls), &[]).expect("valid").router.tls.is_some());
+    let half = faults(&http("insecure_http = true\n[router.tls]\nkey = \"a.key\"\n"), &[]);
+    assert!(half[0].contains("router.tls.certificate"), "{half:?}");
+}
+
+#[test]
+fn the_token_file_lies_beside_an_embedded_store_unless_another_is_named() {
+    let file = |more: &str| load(&format!("{MINIMAL}{more}"), &[]).expect("valid").token_file();
+    assert_eq!(file(""), Some(PathBuf::from("./openfed-data/admin.token")));
+    assert_eq!(file("[store]\nurl = \"embedded:/x\"\n"), Some(PathBuf::from("/x/admin.token")));
+    assert_eq!(file("[store]\nurl = \"redis://a:6379/0\"\n"), None);
+    assert_eq!(file("[router]\ntoken_file = \"/y\"\n"), Some(PathBuf::from("/y")));
+}
+
+#[test]
 fn the_example_file_names_every_key() {
     // Given the example with every commented key uncommented
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/openfed.toml");
@@ -56,6 +79,8 @@ fn the_example_file_names_every_key() {
     // When it is read, then it is still valid, and nothing optional is left unset
     let settings = load(&all, &[]).expect("valid with all keys");
     assert_eq!(settings.node.name.as_deref(), Some("site1"));
+    let router = &settings.router;
+    assert!(router.tls.is_some() && router.metrics.is_some() && router.token_file.is_some());
     assert!(settings.sip.advertise.is_some());
     let dns = settings.xmpp.dns.expect("the responder");
     assert!(dns.clients == value::private_ranges() && dns.servers.is_empty() && !dns.apart);

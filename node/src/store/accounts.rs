@@ -110,6 +110,9 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync {
     fn key(&self) -> &str;
     /// Its version.
     fn version(&self) -> u64;
+    /// The same at another version.
+    #[must_use]
+    fn at_version(&self, version: u64) -> Self;
 }
 
 macro_rules! record {
@@ -121,6 +124,9 @@ macro_rules! record {
             }
             fn version(&self) -> u64 {
                 self.version
+            }
+            fn at_version(&self, version: u64) -> Self {
+                Self { version, ..self.clone() }
             }
         }
 

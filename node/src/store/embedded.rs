@@ -134,6 +134,11 @@ impl Store for EmbeddedStore {
         self.write(move |store| store.import(&rows)).await
     }
 
+    async fn put_rows(&self, rows: &[DomainRow]) -> Result<(), StoreError> {
+        let rows = rows.to_vec();
+        self.write(move |store| store.restore(&rows)).await
+    }
+
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let domain = domain.clone();
         self.write(move |store| store.remove_row(&domain)).await

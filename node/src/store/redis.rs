@@ -22,7 +22,7 @@ use redis::{
 
 use super::record::{self, OPEN_ROUTE_ID};
 use super::{
-    Imported, Inserted, News, SCHEMA, Snapshot, Store, StoreError, Table, Written, check_pattern,
+    Imported, Inserted, LAYOUT, News, Snapshot, Store, StoreError, Table, Written, check_pattern,
 };
 
 mod changes;
@@ -38,7 +38,7 @@ const BUCKETS: u32 = 4_096;
 const VERSION: &str = "openfed:version";
 const CHANGES: &str = "openfed:changes";
 const SETTINGS: &str = "openfed:settings";
-const LAYOUT: &str = "openfed:schema";
+const SCHEMA: &str = "openfed:schema";
 const ROUTES: &str = "openfed:routes";
 const BLOCKED: &str = "openfed:blocked";
 const PINNED: &str = "openfed:pinned";
@@ -66,6 +66,7 @@ struct Scripts {
     insert: Script,
     configure: Script,
     import: Script,
+    restore: Script,
     remove: Script,
     touch: Script,
     route: Script,
@@ -102,7 +103,7 @@ impl RedisStore {
     async fn prepare(&self) -> Result<u64, StoreError> {
         let predefined = record::encode_route(&StaticRoute::predefined())?;
         let mut call = self.scripts.prepare.prepare_invoke();
-        let call = common(&mut call).key(LAYOUT).key(ROUTES).arg(SCHEMA).arg(predefined);
+        let call = common(&mut call).key(SCHEMA).key(ROUTES).arg(LAYOUT).arg(predefined);
         let mut commands = self.commands.clone();
         let (word, number): Answer = within(LIMIT, call.invoke_async(&mut commands)).await?;
         if word == "newer" {
@@ -221,6 +222,10 @@ impl Store for RedisStore {
         self.import_rows(rows, now).await
     }
 
+    async fn put_rows(&self, rows: &[DomainRow]) -> Result<(), StoreError> {
+        self.restore_rows(rows).await
+    }
+
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let answer: Answer = self
             .change(&self.scripts.remove, |call| {
@@ -327,6 +332,7 @@ impl Scripts {
             insert: script(include_str!("redis/insert.lua")),
             configure: script(include_str!("redis/configure.lua")),
             import: script(include_str!("redis/import.lua")),
+            restore: script(include_str!("redis/restore.lua")),
             remove: script(include_str!("redis/remove.lua")),
             touch: script(include_str!("redis/touch.lua")),
             route: script(include_str!("redis/route.lua")),

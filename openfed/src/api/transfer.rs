@@ -51,10 +51,11 @@ impl Download {
 }
 
 impl Api {
-    /// `POST path` with what comes by `chunks`. It may take as long as it goes on; who sends nothing
+    /// `method path` with what comes by `chunks`. It may take as long as it goes on; who sends nothing
     /// for 30 s hears so from the API, so that longer silence means that nobody is there.
     pub async fn upload(
         &self,
+        method: Method,
         path: &str,
         content_type: &str,
         chunks: Receiver<io::Result<Bytes>>,
@@ -67,7 +68,7 @@ impl Api {
         });
         let content = Some((StreamBody::new(frames).boxed_unsync(), content_type));
         let mut answer = pin!(async {
-            let response = self.request(Method::POST, path, content, "application/json").await?;
+            let response = self.request(method, path, content, "application/json").await?;
             self.body(response).await
         });
         loop {
@@ -82,15 +83,16 @@ impl Api {
         }
     }
 
-    /// `GET path`, whatever its size.
-    pub async fn download(&self, path: &str) -> Result<Download, ApiError> {
-        let response = self.request(Method::GET, path, None, "text/csv").await?;
+    /// `GET path`, whatever its size, if it is of this type.
+    pub async fn download(&self, path: &str, media_type: &str) -> Result<Download, ApiError> {
+        let response = self.request(Method::GET, path, None, media_type).await?;
         let kind = response.headers().get(header::CONTENT_TYPE);
-        let is_csv = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/csv"));
-        if response.status().is_success() && is_csv {
+        let kind = kind.and_then(|kind| kind.to_str().ok());
+        let is_it = kind.is_some_and(|kind| kind.starts_with(media_type));
+        if response.status().is_success() && is_it {
             return Ok(Download(response.into_body()));
         }
         let answer = self.body(response).await;
-        Err(answer.err().unwrap_or_else(|| self.not_ours("no CSV")))
+        Err(answer.err().unwrap_or_else(|| self.not_ours(format!("no {media_type}"))))
     }
 }

@@ -45,12 +45,25 @@ pub(crate) fn guard(access: &Access, routes: Router) -> Router {
 async fn gate(State(access): State<Access>, request: Request, next: Next) -> Response {
     let is_asset = request.uri().path().starts_with("/assets/");
     let secure = access.0.secure;
+    let proxied = request.headers().get("x-forwarded-proto").is_some_and(|by| by == "https");
     let mut response = match admit(&access, request).await {
         Ok((request, known)) => until_lapsed(access, known, next.run(request).await),
         Err(response) => *response,
     };
     harden(response.headers_mut(), is_asset, secure);
+    if proxied && !secure {
+        only_by_tls(response.headers_mut());
+    }
     response
+}
+
+/// A proxy speaks TLS for us: what the browser keeps is for TLS alone.
+fn only_by_tls(headers: &mut HeaderMap) {
+    if let Some(cookie) = headers.get_mut(header::SET_COOKIE)
+        && let Ok(secure) = HeaderValue::from_bytes(&[cookie.as_bytes(), b"; Secure"].concat())
+    {
+        *cookie = secure;
+    }
 }
 
 /// The request with what handlers want to know of its sender; or the answer.
@@ -219,7 +232,7 @@ impl Access {
     async fn may_still(&self, known: &Known, thoroughly: bool) -> bool {
         match &known.session {
             Some(session) if thoroughly => self.goes_on(session).await,
-            Some(session) => self.user_of(session).is_some(),
+            Some(session) => self.owner(session).is_some(),
             None => self.has_token(&known.actor),
         }
     }

@@ -203,10 +203,14 @@ impl Access {
     }
 
     /// Whose session it is, unless it is over.
-    pub(super) fn user_of(&self, session: &Session) -> Option<User> {
+    fn user_of(&self, session: &Session) -> Option<User> {
+        self.owner(session).filter(|_| !is_over(&session.record))
+    }
+
+    /// Whose session it is, however old it is.
+    pub(super) fn owner(&self, session: &Session) -> Option<User> {
         let record = &session.record;
-        let user = self.user(&record.user).filter(|user| user.epoch == record.epoch)?;
-        (!is_over(record)).then_some(user)
+        self.user(&record.user).filter(|user| user.epoch == record.epoch)
     }
 
     fn cookie(&self, id: &str, seconds: u64) -> HeaderValue {

@@ -90,7 +90,12 @@ pub(super) fn need(method: &Method, path: &str) -> Need {
     if (safe && (path == "/healthz" || path == "/readyz" || below("/assets"))) || login || begins {
         return Need::Nothing;
     }
-    if below("/api/v1/session") || below("/login") || path == "/logout" {
+    let own = match path {
+        "/api/v1/session" => safe || method == Method::DELETE,
+        "/api/v1/session/password" => method == Method::PUT,
+        _ => (below("/login") || path == "/logout") && (safe || method == Method::POST),
+    };
+    if own {
         return Need::Session;
     }
     if path == "/metrics" && safe {
@@ -112,6 +117,21 @@ pub(super) fn need(method: &Method, path: &str) -> Need {
         (true, Some(Scope::Admin)) => Need::Scope(Scope::Admin),
         (true, area) => Need::Reading(area),
         (false, area) => Need::Scope(area.unwrap_or(Scope::Admin)),
+    }
+}
+
+/// What a request needs, in words for the API's description.
+pub(crate) fn needed_scope(method: &Method, path: &str) -> String {
+    match need(method, path) {
+        Need::Nothing => "Needs no login.".to_owned(),
+        Need::Session => "Needs a session.".to_owned(),
+        Need::Scope(scope) => {
+            format!("Needs the scope `{}`, or the role administrator.", scope.as_str())
+        }
+        Need::Reading(Some(area)) => {
+            format!("Needs the scope `read` or `{}`, or any role.", area.as_str())
+        }
+        Need::Reading(None) => "Needs the scope `read`, or any role.".to_owned(),
     }
 }
 

@@ -1,11 +1,18 @@
 //! A request's body: one JSON object.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::problem::Problem;
+
+/// How long a body may take, which is no larger than some thousand bytes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The object in the body. It must say `application/json`: a web page of
 /// somebody else cannot send that without asking first.
@@ -15,9 +22,14 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        match Json::<Map<String, Value>>::from_request(request, state).await {
-            Ok(Json(object)) => Ok(Object(object)),
-            Err(rejection) => Err(refused(&rejection)),
+        let read = Json::<Map<String, Value>>::from_request(request, state);
+        match timeout(PATIENCE, read).await {
+            Ok(Ok(Json(object))) => Ok(Object(object)),
+            Ok(Err(rejection)) => Err(refused(&rejection)),
+            Err(_) => {
+                let title = "The body did not come within 10 s";
+                Err(Problem::new(StatusCode::REQUEST_TIMEOUT, title))
+            }
         }
     }
 }

@@ -5,11 +5,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::get;
-use axum::{Json, Router};
 use futures_util::{Stream, stream};
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Direction;
@@ -19,30 +18,35 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
 
 use super::Api;
-use super::problem::{FieldError, Problem};
+use super::operation::Operation;
+use super::pages::{MOST, limit, wrong};
+use super::problem::Problem;
 use crate::engine::Ask;
 
 /// The engine answers between two packets; this is for one that hangs.
 const ANSWER: Duration = Duration::from_secs(2);
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/explain/{domain}", get(explain))
-        .route("/flows", get(flows))
-        .route("/flows/stream", get(flow_stream))
-        .route("/audit", get(audit))
-}
-
-/// The query's `limit`.
-pub(super) fn limit(
-    query: &HashMap<String, String>,
-    default: usize,
-    most: usize,
-) -> Result<usize, Problem> {
-    let Some(text) = query.get("limit") else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    let message = format!("must be a whole number from 1 to {most}");
-    number.ok_or_else(|| Problem::fields(vec![FieldError { field: "limit".into(), message }]))
+pub(super) fn operations() -> Vec<Operation> {
+    let direction = json!({ "type": "string", "enum": ["outbound", "inbound"] });
+    let explanation = ("explain", "What would happen to a message now, and why");
+    let flows = ("listFlows", "Recent packets with their hops, newest first");
+    let stream = "Packets as they end: server-sent events, the data of each is one Flow";
+    let audit = "Who changed what, when, and what it was before and after; newest first, the last \
+                 10,000 changes";
+    vec![
+        Operation::get("/explain/{domain}", explain, explanation)
+            .asks("direction", "Whose message; default outbound", direction)
+            .answers(200, "Explanation"),
+        Operation::get("/flows", self::flows, flows).paged(100, MOST).answers(200, "Flows"),
+        Operation::get("/flows/stream", flow_stream, ("streamFlows", stream)).answers_with(
+            200,
+            "text/event-stream",
+            json!({ "type": "string" }),
+        ),
+        Operation::get("/audit", self::audit, ("listAudit", audit))
+            .paged(100, MOST)
+            .answers(200, "Audit"),
+    ]
 }
 
 /// What would happen now to a message to (or from) the domain: nothing is sent.
@@ -51,14 +55,11 @@ async fn explain(
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    let fault = |field: &'static str, message: String| {
-        Problem::fields(vec![FieldError { field: field.into(), message }])
-    };
-    let domain = Domain::parse(&name).map_err(|error| fault("domain", error.to_string()))?;
+    let domain = Domain::parse(&name).map_err(|error| wrong("domain", error.to_string()))?;
     let direction = match query.get("direction").map(String::as_str) {
         None | Some("outbound") => Direction::Outbound,
         Some("inbound") => Direction::Inbound,
-        Some(_) => return Err(fault("direction", "must be outbound or inbound".to_owned())),
+        Some(_) => return Err(wrong("direction", "must be outbound or inbound")),
     };
     let explanation = ask(&api, |reply| Ask::Explain { domain, direction, reply }).await?;
     let step = |(index, step): (usize, &xcp_router_core::Step)| {
@@ -95,8 +96,14 @@ async fn flows(
     State(Api(api)): State<Api>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    let flows = api.flows.recent(limit(&query, 100, 1_000)?);
-    Ok(Json(json!({ "items": flows.iter().map(|flow| (**flow).clone()).collect::<Vec<_>>() })))
+    let limit = limit(&query, 100, MOST)?;
+    let cursor = query.get("cursor").map(String::as_str);
+    let mut flows = api.flows.recent(cursor, limit + 1);
+    let more = flows.len() > limit;
+    flows.truncate(limit);
+    let next = flows.last().filter(|_| more).map(|flow| flow["packet_id"].clone());
+    let items: Vec<Value> = flows.iter().map(|flow| (**flow).clone()).collect();
+    Ok(Json(json!({ "items": items, "next_cursor": next })))
 }
 
 /// Packets as they end, each as one event; a comment every 15 s keeps proxies patient.
@@ -131,14 +138,11 @@ async fn audit(
     State(Api(api)): State<Api>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
-    let limit = limit(&query, 100, 1_000)?;
+    let limit = limit(&query, 100, MOST)?;
     let cursor = match query.get("cursor").map(|text| text.parse()) {
         None => None,
         Some(Ok(number)) => Some(number),
-        Some(Err(_)) => {
-            let message = "must be the next_cursor of another page".to_owned();
-            return Err(Problem::fields(vec![FieldError { field: "cursor".into(), message }]));
-        }
+        Some(Err(_)) => return Err(wrong("cursor", "must be the next_cursor of another page")),
     };
     let (items, next) = api.audit.page(cursor, limit).await?;
     Ok(Json(json!({ "items": items, "next_cursor": next.map(|number| number.to_string()) })))

@@ -1,11 +1,11 @@
 //! The nodes that work together here, and taking one of them out and back in.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::{get, patch};
-use axum::{Extension, Json, Router};
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use xcp_router_core::NodeView;
@@ -14,6 +14,8 @@ use super::Api;
 use super::body::Object;
 use super::fields::Fields;
 use super::insight::ask;
+use super::operation::Operation;
+use super::pages::{MOST, page};
 use super::problem::Problem;
 use super::time::rfc3339;
 use crate::access::Actor;
@@ -23,14 +25,32 @@ use crate::engine::Ask;
 const CONFIRMED: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/nodes", get(list)).route("/nodes/{name}", patch(change))
+pub(super) fn operations() -> Vec<Operation> {
+    let list = "This router and the connection managers that are linked to it";
+    let drain = "Take a node out (`draining`: true) or back in. A node that drains takes no new \
+                 packets, finishes what it has, is not ready, and keeps running; when it is \
+                 restarted, it serves. A connection manager tells all routers, whichever is asked; \
+                 another router is drained at its own API, and is not found here. Answered when the \
+                 node has said so";
+    vec![
+        Operation::get("/nodes", self::list, ("listNodes", list))
+            .paged(MOST, MOST)
+            .answers(200, "Nodes"),
+        Operation::new(Method::PATCH, "/nodes/{name}", change, ("drainNode", drain))
+            .takes("NodeChange")
+            .answers(200, "Node")
+            .refuses(&[404, 504]),
+    ]
 }
 
 /// This router, and the connection managers that are linked to it.
-async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
     let nodes = views(&api).await?;
-    Ok(Json(json!({ "items": nodes.iter().map(describe).collect::<Vec<_>>() })))
+    let items = nodes.iter().map(|node| (node.node.clone(), describe(node)));
+    Ok(Json(page(&query, items.collect())?))
 }
 
 /// `draining`: the node takes no new packets (any more), finishes what it has, and keeps running.

@@ -34,9 +34,9 @@ pub(super) struct Operation {
 
 /// Adds operations to the routes of the API.
 pub(super) fn routed(operations: Vec<Operation>) -> Router<Api> {
-    operations.into_iter().fold(Router::new(), |routes, operation| {
-        routes.route(operation.path, operation.handler)
-    })
+    operations
+        .into_iter()
+        .fold(Router::new(), |routes, operation| routes.route(operation.path, operation.handler))
 }
 
 impl Operation {
@@ -78,6 +78,14 @@ impl Operation {
     /// Done, and there is nothing to say.
     pub(super) fn answers_nothing(mut self) -> Self {
         self.answers.insert("204".to_owned(), json!({ "description": "Done" }));
+        self
+    }
+
+    /// Nothing new, for those who say what they know.
+    pub(super) fn answers_unchanged(mut self) -> Self {
+        let description = "Nothing new since the entity tag in If-None-Match";
+        self.answers.insert("304".to_owned(), json!({ "description": description }));
+        self.parameters.push(header("If-None-Match", "The entity tag that is known already"));
         self
     }
 
@@ -136,10 +144,8 @@ impl Operation {
 
     /// Takes `If-None-Match`, `*` to create only.
     pub(super) fn creates_only(mut self) -> Self {
-        self.parameters.push(header(
-            "If-None-Match",
-            "`*`: refused with 412 if it is there already",
-        ));
+        self.parameters
+            .push(header("If-None-Match", "`*`: refused with 412 if it is there already"));
         self.refuses(&[412])
     }
 

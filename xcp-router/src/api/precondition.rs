@@ -18,7 +18,7 @@ pub(super) struct Precondition {
     none_matches: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Precondition {
+impl<S: Send + Sync> FromRequestParts<S> for Precondition {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

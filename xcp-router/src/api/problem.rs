@@ -62,6 +62,13 @@ impl Problem {
         self
     }
 
+    /// What is wrong, in one line.
+    pub(crate) fn in_words(&self) -> String {
+        let error = |error: &FieldError| format!("{}: {}", error.field, error.message);
+        let errors: Vec<String> = self.errors.iter().map(error).collect();
+        if errors.is_empty() { self.title.to_owned() } else { errors.join("; ") }
+    }
+
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Problem::new(StatusCode::NOT_FOUND, "There is no such thing").detail(what)
     }

@@ -1,24 +1,41 @@
 //! One's own session: logging in, who one is, a new password, logging out.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use axum::routing::{post, put};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use openfed_node::http::Peer;
 use serde_json::{Value, json};
 
 use super::Api;
 use super::body::Object;
 use super::fields::Fields;
+use super::operation::Operation;
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
 use crate::access::{Actor, NewSession, Session, fault_of_password};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/session", post(log_in).get(show).delete(log_out))
-        .route("/session/password", put(change_password))
+pub(super) fn operations() -> Vec<Operation> {
+    const ONE: &str = "/session";
+    let begin = "Log in: the answer sets the cookie of a session, and has the token that changes \
+                 must show in the header X-Csrf-Token";
+    let password = "Change one's own password. All sessions of the user end, and a new one begins";
+    vec![
+        Operation::new(Method::POST, ONE, log_in, ("logIn", begin))
+            .takes("LogIn")
+            .answers(201, "Session"),
+        Operation::get(ONE, show, ("getSession", "Who is logged in")).answers(200, "Session"),
+        Operation::new(Method::DELETE, ONE, log_out, ("logOut", "End the session"))
+            .answers_nothing(),
+        Operation::new(
+            Method::PUT,
+            "/session/password",
+            change_password,
+            ("setOwnPassword", password),
+        )
+        .takes("OwnPassword")
+        .answers(200, "Session"),
+    ]
 }
 
 /// A session with a cookie; an earlier one of this browser ends.

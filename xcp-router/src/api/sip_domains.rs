@@ -3,31 +3,75 @@
 use std::collections::HashMap;
 
 use axum::extract::{Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
+use openfed_node::settings::Settings;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Direction;
-use openfed_proto::route::DomainRow;
+use openfed_proto::route::{DomainRow, Origin};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::body::Object;
 use super::fields::Fields;
+use super::operation::Operation;
+use super::pages::limit;
+use super::precondition::{Precondition, etag, tag_of};
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
 use crate::access::Actor;
 use crate::catalogue::Page;
 use crate::now;
 
-const PAGE: usize = 100;
-const LONGEST_PAGE: usize = 1_000;
+const PAGE: u32 = 100;
+const LONGEST_PAGE: u32 = 1_000;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/sip-domains", get(list).post(add))
-        .route("/sip-domains/{domain}", get(show).patch(edit).delete(remove))
+/// What an answer shows and a request may send back, without effect.
+const SHOWN: [&str; 8] =
+    ["domain", "origin", "first_seen", "last_seen", "direction", "route", "hits", "last_failure"];
+
+pub(super) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/sip-domains";
+    const ONE: &str = "/sip-domains/{domain}";
+    let list = ("listSipDomains", "The domain table, sorted by name, in pages");
+    let post = "Configure a SIP domain; a discovered one becomes configured, its traffic goes on";
+    let put = "The same for a domain that is named in the path; doing it twice changes nothing";
+    let patch = "Edit the description; a discovered domain becomes configured";
+    let delete = "Remove a row. While `.*` is open the next packet discovers the domain again; while \
+                  it is blocked its traffic stops";
+    vec![
+        Operation::get(ALL, self::list, list)
+            .asks("search", "Only domains that contain this text", json!({ "type": "string" }))
+            .paged(PAGE, LONGEST_PAGE)
+            .answers(200, "SipDomains"),
+        Operation::new(Method::POST, ALL, add, ("addSipDomain", post))
+            .takes("SipDomainCreate")
+            .answers(201, "SipDomain")
+            .answers(200, "SipDomain")
+            .tagged(),
+        Operation::get(ONE, show, ("getSipDomain", "One row of the domain table"))
+            .answers(200, "SipDomain")
+            .tagged()
+            .refuses(&[404]),
+        Operation::new(Method::PUT, ONE, put_one, ("putSipDomain", put))
+            .takes("SipDomainChange")
+            .answers(201, "SipDomain")
+            .answers(200, "SipDomain")
+            .tagged()
+            .guarded()
+            .creates_only(),
+        Operation::new(Method::PATCH, ONE, edit, ("editSipDomain", patch))
+            .takes("SipDomainChange")
+            .answers(200, "SipDomain")
+            .tagged()
+            .guarded()
+            .refuses(&[404]),
+        Operation::new(Method::DELETE, ONE, remove, ("removeSipDomain", delete))
+            .answers_nothing()
+            .guarded()
+            .refuses(&[404]),
+    ]
 }
 
 /// One page of the table, sorted by name. What the store counts is read now; names that went
@@ -37,7 +81,7 @@ async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Json<Value>, Problem> {
     let search = search(&query);
-    let limit = super::insight::limit(&query, PAGE, LONGEST_PAGE)?;
+    let limit = limit(&query, PAGE, LONGEST_PAGE)?;
     let (names, cursor) =
         (api.listing(|listing| listing.names.clone())?, query.get("cursor").cloned());
     // A search over a million names takes some milliseconds.
@@ -61,8 +105,8 @@ pub(super) fn search(query: &HashMap<String, String>) -> String {
     query.get("search").map(|text| text.trim().to_lowercase()).unwrap_or_default()
 }
 
-async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
-    Ok(Json(describe(&row(&api, &name).await?)))
+async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, Problem> {
+    Ok(shown(&row(&api, &name).await?))
 }
 
 /// Configures a domain: 201 if it is new to the table, 200 if it was there, discovered or not.
@@ -74,19 +118,45 @@ async fn add(
     let mut fields = Fields::new(body);
     let description = fields.note("description").unwrap_or_default();
     let domain = fields.domain("domain");
-    if let Some(fault) = domain.as_ref().and_then(|domain| fault(&api, domain)) {
-        fields.error("domain", fault);
-    }
+    let domain = federable(&api, &mut fields, domain);
     let Some(domain) = fields.finish(domain)? else {
         return Err(Problem::not_found("no domain"));
     };
-    let Api(shared) = &api;
-    let old = shared.store.rows(std::slice::from_ref(&domain)).await?.pop();
-    let known = old.is_some();
+    let old = api.0.store.rows(std::slice::from_ref(&domain)).await?.pop();
+    let status = if old.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     let row = configure(&api, &actor, (&domain, old), &description).await?;
-    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/api/v1/sip-domains/{domain}"))];
-    Ok((status, location, Json(describe(&row))).into_response())
+    Ok((status, location, shown(&row)).into_response())
+}
+
+/// The same for the domain in the path.
+async fn put_one(
+    State(api): State<Api>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    precondition: Precondition,
+    Object(body): Object,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new(body);
+    let description = fields.note("description").unwrap_or_default();
+    let domain = match Domain::parse(&name) {
+        Ok(domain) => Some(domain),
+        Err(error) => fields.wrong("domain", error.to_string()),
+    };
+    let domain = federable(&api, &mut fields, domain);
+    fields.ignore(&SHOWN);
+    let Some(domain) = fields.finish(domain)? else {
+        return Err(Problem::not_found("no domain"));
+    };
+    let old = api.0.store.rows(std::slice::from_ref(&domain)).await?.pop();
+    precondition.check(old.as_ref().map(tag).as_deref())?;
+    let same = |old: &DomainRow| old.origin == Origin::Configured && old.description == description;
+    if let Some(old) = old.as_ref().filter(|old| same(old)) {
+        return Ok(shown(old));
+    }
+    let status = if old.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let row = configure(&api, &actor, (&domain, old), &description).await?;
+    Ok((status, shown(&row)).into_response())
 }
 
 /// A discovered domain that is edited is the operator's from then on.
@@ -94,9 +164,11 @@ async fn edit(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
+    precondition: Precondition,
     Object(body): Object,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let old = row(&api, &name).await?;
+    precondition.check(Some(&tag(&old)))?;
     let mut fields = Fields::new(body);
     let description = fields.note("description");
     if let Some(named) = fields.text("domain")
@@ -104,12 +176,19 @@ async fn edit(
     {
         fields.error("domain", "cannot be changed: add the other domain");
     }
-    fields.ignore(&["origin", "first_seen", "last_seen", "direction", "route", "hits"]);
-    fields.ignore(&["last_failure"]);
+    fields.ignore(&SHOWN);
     let description = fields.finish(description)?.unwrap_or_else(|| old.description.clone());
     let domain = old.domain.clone();
-    let row = configure(&api, &actor, (&domain, Some(old)), &description).await?;
-    Ok(Json(describe(&row)))
+    Ok(shown(&configure(&api, &actor, (&domain, Some(old)), &description).await?))
+}
+
+/// The domain, if a row may stand for it.
+fn federable(api: &Api, fields: &mut Fields, domain: Option<Domain>) -> Option<Domain> {
+    let domain = domain?;
+    match fault(api, &domain) {
+        Some(fault) => fields.wrong("domain", fault),
+        None => Some(domain),
+    }
 }
 
 /// Makes the row configured, and waits until this node acts by it.
@@ -134,8 +213,10 @@ async fn remove(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Path(name): Path<String>,
+    precondition: Precondition,
 ) -> Result<StatusCode, Problem> {
     let old = row(&api, &name).await?;
+    precondition.check(Some(&tag(&old)))?;
     let (Api(api), domain) = (api, &old.domain);
     let missing = || Problem::not_found(format!("{name} is not in the domain table."));
     api.store.remove_row(domain).await?.ok_or_else(missing)?;
@@ -154,17 +235,30 @@ async fn row(Api(api): &Api, name: &str) -> Result<DomainRow, Problem> {
 
 /// Why no row may stand for the domain.
 pub(super) fn fault(Api(api): &Api, domain: &Domain) -> Option<&'static str> {
+    fault_of(&api.settings, domain)
+}
+
+pub(super) fn fault_of(settings: &Settings, domain: &Domain) -> Option<&'static str> {
     let kin = |own: &Domain| domain.is_within(own) || own.is_within(domain);
     if !domain.is_federable() {
         Some("must have at least two labels and not end in a number")
-    } else if api.settings.local.iter().any(kin) {
+    } else if settings.local.iter().any(kin) {
         Some("is a domain of our own, or above or below one")
     } else {
         None
     }
 }
 
-fn describe(row: &DomainRow) -> Value {
+fn shown(row: &DomainRow) -> Response {
+    (etag(&tag(row)), Json(describe(row))).into_response()
+}
+
+/// What an operator can change; what is counted does not change it.
+fn tag(row: &DomainRow) -> String {
+    tag_of(&json!([row.origin.as_str(), row.description]))
+}
+
+pub(crate) fn describe(row: &DomainRow) -> Value {
     json!({
         "domain": row.domain.as_str(),
         "description": row.description,

@@ -2,36 +2,81 @@
 
 mod change;
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
+use openfed_node::settings::Settings;
+use openfed_node::store::StoreError;
 use openfed_proto::route::{Pattern, StaticRoute};
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::body::Object;
+use super::operation::Operation;
+use super::pages::{MOST, page};
+use super::precondition::{CHANGED, Precondition, etag, required, tag_of_version};
 use super::problem::Problem;
 use crate::access::Actor;
 use change::{Base, read};
 
-pub(super) fn routes() -> Router<Api> {
-    let one = get(show).put(replace).patch(change).delete(remove);
-    Router::new().route("/static-routes", get(list).post(create)).route("/static-routes/{key}", one)
+pub(super) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/static-routes";
+    const ONE: &str = "/static-routes/{key}";
+    let put = "Replace a static route; fields that are left out get their defaults. Says which one \
+               it replaces: by If-Match, or the version in the body";
+    let patch = "Change fields of a static route; others stay. Unblocking `.*` needs its next hop, \
+                 port and protocol";
+    let list = ("listStaticRoutes", "All static routes, in the order they are tried");
+    let create_one = ("createStaticRoute", "Add a static route");
+    let removal = ("removeStaticRoute", "Remove a static route; `.*` cannot be removed");
+    vec![
+        Operation::get(ALL, self::list, list).paged(MOST, MOST).answers(200, "StaticRoutes"),
+        Operation::new(Method::POST, ALL, create, create_one)
+            .takes("StaticRouteCreate")
+            .answers(201, "StaticRoute")
+            .tagged()
+            .refuses(&[409]),
+        Operation::get(ONE, show, ("getStaticRoute", "One static route"))
+            .answers(200, "StaticRoute")
+            .tagged()
+            .refuses(&[404, 409]),
+        Operation::new(Method::PUT, ONE, replace, ("replaceStaticRoute", put))
+            .takes("StaticRouteChange")
+            .answers(200, "StaticRoute")
+            .tagged()
+            .guarded()
+            .refuses(&[404, 409, 428]),
+        Operation::new(Method::PATCH, ONE, change, ("changeStaticRoute", patch))
+            .takes("StaticRouteChange")
+            .answers(200, "StaticRoute")
+            .tagged()
+            .guarded()
+            .refuses(&[404, 409]),
+        Operation::new(Method::DELETE, ONE, remove, removal)
+            .answers_nothing()
+            .guarded()
+            .refuses(&[404, 409]),
+    ]
 }
 
 /// All routes, in the order in which they are tried.
-async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
     let mut routes = api.listing(|listing| listing.routes.clone())?;
     routes.sort_by_key(|route| {
         (std::cmp::Reverse(route.pattern.specificity()), route.priority, route.id)
     });
-    Ok(Json(json!({ "items": routes.iter().map(describe).collect::<Vec<_>>() })))
+    let items = routes.iter().map(|route| (route.id.to_string(), describe(route)));
+    Ok(Json(page(&query, items.collect())?))
 }
 
-async fn show(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<Value>, Problem> {
-    Ok(Json(describe(&find(&api, &key)?)))
+async fn show(State(api): State<Api>, Path(key): Path<String>) -> Result<Response, Problem> {
+    Ok(shown(&find(&api, &key)?))
 }
 
 /// Adds a route. `.*` is there already, so a second one is refused with 409.
@@ -51,7 +96,7 @@ async fn create(
     shared.audit.add(&actor.name, "create static route", subject, None, after).await;
     settle(&api, &route).await;
     let location = [(header::LOCATION, format!("/api/v1/static-routes/{}", route.id))];
-    Ok((StatusCode::CREATED, location, Json(describe(&route))).into_response())
+    Ok((StatusCode::CREATED, location, shown(&route)).into_response())
 }
 
 /// Fields that are left out get their defaults.
@@ -59,10 +104,14 @@ async fn replace(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Path(key): Path<String>,
+    precondition: Precondition,
     Object(body): Object,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let old = find(&api, &key)?;
-    update(&api, &actor, body, Base::Replaced(&old)).await
+    if !precondition.is_given() && !body.contains_key("version") {
+        return Err(required());
+    }
+    update(&api, &actor, precondition, body, Base::Replaced(&old)).await
 }
 
 /// Fields that are left out stay.
@@ -70,25 +119,31 @@ async fn change(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Path(key): Path<String>,
+    precondition: Precondition,
     Object(body): Object,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let old = find(&api, &key)?;
-    update(&api, &actor, body, Base::Changed(&old)).await
+    update(&api, &actor, precondition, body, Base::Changed(&old)).await
 }
 
 async fn update(
     api: &Api,
     actor: &Actor,
+    precondition: Precondition,
     body: Map<String, Value>,
     base: Base<'_>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Api(shared) = api;
-    let route = shared.store.update_route(&read(body, base, &shared.settings)?).await?;
+    let current = base.old().map(|old| tag_of_version(old.version));
+    precondition.check(current.as_deref())?;
+    let route = read(body, base, &shared.settings)?;
+    // Between the look and the write, the store's own comparison of versions guards.
+    let route = guarded(&precondition, shared.store.update_route(&route).await)?;
     let (subject, before) = (route.pattern.to_string(), base.old().map(describe));
     let after = Some(describe(&route));
     shared.audit.add(&actor.name, "change static route", subject, before, after).await;
     settle(api, &route).await;
-    Ok(Json(describe(&route)))
+    Ok(shown(&route))
 }
 
 /// Removes a route, but never `.*`: 409.
@@ -96,19 +151,35 @@ async fn remove(
     State(api): State<Api>,
     Extension(actor): Extension<Actor>,
     Path(key): Path<String>,
+    precondition: Precondition,
 ) -> Result<StatusCode, Problem> {
     let route = find(&api, &key)?;
     if route.is_open_route() {
         let title = "The open route .* cannot be removed";
         return Err(Problem::new(StatusCode::CONFLICT, title).detail("Block it instead."));
     }
+    precondition.check(Some(&tag_of_version(route.version)))?;
     let Api(shared) = &api;
-    shared.store.delete_route(route.id, route.version).await?;
+    guarded(&precondition, shared.store.delete_route(route.id, route.version).await)?;
     let (subject, before) = (route.pattern.to_string(), Some(describe(&route)));
     shared.audit.add(&actor.name, "remove static route", subject, before, None).await;
     let gone = |routes: &[StaticRoute]| routes.iter().all(|other| other.id != route.id);
     shared.catalogue.settled(|listing| gone(&listing.routes)).await;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A conflict is 412 for those who said what they expect, and 409 for others.
+fn guarded<T>(precondition: &Precondition, done: Result<T, StoreError>) -> Result<T, Problem> {
+    done.map_err(|error| match error {
+        StoreError::Conflict(_) if precondition.is_given() => {
+            Problem::new(StatusCode::PRECONDITION_FAILED, CHANGED).detail(error.to_string())
+        }
+        other => other.into(),
+    })
+}
+
+fn shown(route: &StaticRoute) -> Response {
+    (etag(&tag_of_version(route.version)), Json(describe(route))).into_response()
 }
 
 /// Waits until this node routes by it.
@@ -139,8 +210,18 @@ fn find(api: &Api, key: &str) -> Result<StaticRoute, Problem> {
     }
 }
 
+/// A route of a backup, by the same rules.
+pub(super) fn from_backup(
+    fields: Map<String, Value>,
+    settings: &Settings,
+) -> Result<StaticRoute, Problem> {
+    let predefined = StaticRoute::predefined();
+    let is_open = fields.get("predefined") == Some(&Value::Bool(true));
+    read(fields, if is_open { Base::Replaced(&predefined) } else { Base::New }, settings)
+}
+
 /// As the API shows it: the password is never among it.
-fn describe(route: &StaticRoute) -> Value {
+pub(crate) fn describe(route: &StaticRoute) -> Value {
     let credentials =
         route.credentials.as_ref().map(|credentials| json!({ "username": credentials.username }));
     json!({

@@ -1,27 +1,48 @@
 //! API tokens: what programs show instead of a password.
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use openfed_node::store::{Store, Token, Written};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::body::Object;
 use super::fields::Fields;
+use super::operation::Operation;
+use super::pages::{MOST, page};
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
 use crate::access::{Actor, LOCAL, MOST_ACCOUNTS, Scope, mint};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/tokens", get(list).post(create)).route("/tokens/{id}", delete(remove))
+pub(super) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/tokens";
+    let post = "Add an API token; the answer has its secret, which nobody can be told again";
+    let delete = ("removeToken", "Remove a token: it is refused from now on, by every router");
+    vec![
+        Operation::get(ALL, list, ("listTokens", "All API tokens, without their secrets"))
+            .paged(MOST, MOST)
+            .answers(200, "Tokens"),
+        Operation::new(Method::POST, ALL, create, ("addToken", post))
+            .takes("TokenCreate")
+            .answers(201, "NewToken")
+            .refuses(&[409]),
+        Operation::new(Method::DELETE, "/tokens/{id}", remove, delete)
+            .answers_nothing()
+            .refuses(&[404]),
+    ]
 }
 
-async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
     let tokens = api.listing(|listing| listing.tokens.clone())?;
-    Ok(Json(json!({ "items": tokens.iter().map(describe).collect::<Vec<_>>() })))
+    let items = tokens.iter().map(|token| (token.id.clone(), describe(token)));
+    Ok(Json(page(&query, items.collect())?))
 }
 
 /// The answer has the secret, which nobody can be told again.

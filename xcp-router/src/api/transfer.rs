@@ -12,21 +12,24 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use futures_util::{Stream, StreamExt, stream};
 use openfed_node::store::Store;
 use openfed_proto::domain::Domain;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::Api;
-use super::problem::{FieldError, Problem};
+use super::operation::Operation;
+use super::pages::wrong;
+use super::problem::Problem;
 use crate::access::Actor;
 use crate::catalogue::Names;
 use import::Import;
+
+pub(super) use lines::Lines;
 
 /// Rows of an export that are read from the store at once.
 const PIECE: usize = 1_000;
@@ -35,10 +38,26 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How long a body that is of no use any more is still read: only then its sender hears why.
 const REST: Duration = Duration::from_secs(10);
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/sip-domains/import", post(import))
-        .route("/sip-domains/export", get(export))
+pub(super) fn operations() -> Vec<Operation> {
+    let text = || json!({ "type": "string" });
+    let dry_run = json!({ "type": "boolean", "default": false });
+    let taking = "Configure many SIP domains: a CSV body (RFC 4180, UTF-8, a row a line of at most \
+                  4,096 bytes) of any length, with the columns of the export; only `domain` and \
+                  `description` are read. Discovered domains become configured, configured ones stay \
+                  as they are. Lines with faults are left out and told with 422, each as the field \
+                  `line N`, at most a hundred of them; all others count. One import at a time, others \
+                  are answered with 503";
+    let giving = "The domain table as CSV, sorted by name: domain, description, origin, first_seen, \
+                  last_seen, direction, route, hits, last_failure";
+    vec![
+        Operation::new(Method::POST, "/sip-domains/import", import, ("importSipDomains", taking))
+            .asks("dry_run", "Only check, and count what would be done", dry_run)
+            .takes_as("text/csv", text())
+            .answers(200, "ImportedSipDomains"),
+        Operation::get("/sip-domains/export", export, ("exportSipDomains", giving))
+            .asks("search", "Only domains that contain this text", text())
+            .answers_with(200, "text/csv", text()),
+    ]
 }
 
 /// Configures the domains of a CSV body. Lines with faults are left out and told, the first hundred
@@ -54,8 +73,7 @@ async fn import(
         None | Some("false") => false,
         Some("true" | "") => true,
         Some(_) => {
-            let message = "must be true or false".to_owned();
-            return Err(Problem::fields(vec![FieldError { field: "dry_run".into(), message }]));
+            return Err(wrong("dry_run", "must be true or false"));
         }
     };
     // A web page of somebody else cannot send this without asking first.

@@ -1,30 +1,57 @@
 //! Users: who logs in, with which role.
 
-use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 use openfed_node::store::{Store, User, Written};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::body::Object;
 use super::fields::Fields;
+use super::operation::Operation;
+use super::pages::{MOST, page};
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
 use crate::access::{Actor, MOST_ACCOUNTS, Role, fault_of_password, one_time_password, random_hex};
 use crate::now;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/users", get(list).post(create))
-        .route("/users/{name}", get(show).patch(change).delete(remove))
+pub(super) fn operations() -> Vec<Operation> {
+    const ALL: &str = "/users";
+    const ONE: &str = "/users/{name}";
+    let post = "Add a user. Without a password, one for one log-in is made, and told this once";
+    let patch = "Give a user another role, which acts at once, or another password, which is for one \
+                 log-in and ends the user's sessions: `new_password`: true has one made";
+    let delete = "Remove a user, whose sessions end; the last administrator stays";
+    vec![
+        Operation::get(ALL, list, ("listUsers", "All users, sorted by name"))
+            .paged(MOST, MOST)
+            .answers(200, "Users"),
+        Operation::new(Method::POST, ALL, create, ("addUser", post))
+            .takes("UserCreate")
+            .answers(201, "NewUser")
+            .refuses(&[409]),
+        Operation::get(ONE, show, ("getUser", "One user")).answers(200, "User").refuses(&[404]),
+        Operation::new(Method::PATCH, ONE, change, ("changeUser", patch))
+            .takes("UserChange")
+            .answers(200, "NewUser")
+            .refuses(&[404, 409]),
+        Operation::new(Method::DELETE, ONE, remove, ("removeUser", delete))
+            .answers_nothing()
+            .refuses(&[404, 409]),
+    ]
 }
 
-async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+async fn list(
+    State(api): State<Api>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Json<Value>, Problem> {
     let users = api.listing(|listing| listing.users.clone())?;
-    Ok(Json(json!({ "items": users.iter().map(describe).collect::<Vec<_>>() })))
+    let items = users.iter().map(|user| (user.name.clone(), describe(user)));
+    Ok(Json(page(&query, items.collect())?))
 }
 
 async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {

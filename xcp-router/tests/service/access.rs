@@ -201,6 +201,10 @@ async fn every_login_has_an_id_of_its_own_and_logging_out_ends_it() {
     for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age=43200"] {
         assert!(ada.head.contains(attribute), "{attribute}: {}", ada.head);
     }
+    assert!(!ada.head.contains("; Secure"), "{}", ada.head);
+    let lines = format!("{JSON}X-Forwarded-Proto: https\r\n");
+    let (head, _) = stage.plain("POST", "/api/v1/session", &lines, &body).await;
+    assert!(head.contains("Max-Age=43200; Secure"), "{head}");
     let again = Browser::log_in(&stage, "ada", password).await.unwrap();
     assert_ne!((&again.cookie, &again.csrf), (&ada.cookie, &ada.csrf));
     assert_eq!(ada.call(&stage, "DELETE", "/api/v1/session", Value::Null).await.0, 204);

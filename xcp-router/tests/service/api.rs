@@ -186,11 +186,11 @@ async fn blocked_and_pinned_domains_keep_their_note() {
         let body = json!({ "domain": name, "note": "why" });
         let (status, item) = stage.call("POST", list, Some(body.clone())).await;
         assert_eq!((status, &item), (201, &body));
-        assert_eq!(stage.get(list).await.1, json!({ "items": [body] }));
+        assert_eq!(stage.get(list).await.1["items"], json!([body]));
         let one = format!("{list}/{}", name.replace('*', "%2A"));
         assert_eq!(stage.call("DELETE", &one, None).await.0, 204);
         assert_eq!(stage.call("DELETE", &one, None).await.0, 404);
-        assert_eq!(stage.get(list).await.1, json!({ "items": [] }));
+        assert_eq!(stage.get(list).await.1["items"], json!([]));
         let ours = json!({ "domain": "corp.example" });
         assert_eq!(stage.call("POST", list, Some(ours)).await.0, 422);
     }

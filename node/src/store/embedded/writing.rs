@@ -5,7 +5,7 @@ use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainRow, Origin, StaticRoute};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
-use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LOG, SCHEMA, StoreError, record};
+use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LAYOUT, LOG, StoreError, record};
 
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 pub(super) const ROWS: TableDefinition<'_, &str, &str> = TableDefinition::new("rows");
@@ -17,7 +17,7 @@ pub(super) const CHANGES: TableDefinition<'_, u64, (&str, &str, &str)> =
     TableDefinition::new("changes");
 
 pub(super) const VERSION: &str = "version";
-const LAYOUT: &str = "schema";
+const SCHEMA: &str = "schema";
 const LAST_ROUTE: &str = "last_route";
 
 /// One transaction.
@@ -39,8 +39,8 @@ impl Writing<'_> {
 
     /// Makes a new store, or one of an older layout, one of this layout. Returns the version.
     pub(super) fn prepare(&mut self) -> Result<u64, StoreError> {
-        let found = self.number(LAYOUT)?;
-        if found > SCHEMA {
+        let found = self.number(SCHEMA)?;
+        if found > LAYOUT {
             return Err(StoreError::NewerLayout { found });
         }
         // Opening a table for writing creates it; reading fails without.
@@ -53,7 +53,7 @@ impl Writing<'_> {
             let predefined = StaticRoute::predefined();
             self.write_route(record::OPEN_ROUTE_ID, 0, Some(&predefined))?;
         }
-        self.set_number(LAYOUT, SCHEMA)?;
+        self.set_number(SCHEMA, LAYOUT)?;
         self.version()
     }
 
@@ -139,6 +139,23 @@ impl Writing<'_> {
             }
         }
         Ok(all)
+    }
+
+    pub(super) fn restore(&mut self, rows: &[DomainRow]) -> Result<(), StoreError> {
+        for origin in [Origin::Configured, Origin::Discovered] {
+            let rows: Vec<_> = rows.iter().filter(|row| row.origin == origin).collect();
+            for some in rows.chunks(IMPORTED) {
+                let mut names = Vec::with_capacity(some.len());
+                for row in some {
+                    self.put_row(row)?;
+                    names.push(row.domain.as_str());
+                }
+                let names = names.join("\n");
+                let version = self.changed("rows", &names, record::encode_origin(origin))?;
+                self.forget_changes_before(version.saturating_sub(IMPORTS))?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn remove_row(&mut self, domain: &Domain) -> Result<Option<u64>, StoreError> {

@@ -29,4 +29,23 @@ impl RedisStore {
         }
         Ok(all)
     }
+
+    /// The same, with rows that are written as they are.
+    pub(super) async fn restore_rows(&self, rows: &[DomainRow]) -> Result<(), StoreError> {
+        for origin in [Origin::Configured, Origin::Discovered] {
+            let rows: Vec<_> = rows.iter().filter(|row| row.origin == origin).collect();
+            for some in rows.chunks(IMPORTED) {
+                let _: Answer = self
+                    .change(&self.scripts.restore, |call| {
+                        call.arg(IMPORTS).arg(record::encode_origin(origin));
+                        for row in some {
+                            call.key(bucket(&row.domain)).arg(row.domain.as_str());
+                            call.arg(record::encode_row(row));
+                        }
+                    })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
 }

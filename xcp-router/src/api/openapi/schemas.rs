@@ -1,11 +1,13 @@
 //! The shapes of the API's objects.
 
+mod access;
+
 use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
 pub(super) fn all() -> Map<String, Value> {
     let mut all = Map::new();
-    for (name, schema) in [routes(), domains(), insight()].into_iter().flatten() {
+    for (name, schema) in [routes(), domains(), insight(), access::all()].into_iter().flatten() {
         all.insert(name.to_owned(), schema);
     }
     all
@@ -14,7 +16,7 @@ pub(super) fn all() -> Map<String, Value> {
 type Schemas = Vec<(&'static str, Value)>;
 
 fn routes() -> Schemas {
-    let route = object(shown_route_fields(), &[]);
+    let route = whole(shown_route_fields());
     let mut create = object(route_fields(), &["pattern", "next_hop"]);
     create["properties"].as_object_mut().map(|fields| fields.remove("version"));
     vec![
@@ -64,7 +66,8 @@ fn route_fields() -> Value {
         },
         "version": {
             "type": "integer",
-            "description": "Given in a change: refused with 409 if it is not the current one",
+            "description": "Given in a change: refused with 409 if it is not the current one. The \
+                entity tag has the same meaning",
         },
     })
 }
@@ -93,22 +96,22 @@ fn domains() -> Schemas {
             "format": "date-time",
             "description": "null: no traffic yet",
         },
-        "direction": { "type": ["string", "null"], "enum": ["inbound", "outbound", null] },
+        "direction": {
+            "type": ["string", "null"],
+            "enum": ["inbound", "outbound", "internal", null],
+        },
         "route": { "type": ["string", "null"], "description": "Pattern it was discovered by" },
         "hits": { "type": "integer" },
         "last_failure": { "type": ["string", "null"], "description": "Condition" },
     });
-    let mut page = list("SipDomain");
-    page["properties"]["next_cursor"] = json!({ "type": ["string", "null"] });
-    page["properties"]["total"] = json!({ "type": "integer" });
     let note = json!({
         "type": ["string", "null"],
         "maxLength": 255,
-        "description": "Why. It goes to the audit; this router shows it until it is restarted",
+        "description": "Why",
     });
     vec![
-        ("SipDomain", object(row, &[])),
-        ("SipDomains", page),
+        ("SipDomain", whole(row)),
+        ("SipDomains", list("SipDomain")),
         (
             "SipDomainCreate",
             object(json!({ "domain": name, "description": description }), &["domain"]),
@@ -117,6 +120,7 @@ fn domains() -> Schemas {
         ("SipDomainChange", object(json!({ "description": description }), &[])),
         ("NotedDomain", object(json!({ "domain": name, "note": note }), &["domain"])),
         ("NotedDomains", list("NotedDomain")),
+        ("Note", object(json!({ "note": note }), &[])),
     ]
 }
 
@@ -129,7 +133,7 @@ fn imported() -> Value {
         "unchanged": count("Domains that were configured before"),
         "dry_run": { "type": "boolean", "description": "Nothing was changed" },
     });
-    object(counts, &["rows", "added", "configured", "unchanged", "dry_run"])
+    whole(counts)
 }
 
 fn insight() -> Schemas {
@@ -158,7 +162,7 @@ fn insight() -> Schemas {
         "decision": decision,
         "outcome": { "type": ["string", "null"], "description": "`delivered` or a condition" },
         "trace_id": { "type": ["string", "null"] },
-        "hops": { "type": "array", "items": object(hop, &[]) },
+        "hops": { "type": "array", "items": whole(hop) },
     });
     let node = json!({
         "node": text(),
@@ -169,39 +173,47 @@ fn insight() -> Schemas {
         "in_flight": { "type": "integer" },
         "draining": { "type": "boolean" },
     });
-    let entry = json!({
-        "at": time(),
-        "who": text(),
-        "action": text(),
-        "subject": text(),
-        "note": { "type": ["string", "null"] },
-    });
     let explanation = json!({
         "domain": text(),
         "decision": decision,
-        "steps": { "type": "array", "items": object(step, &[]) },
+        "steps": { "type": "array", "items": whole(step) },
     });
     vec![
-        ("Explanation", object(explanation, &[])),
-        ("Flow", object(flow, &[])),
+        ("Explanation", whole(explanation)),
+        ("Flow", whole(flow)),
         ("Flows", list("Flow")),
-        ("Node", object(node, &[])),
+        ("Node", whole(node)),
         ("NodeChange", object(json!({ "draining": { "type": "boolean" } }), &["draining"])),
         ("Nodes", list("Node")),
-        ("AuditEntry", object(entry, &[])),
+        ("AuditEntry", audited()),
         ("Audit", list("AuditEntry")),
         ("Problem", problem()),
     ]
 }
 
+fn audited() -> Value {
+    let text = || json!({ "type": "string" });
+    let changed = || json!({ "description": "Without secrets; null: there is nothing" });
+    let entry = json!({
+        "number": { "type": "integer" },
+        "at": time(),
+        "who": { "type": "string", "description": "A user, or `token:` and a token's name" },
+        "action": text(),
+        "subject": text(),
+        "before": changed(),
+        "after": changed(),
+    });
+    whole(entry)
+}
+
 fn problem() -> Value {
-    let error = json!({ "field": { "type": "string" }, "message": { "type": "string" } });
+    let error = whole(json!({ "field": { "type": "string" }, "message": { "type": "string" } }));
     let fields = json!({
         "type": { "type": "string" },
         "title": { "type": "string" },
         "status": { "type": "integer" },
         "detail": { "type": "string" },
-        "errors": { "type": "array", "items": object(error, &[]) },
+        "errors": { "type": "array", "items": error },
     });
     object(fields, &["type", "title", "status"])
 }
@@ -222,7 +234,21 @@ fn object(properties: Value, required: &[&str]) -> Value {
     object
 }
 
+/// An answer, in which everything is there.
+fn whole(properties: Value) -> Value {
+    let names: Vec<String> =
+        properties.as_object().map(|all| all.keys().cloned().collect()).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    object(properties, &names)
+}
+
 fn list(item: &str) -> Value {
     let items = json!({ "$ref": format!("#/components/schemas/{item}") });
-    object(json!({ "items": { "type": "array", "items": items } }), &["items"])
+    let cursor = json!({ "type": ["string", "null"], "description": "null: there are no more" });
+    let fields = json!({
+        "items": { "type": "array", "items": items },
+        "next_cursor": cursor,
+        "total": { "type": "integer", "description": "On all pages, where that is known" },
+    });
+    object(fields, &["items", "next_cursor"])
 }

@@ -52,7 +52,7 @@ impl<'a> Import<'a> {
             faults: 0,
             told: Vec::new(),
         };
-        let (lines, imported) = (Lines::default(), Imported::default());
+        let (lines, imported) = (Lines::new(LONGEST), Imported::default());
         Import { api, dry_run, lines, read, imported, last: None }
     }
 

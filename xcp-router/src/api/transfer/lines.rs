@@ -4,25 +4,31 @@
 pub(super) const LONGEST: usize = 4_096;
 
 /// What was received and is not a whole line yet.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
+#[derive(Debug)]
+pub(in crate::api) struct Lines {
+    /// Longer ones are not kept.
+    longest: usize,
     begun: Vec<u8>,
     /// The line begun is too long; the rest of it is not kept.
     cut: bool,
 }
 
 impl Lines {
+    pub(in crate::api) fn new(longest: usize) -> Self {
+        Self { longest, begun: Vec::new(), cut: false }
+    }
+
     /// Takes a chunk, and gives each line that ends in it, without its end; a line that is too long
     /// as `None`.
-    pub(super) fn take(&mut self, chunk: &[u8], mut line: impl FnMut(Option<&[u8]>)) {
+    pub(in crate::api) fn take(&mut self, chunk: &[u8], mut line: impl FnMut(Option<&[u8]>)) {
         let mut parts = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
             let ends = parts.peek().is_some();
-            if ends && self.begun.is_empty() && !self.cut && part.len() <= LONGEST {
+            if ends && self.begun.is_empty() && !self.cut && part.len() <= self.longest {
                 line(Some(trimmed(part)));
                 continue;
             }
-            self.cut |= self.begun.len() + part.len() > LONGEST;
+            self.cut |= self.begun.len() + part.len() > self.longest;
             if !self.cut {
                 self.begun.extend_from_slice(part);
             }
@@ -33,7 +39,7 @@ impl Lines {
     }
 
     /// The body has ended: its last line needs no newline.
-    pub(super) fn finish(&mut self, mut line: impl FnMut(Option<&[u8]>)) {
+    pub(in crate::api) fn finish(&mut self, mut line: impl FnMut(Option<&[u8]>)) {
         if self.cut || !self.begun.is_empty() {
             self.end(&mut line);
         }
@@ -64,7 +70,7 @@ mod tests {
             .map(|line| (line.len() <= LONGEST).then_some(line))
             .collect();
         for size in [1, 2, 3, 7, 100, LONGEST, text.len()] {
-            let (mut lines, mut seen) = (Lines::default(), Vec::new());
+            let (mut lines, mut seen) = (Lines::new(LONGEST), Vec::new());
             let mut keep = |line: Option<&[u8]>| {
                 seen.push(line.map(|line| String::from_utf8(line.to_vec()).unwrap()));
             };
