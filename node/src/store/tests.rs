@@ -57,6 +57,7 @@ on_both!(
     a_record_that_changed_in_the_meantime_is_not_overwritten,
     sessions_are_kept_and_not_told,
     the_audit_is_read_in_pages_newest_first,
+    restored_rows_are_as_they_were,
 );
 
 pub(super) fn domain(name: &str) -> Domain {
@@ -440,6 +441,37 @@ async fn a_reader_follows_an_import_or_learns_that_it_cannot(place: &mut Place) 
     assert_eq!(news, News::Gap);
     let (latest, _) = changes(store.as_ref(), version + 2 * IMPORTS).await;
     assert_eq!(latest, version + 2 * (IMPORTS + 1));
+}
+
+async fn restored_rows_are_as_they_were(place: &mut Place) {
+    let store = place.open().await;
+    unblock_open_route(store.as_ref()).await;
+    store.put_configured(&domain("a.example"), "of before", 1).await.expect("configured");
+    let (start, _) = changes(store.as_ref(), 0).await;
+    let mut rows = vec![
+        DomainRow {
+            origin: Origin::Configured,
+            description: "a peer".to_owned(),
+            hits: 77,
+            last_failure: Some("remote-server-timeout".to_owned()),
+            ..discovered("a.example")
+        },
+        discovered("b.example"),
+    ];
+    rows.extend((0..600).map(|number| discovered(&format!("n{number}.example"))));
+    store.put_rows(&rows).await.expect("written");
+    let domains: Vec<_> = rows.iter().map(|row| row.domain.clone()).collect();
+    assert_eq!(store.rows(&domains).await.expect("rows"), rows);
+    let (_, told) = changes(store.as_ref(), start).await;
+    let expected = rows.iter().map(|row| Change::Row(row.domain.clone(), row.origin));
+    assert_eq!(told, expected.collect::<Vec<_>>());
+    // The cap counts them, each once.
+    store.put_rows(&rows[..2]).await.expect("written");
+    let new = discovered("new.example");
+    let full = store.insert_discovered(&new, rows.len() as u64).await.expect("an answer");
+    assert_eq!(full, Inserted::TableFull);
+    let fits = store.insert_discovered(&new, rows.len() as u64 + 1).await.expect("an answer");
+    assert!(matches!(fits, Inserted::New(_)), "{fits:?}");
 }
 
 async fn all_is_still_there_after_a_restart(place: &mut Place) {
