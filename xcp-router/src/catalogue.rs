@@ -30,6 +30,35 @@ pub(crate) struct Listing {
     pub(crate) tokens: Vec<Token>,
     /// Whether the store was read at all.
     pub(crate) loaded: bool,
+    pub(crate) stamps: Stamps,
+}
+
+/// How often each table has changed, for whoever wants to know what is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamps {
+    rows: u64,
+    routes: u64,
+    blocked: u64,
+    pinned: u64,
+}
+
+impl Stamps {
+    /// The tables that have changed since then, by name, separated by spaces.
+    pub(crate) fn since(&self, then: &Stamps) -> String {
+        let tables = [
+            ("rows", self.rows, then.rows),
+            ("routes", self.routes, then.routes),
+            ("blocked", self.blocked, then.blocked),
+            ("pinned", self.pinned, then.pinned),
+        ];
+        let changed = tables.into_iter().filter(|(_, now, then)| now != then);
+        changed.map(|(name, _, _)| name).collect::<Vec<_>>().join(" ")
+    }
+
+    fn all(&mut self) {
+        let Stamps { rows, routes, blocked, pinned } = self;
+        [rows, routes, blocked, pinned].into_iter().for_each(|stamp| *stamp += 1);
+    }
 }
 
 /// A page of the domain table's names.
@@ -70,6 +99,7 @@ impl Catalogue {
                 listing.blocked.clone_from(blocked);
                 listing.pinned.clone_from(pinned);
                 listing.loaded = true;
+                listing.stamps.all();
             }
             StoreFact::Changes { changes, .. } => {
                 changes.iter().for_each(|change| listing.apply(change));
@@ -89,7 +119,7 @@ impl Catalogue {
         self.applied.send_replace(());
     }
 
-    /// Tells of changes, after the engine acts by them.
+    /// Tells of changes, after the engine acts by them; [`Listing::stamps`] tells what has changed.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.applied.subscribe()
     }
@@ -118,6 +148,13 @@ impl Catalogue {
 
 impl Listing {
     fn apply(&mut self, change: &TableChange) {
+        let stamp = match change {
+            TableChange::Row(..) | TableChange::RowRemoved(_) => &mut self.stamps.rows,
+            TableChange::Routes(_) => &mut self.stamps.routes,
+            TableChange::Blocked(_) => &mut self.stamps.blocked,
+            TableChange::Pinned(_) => &mut self.stamps.pinned,
+        };
+        *stamp += 1;
         match change {
             TableChange::Row(domain, _) => Arc::make_mut(&mut self.names).insert(domain.as_str()),
             TableChange::RowRemoved(domain) => {

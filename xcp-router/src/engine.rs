@@ -96,6 +96,9 @@ impl Engine {
                 self.router.handle_link_up(LinkId(link.0), hello, address, now());
             }
             LinkEvent::Frame { link, frame, at } => {
+                if let FromCm::Usage(uses) = &frame {
+                    self.performer.count(uses);
+                }
                 let now = now();
                 let waited = now.instant.saturating_duration_since(at);
                 self.router.handle_frame(LinkId(link.0), frame, waited, now);

@@ -4,10 +4,12 @@
 mod access;
 mod api;
 mod catalogue;
+mod console;
 mod engine;
 mod flows;
 mod perform;
 mod store;
+mod traffic;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,9 +33,11 @@ use xcp_router_core::{Config, NodeView, Now, Router};
 use crate::access::Access;
 use crate::api::Api;
 use crate::catalogue::Catalogue;
+use crate::console::{Console, Views};
 use crate::engine::Engine;
 use crate::flows::Flows;
 use crate::perform::Performer;
+use crate::traffic::Traffic;
 
 /// Questions of the API that may wait for the engine.
 const ASKS: usize = 64;
@@ -101,9 +105,21 @@ impl Service {
         let (asks, asked) = mpsc::channel(ASKS);
         let own = access::begin(&settings)?;
         let access = Access::new(&settings, store.clone(), catalogue.clone(), own);
+        let traffic = Arc::new(Traffic::default());
+        let views = Views {
+            settings: settings.clone(),
+            access: access.clone(),
+            node: hello.node.clone(),
+            catalogue: catalogue.clone(),
+            flows: flows.clone(),
+            traffic: traffic.clone(),
+            health: health.clone(),
+            engine: asks.clone(),
+        };
         let api = (access.clone(), flows.clone());
         let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
-        let (http, metrics) = listen(&settings, &access, &api, &health).await?;
+        let routes = api.routes().merge(Console::new(api.routes(), views).routes());
+        let (http, metrics) = listen(&settings, &access, routes, &health).await?;
         let store_facts = store::follow(&beside, store.clone(), catalogue.clone());
         if settings.router.first_administrator {
             let (first, shutdown) = (access.first_administrator(), shutdown.clone());
@@ -113,7 +129,7 @@ impl Service {
         }
         let kept = Arc::downgrade(&store);
         let (performer, inserted) =
-            Performer::new(links, (store, beside.handle().clone()), tracer, flows, health.clone());
+            Performer::new(links, (store, beside.handle().clone()), tracer, (flows, traffic), health.clone());
         let engine = Engine {
             router: Router::new(config),
             own: view(&hello, link),
@@ -170,11 +186,11 @@ impl Service {
 async fn listen(
     settings: &Settings,
     access: &Access,
-    api: &Api,
+    routes: Routes,
     health: &Health,
 ) -> io::Result<(Http, Option<Http>)> {
     let own = &settings.router;
-    let routes = access::guard(access, api.routes().merge(pages(health.clone())));
+    let routes = access::guard(access, routes.merge(pages(health.clone())));
     let http = Http::serve(own.http, own.tls.as_ref(), routes).await?;
     let metrics = match own.metrics {
         Some(address) => Some(Http::start(address, Routes::new(), health.clone()).await?),

@@ -19,7 +19,9 @@ use tokio::time::timeout;
 use xcp_router_core::{Command, Decision, Event, Finished, InsertResult, LinkId};
 
 use crate::flows::Flows;
+use crate::now;
 use crate::store::insert_result;
+use crate::traffic::Traffic;
 
 /// The store keeps to 250 ms itself; this is for a store that does not.
 const STORE: Duration = Duration::from_millis(300);
@@ -35,6 +37,7 @@ pub(crate) struct Performer {
     beside: Handle,
     tracer: Tracer,
     flows: Arc<Flows>,
+    traffic: Arc<Traffic>,
     health: Health,
     /// Spans of attempts under way, of sampled packets only.
     spans: HashMap<PacketId, Span>,
@@ -47,12 +50,12 @@ impl Performer {
         links: LinkServer,
         (store, beside): (Arc<dyn Store>, Handle),
         tracer: Tracer,
-        flows: Arc<Flows>,
+        (flows, traffic): (Arc<Flows>, Arc<Traffic>),
         health: Health,
     ) -> (Self, mpsc::Receiver<(PacketId, InsertResult)>) {
         let (inserted, results) = mpsc::channel(INSERTS);
         let spans = HashMap::new();
-        (Self { links, store, beside, tracer, flows, health, spans, inserted }, results)
+        (Self { links, store, beside, tracer, flows, traffic, health, spans, inserted }, results)
     }
 
     /// Lets what is queued go out, and the last spans.
@@ -79,6 +82,11 @@ impl Performer {
             Command::Health { part, problem: None } => self.health.recover(part),
             Command::Event(event) => log(&event),
         }
+    }
+
+    /// A connection manager has counted traffic that passed no router.
+    pub(crate) fn count(&self, uses: &[DomainUse]) {
+        self.traffic.used(uses, now().unix_us);
     }
 
     /// What `/readyz` answers.
@@ -170,6 +178,7 @@ impl Performer {
             span.set("xcp.decision", decision);
             condition.into_iter().for_each(|condition| span.fail(condition));
         }
+        self.traffic.ended(&finished);
         if finished.show {
             self.flows.add(&finished);
         }
