@@ -5,6 +5,7 @@
 //! for events with a deadline. When it fails, the logs of everything that it started are printed;
 //! whatever happens, every process that it started is gone at the end.
 
+pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod containers;

@@ -13,12 +13,35 @@ function menu() {
   });
 }
 
+// Listens to a stream while the page is seen, and only then: a browser has few connections to one
+// host, and pages that lie behind others, or are kept for "back", must not hold them.
+function listen(path, message, again) {
+  let source = null, before = false;
+  function start() {
+    if (source || document.hidden) return;
+    source = new EventSource(path);
+    source.addEventListener("open", () => {
+      // After a break, anything may have changed.
+      if (before) again();
+      before = true;
+    });
+    source.addEventListener("message", message);
+  }
+  function stop() {
+    source?.close();
+    source = null;
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
+  addEventListener("pagehide", stop);
+  addEventListener("pageshow", start);
+  start();
+}
+
 // Regions with data-live name the tables that they show. When one has changed, the page is asked for
 // again, and the region takes the place of the old one. What has the focus keeps it.
 function live() {
   const regions = () => [...document.querySelectorAll("[data-live]")];
   if (regions().length === 0) return;
-  const source = new EventSource("/events");
   let asking = false, again = false;
 
   async function refresh() {
@@ -61,17 +84,11 @@ function live() {
     return { tag, index: [...region.querySelectorAll(tag)].indexOf(own) };
   }
 
-  let first = true;
-  source.addEventListener("open", () => {
-    // After a break, anything may have changed.
-    if (!first) refresh();
-    first = false;
-  });
-  source.addEventListener("message", (event) => {
+  listen("/events", (event) => {
     const changed = event.data.split(" ");
     const wanted = regions().some((region) => region.dataset.live.split(" ").some((name) => changed.includes(name)));
     if (wanted) refresh();
-  });
+  }, refresh);
 }
 
 menu();

@@ -13,7 +13,8 @@ pub(super) struct Visitor {
     pub(super) may_change: bool,
     /// What every form of theirs must carry.
     pub(super) csrf: String,
-    /// Goes along with what the console asks the API on their behalf.
+    /// Goes along with what the console asks the API on their behalf: who they are, and nothing of
+    /// the page's own address.
     pub(super) passport: Extensions,
 }
 
@@ -26,13 +27,13 @@ impl Visitor {
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Infallible> {
         // Everybody who reaches the console on loopback is the operator.
         Ok(Visitor {
             name: "operator".to_owned(),
             may_change: true,
             csrf: String::new(),
-            passport: parts.extensions.clone(),
+            passport: Extensions::new(),
         })
     }
 }

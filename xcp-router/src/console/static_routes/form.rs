@@ -37,11 +37,12 @@ const CREDENTIALS: &str = "credentials";
 
 #[derive(Debug)]
 pub(super) struct RouteForm {
-    pub(super) id: u32,
+    /// Of the route; a new one has none.
+    id: Option<u32>,
     pub(super) predefined: bool,
     pub(super) has_password: bool,
-    /// Of the route that the operator saw; 0: a new one.
-    pub(super) version: u64,
+    /// Of the route that the operator saw.
+    version: u64,
     values: HashMap<&'static str, String>,
     pub(super) faults: BTreeMap<String, String>,
     /// What somebody else saved in the meantime, where it differs.
@@ -55,7 +56,7 @@ impl RouteForm {
         let flags = [("port", "0"), ("allow_less_specific", "true"), ("in_service", "true")];
         let values = texts.into_iter().chain(flags);
         RouteForm {
-            id: 0,
+            id: None,
             predefined: false,
             has_password: false,
             version: 0,
@@ -68,7 +69,7 @@ impl RouteForm {
     /// A route as it stands.
     pub(super) fn of(route: &Route) -> Self {
         RouteForm {
-            id: route.id,
+            id: Some(route.id),
             predefined: route.predefined,
             has_password: route.credentials.is_some(),
             version: route.version,
@@ -114,7 +115,7 @@ impl RouteForm {
                 body[name] = submitted.number(name);
             }
         }
-        if self.version > 0 {
+        if self.id.is_some() {
             body["version"] = json!(self.version);
         }
         let (username, password) = (submitted.text("username"), submitted.exact("password"));
@@ -147,10 +148,19 @@ impl RouteForm {
     }
 
     pub(super) fn action(&self) -> String {
-        match self.version {
-            0 => "/routing/static-routes/new".to_owned(),
-            _ => format!("/routing/static-routes/{}", self.id),
+        match self.id {
+            None => "/routing/static-routes/new".to_owned(),
+            Some(id) => format!("/routing/static-routes/{id}"),
         }
+    }
+
+    /// Whether it can be removed.
+    pub(super) fn is_removable(&self) -> bool {
+        self.id.is_some() && !self.predefined
+    }
+
+    pub(super) fn version(&self) -> String {
+        self.id.map(|_| self.version.to_string()).unwrap_or_default()
     }
 
     pub(super) fn value(&self, name: &str) -> &str {
