@@ -20,7 +20,7 @@ mod sections;
 mod value;
 
 pub use error::{SettingsError, SettingsErrors};
-pub use value::{Cidr, DnsAnswer, HostPort, HttpUrl, Listen, StoreUrl};
+pub use value::{Cidr, DnsAnswer, HostPort, HttpUrl, Listen, StoreUrl, TracesUrl};
 
 use reader::Reader;
 
@@ -207,6 +207,8 @@ pub struct Telemetry {
     pub log: Targets,
     /// For people or for machines.
     pub format: LogFormat,
+    /// Where the console's links to traces lead; none: it shows their ids.
+    pub traces_url: Option<TracesUrl>,
 }
 
 /// How log lines look.

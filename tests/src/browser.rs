@@ -167,6 +167,26 @@ impl Browser {
         Ok(self.client.execute(script, arguments).await?)
     }
 
+    /// Runs a script in the page that calls its last argument when it is done.
+    pub async fn script_that_waits(&self, script: &str) -> Result<Value> {
+        Ok(self.client.execute_async(script, Vec::new()).await?)
+    }
+
+    /// Marks the page that is open, to know it again.
+    pub async fn stays(&self) -> Result<()> {
+        self.script("window.stayed = true", Vec::new()).await.map(|_| ())
+    }
+
+    /// Whether it is still the page that was marked.
+    pub async fn has_stayed(&self) -> Result<bool> {
+        Ok(self.script("return window.stayed === true", Vec::new()).await? == true)
+    }
+
+    /// Waits until the page has a stream of events open.
+    pub async fn listens(&self) -> Result<()> {
+        self.find("html[data-listening]").await.map(|_| ())
+    }
+
     /// Keeps a picture of the whole page under `target/screenshots`.
     pub async fn picture(&mut self, name: &str) -> Result<PathBuf> {
         let script = "return [document.documentElement.scrollHeight, innerWidth, innerHeight]";

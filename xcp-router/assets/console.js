@@ -24,12 +24,14 @@ function listen(path, message, again) {
       // After a break, anything may have changed.
       if (before) again();
       before = true;
+      document.documentElement.dataset.listening = "true";
     });
     source.addEventListener("message", message);
   }
   function stop() {
     source?.close();
     source = null;
+    delete document.documentElement.dataset.listening;
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? stop() : start()));
   addEventListener("pagehide", stop);
@@ -91,5 +93,32 @@ function live() {
   }, refresh);
 }
 
+// Flows come first in their list as they end; the oldest goes when there are many.
+function flows() {
+  const list = document.getElementById("flows");
+  if (!list) return;
+  const most = 30, pause = document.getElementById("pause"), heard = document.getElementById("heard");
+  let paused = false, told = 0, count = 0;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.setAttribute("aria-pressed", String(paused));
+  });
+  listen(list.dataset.stream, (event) => {
+    if (paused) return;
+    const fresh = new DOMParser().parseFromString(event.data, "text/html").querySelector(".flow");
+    if (!fresh) return;
+    list.prepend(document.importNode(fresh, true));
+    document.getElementById("none").hidden = true;
+    while (list.children.length > most) list.lastElementChild.remove();
+    // Heard at most every five seconds, as one sentence.
+    count += 1;
+    if (Date.now() - told > 5000) {
+      heard.textContent = count === 1 ? "One new packet" : `${count} new packets`;
+      [told, count] = [Date.now(), 0];
+    }
+  }, () => {});
+}
+
 menu();
 live();
+flows();

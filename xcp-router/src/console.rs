@@ -9,6 +9,8 @@ mod audit;
 mod backend;
 mod blocked;
 mod confirm;
+mod explain;
+mod flows;
 mod frame;
 mod listed;
 mod live;
@@ -86,6 +88,8 @@ impl Console {
             .merge(sip_federation::routes())
             .merge(blocked::routes())
             .merge(xmpp_federation::routes())
+            .merge(explain::routes())
+            .merge(flows::routes())
             .merge(nodes::routes())
             .merge(audit::routes())
             .merge(live::routes())

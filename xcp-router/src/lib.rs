@@ -128,8 +128,13 @@ impl Service {
             });
         }
         let kept = Arc::downgrade(&store);
-        let (performer, inserted) =
-            Performer::new(links, (store, beside.handle().clone()), tracer, (flows, traffic), health.clone());
+        let (performer, inserted) = Performer::new(
+            links,
+            (store, beside.handle().clone()),
+            tracer,
+            (flows, traffic),
+            health.clone(),
+        );
         let engine = Engine {
             router: Router::new(config),
             own: view(&hello, link),

@@ -191,6 +191,7 @@ impl Telemetry {
             sample,
             log: section.value("log", Targets::new().with_default(tracing::Level::INFO)),
             format: section.value("format", LogFormat::Human),
+            traces_url: section.optional("traces_url"),
         }
     }
 }

@@ -254,6 +254,31 @@ impl FromStr for HttpUrl {
     }
 }
 
+/// The address of a page about one trace, with `{trace}` where the trace's id belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracesUrl(String);
+
+impl TracesUrl {
+    /// The page about this trace.
+    pub fn of(&self, trace: &str) -> String {
+        self.0.replace("{trace}", trace)
+    }
+}
+
+impl FromStr for TracesUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A link of any other scheme could be a script.
+        let is_web = text.starts_with("http://") || text.starts_with("https://");
+        let fits = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        match is_web && fits && text.contains("{trace}") {
+            true => Ok(Self(text.to_owned())),
+            false => Err("expected http:// or https:// and {trace} in its place".to_owned()),
+        }
+    }
+}
+
 /// Where the shared state is kept. `Debug` and `Display` leave user name and password out.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
@@ -324,5 +349,6 @@ text! {
     DnsAnswer => "an IP address or a host name",
     HostPort => "a text such as \"host.example:5269\"",
     HttpUrl => "a text such as \"http://127.0.0.1:7400\"",
+    TracesUrl => "a text such as \"http://jaeger:16686/trace/{trace}\"",
     StoreUrl => "a text such as \"embedded:./openfed-data\"",
 }

@@ -56,7 +56,8 @@ impl Entry {
         let mut fields: Vec<&String> = before.keys().chain(after.keys()).collect();
         fields.sort_unstable();
         fields.dedup();
-        let differs = |field: &&&String| **field != "version" && before.get(**field) != after.get(**field);
+        let differs =
+            |field: &&&String| **field != "version" && before.get(**field) != after.get(**field);
         let difference = |field: &String| Difference {
             field: field.replace('_', " "),
             before: words(before.get(field)),

@@ -105,9 +105,7 @@ pub(super) fn show(page: &impl Template) -> Response {
 /// The same with another status.
 pub(super) fn show_with(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
-        Ok(text) => {
-            (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response()
-        }
+        Ok(text) => (status, [(header::CACHE_CONTROL, "no-store")], Html(text)).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page cannot be made");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()

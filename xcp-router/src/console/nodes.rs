@@ -70,12 +70,17 @@ async fn ask(
     })?;
     let last = nodes.iter().filter(|other| other.role == node.role && !other.draining).count() == 1;
     let (button, sentence) = match action.as_str() {
-        "drain" => ("Drain", match node.role.as_str() {
-            "sip-cm" => "It refuses new SIP requests with 503, so that they go to the next \
-                         instance; requests of dialogs go on.",
-            "xmpp-cm" => "It closes its port and then its streams, each when it is idle.",
-            _ => "Connection managers go to other routers; what still comes is still routed.",
-        }),
+        "drain" => (
+            "Drain",
+            match node.role.as_str() {
+                "sip-cm" => {
+                    "It refuses new SIP requests with 503, so that they go to the next \
+                         instance; requests of dialogs go on."
+                }
+                "xmpp-cm" => "It closes its port and then its streams, each when it is idle.",
+                _ => "Connection managers go to other routers; what still comes is still routed.",
+            },
+        ),
         "resume" => ("Resume", "It takes packets again."),
         _ => return Err(no_page()),
     };

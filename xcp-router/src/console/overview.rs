@@ -78,9 +78,9 @@ pub(super) async fn page(
     let routes: Items<Route> = console.0.backend.get(&visitor, "/static-routes").await?;
     let nodes = nodes::all(&console, &visitor).await?;
     let views = &console.0.views;
-    let (sip, pinned, blocked) = views.catalogue.read(|listing| {
-        (listing.names.len(), listing.pinned.len(), listing.blocked.len())
-    });
+    let (sip, pinned, blocked) = views
+        .catalogue
+        .read(|listing| (listing.names.len(), listing.pinned.len(), listing.blocked.len()));
     let counts = Counts {
         sip: thousands(sip as u64),
         cap: thousands(views.settings.discovery.table_cap),
@@ -107,13 +107,13 @@ pub(super) async fn page(
 /// The preconditions of open federation, in the order in which an operator sees to them.
 fn checks(console: &Console, route: &Route, nodes: &[Node]) -> Vec<Check> {
     let settings = &console.0.views.settings;
-    let linked = |role: Role| {
-        nodes.iter().any(|node| node.role == role.as_str() && !node.draining)
-    };
+    let linked = |role: Role| nodes.iter().any(|node| node.role == role.as_str() && !node.draining);
     let (xmpp, required) = (linked(Role::XmppCm), settings.discovery.require_xmpp);
     let words = match (settings.xmpp.federation, xmpp, required) {
         (true, true, _) => "It is tried first for every unknown domain.",
-        (_, _, false) => "It is off or not linked, which the settings allow (discovery.require_xmpp).",
+        (_, _, false) => {
+            "It is off or not linked, which the settings allow (discovery.require_xmpp)."
+        }
         (false, ..) => "It is off: set xmpp.federation = true in the settings.",
         (true, false, true) => "No xmpp-cm that serves is linked to this router.",
     };

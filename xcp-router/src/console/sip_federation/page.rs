@@ -111,9 +111,9 @@ impl Rows {
             (wanted.order, wanted.descending) = (Order::Domain, false);
         }
         let page = fetch(console, visitor, &wanted, PAGE as u64).await?;
-        let next = page.next_cursor.map(|cursor| {
-            wanted.address("domain", &format!("&cursor={}", escaped(&cursor)))
-        });
+        let next = page
+            .next_cursor
+            .map(|cursor| wanted.address("domain", &format!("&cursor={}", escaped(&cursor))));
         Ok(Rows { wanted, rows: page.items, total: page.total, next })
     }
 
@@ -124,9 +124,8 @@ impl Rows {
         });
         let (total, begin) = (rows.len() as u64, wanted.page.saturating_mul(PAGE));
         let more = rows.len() > begin.saturating_add(PAGE);
-        let next = more.then(|| {
-            wanted.address(&wanted.sort(), &format!("&page={}", wanted.page + 1))
-        });
+        let next =
+            more.then(|| wanted.address(&wanted.sort(), &format!("&page={}", wanted.page + 1)));
         let rows = rows.into_iter().skip(begin).take(PAGE).collect();
         Rows { wanted, rows, total, next }
     }

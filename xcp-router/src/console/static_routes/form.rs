@@ -202,11 +202,12 @@ impl RouteForm {
 
     /// Ties a field to what is said about it.
     pub(super) fn aria(&self, name: &str) -> String {
-        let now = if self.theirs.contains_key(name) { format!("{name}-now ") } else { String::new() };
+        let now =
+            if self.theirs.contains_key(name) { format!("{name}-now ") } else { String::new() };
         match self.fault(name) {
-            Some(_) => format!(
-                " aria-invalid=\"true\" aria-describedby=\"{name}-fault {now}{name}-hint\""
-            ),
+            Some(_) => {
+                format!(" aria-invalid=\"true\" aria-describedby=\"{name}-fault {now}{name}-hint\"")
+            }
             None => format!(" aria-describedby=\"{now}{name}-hint\""),
         }
     }

@@ -16,7 +16,11 @@ pub(super) fn block(route: &Route, known: usize) -> Vec<String> {
         1 => "The one SIP domain that is known keeps flowing".to_owned(),
         _ => format!("The {} SIP domains that are known keep flowing", thousands(known as u64)),
     };
-    let stay = if known == 0 { stay } else { format!("{stay}: by a route of its own, or by {}.", hop(route)) };
+    let stay = if known == 0 {
+        stay
+    } else {
+        format!("{stay}: by a route of its own, or by {}.", hop(route))
+    };
     vec![
         "Discovery ends: a domain that is not known yet is tried over XMPP only, and no new row \
          appears in SIP Federation. A discovery that is under way ends as not allowed."
