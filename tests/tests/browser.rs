@@ -13,6 +13,8 @@ mod explaining;
 mod flows;
 #[path = "browser/forms.rs"]
 mod forms;
+#[path = "browser/logging_in.rs"]
+mod logging_in;
 #[path = "browser/pages.rs"]
 mod pages;
 #[path = "browser/removing.rs"]

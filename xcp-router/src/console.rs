@@ -14,6 +14,7 @@ mod flows;
 mod frame;
 mod listed;
 mod live;
+mod login;
 mod model;
 mod nodes;
 mod overview;
@@ -33,7 +34,6 @@ use openfed_node::http::Health;
 use openfed_node::settings::Settings;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::access::Access;
 use crate::catalogue::Catalogue;
 use crate::engine::Ask;
 use crate::flows::Flows;
@@ -54,7 +54,6 @@ pub(crate) struct Console(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Views {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) access: Access,
     /// This router's name.
     pub(crate) node: String,
     pub(crate) catalogue: Arc<Catalogue>,
@@ -93,6 +92,7 @@ impl Console {
             .merge(nodes::routes())
             .merge(audit::routes())
             .merge(live::routes())
+            .merge(login::routes())
             .merge(assets::routes())
             .fallback(nothing_there)
             .layer(DefaultBodyLimit::max(BODY))

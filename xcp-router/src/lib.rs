@@ -108,7 +108,6 @@ impl Service {
         let traffic = Arc::new(Traffic::default());
         let views = Views {
             settings: settings.clone(),
-            access: access.clone(),
             node: hello.node.clone(),
             catalogue: catalogue.clone(),
             flows: flows.clone(),

@@ -2,18 +2,29 @@
 
 use openfed_tests::scene::play;
 
-use super::desk::Desk;
+use super::desk::{Desk, PASSWORD};
 
 #[test]
 fn the_open_route_is_configured_in_seven_steps_and_a_row_appears_without_reload() {
     play(async |place| {
-        let mut desk = Desk::closed(place).await?;
+        let mut desk = Desk::fresh(place).await?;
+        let first = desk.first_password().await?;
         assert_eq!(desk.write_to("unknown.example").await?, 404, "closed after a fresh install");
         let next_hop = desk.hop.address()?;
-        let browser = &mut desk.browser;
 
-        // 1: the console says that open federation is not active, and why.
-        browser.open("/").await?;
+        // 1: the administrator logs in, and the console says that open federation is not active,
+        // and why.
+        desk.browser.open("/").await?;
+        desk.browser.shows("h1", "Log in").await?;
+        desk.browser.picture("step-1-log-in").await?;
+        desk.log_in("administrator", &first).await?;
+        let browser = &mut desk.browser;
+        browser.shows("h1", "Change your password").await?;
+        browser.is_accessible().await?;
+        browser.fill("#old", &first).await?;
+        browser.fill("#new", PASSWORD).await?;
+        browser.fill("#again", PASSWORD).await?;
+        browser.choose("Change it").await?;
         browser.shows("#overview", "not active").await?;
         browser.shows("#overview", "no next hop, port and protocol yet").await?;
         browser.picture("step-1-overview").await?;

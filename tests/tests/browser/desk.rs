@@ -1,12 +1,16 @@
 //! openfed, its peers, and a browser at its console.
 
-use openfed_tests::Result;
 use openfed_tests::browser::Browser;
 use openfed_tests::dns::DnsServer;
 use openfed_tests::openfed::{LOCAL, Openfed, Setup};
 use openfed_tests::place::{Host, Place};
 use openfed_tests::sip::Outgoing;
 use openfed_tests::sip_peer::SipPeer;
+use openfed_tests::{Failure, Result, http};
+use serde_json::json;
+
+/// What users of the console know.
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// No home server is needed: a user of ours writes by SIP.
 pub(crate) struct Desk {
@@ -18,7 +22,12 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// As after a fresh install.
+    /// As after a fresh install, with nobody logged in.
+    pub(crate) async fn fresh(place: &Place) -> Result<Self> {
+        Self::made(place, Setup::default()).await
+    }
+
+    /// As after a fresh install; an administrator has logged in.
     pub(crate) async fn closed(place: &Place) -> Result<Self> {
         Self::with(place, Setup::default()).await
     }
@@ -30,7 +39,16 @@ impl Desk {
         Ok(desk)
     }
 
+    /// By this setup; an administrator has logged in.
     pub(crate) async fn with(place: &Place, setup: Setup) -> Result<Self> {
+        let desk = Self::made(place, setup).await?;
+        desk.add_user("ada", "administrator").await?;
+        desk.log_in("ada", PASSWORD).await?;
+        desk.browser.shows("h1", "Overview").await?;
+        Ok(desk)
+    }
+
+    async fn made(place: &Place, setup: Setup) -> Result<Self> {
         let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
         let setup = Setup { dns: Some(dns.address()), ..setup };
         let openfed = Openfed::start(place, &setup).await?;
@@ -38,6 +56,32 @@ impl Desk {
         let trusted = SipPeer::start(place.at(Host::SipPeer, 5060)).await?;
         let browser = Browser::start(place, openfed.api()).await?;
         Ok(Self { hop, trusted, openfed, browser, _dns: dns })
+    }
+
+    pub(crate) async fn add_user(&self, name: &str, role: &str) -> Result<()> {
+        let user = json!({ "name": name, "role": role, "password": PASSWORD });
+        let answer = http::call(self.openfed.api(), "POST", "/api/v1/users", Some(&user)).await?;
+        match answer.status {
+            201 => Ok(()),
+            _ => Err(Failure::new(format!("{answer:?}"))),
+        }
+    }
+
+    pub(crate) async fn log_in(&self, name: &str, password: &str) -> Result<()> {
+        self.browser.open("/login").await?;
+        self.browser.fill("#name", name).await?;
+        self.browser.fill("#password", password).await?;
+        self.browser.choose("Log in").await
+    }
+
+    /// The password that the program wrote to its terminal at the first start.
+    pub(crate) async fn first_password(&self) -> Result<String> {
+        let (_, process) = self.openfed.processes().next().ok_or_else(|| Failure::new("none"))?;
+        process.line("It is shown this once").await?;
+        let lines = self.openfed.log_lines();
+        let mut after = lines.iter().skip_while(|line| !line.contains("The first start")).skip(1);
+        let found = after.find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
+        found.ok_or_else(|| Failure::new("no password was told"))
     }
 
     /// A user of ours writes to somebody at a domain; the status that she gets.

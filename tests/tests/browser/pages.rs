@@ -66,6 +66,7 @@ fn every_page_is_accessible_on_desk_and_phone_light_and_dark() {
                 browser.picture(&format!("{name}{suffix}")).await?;
             }
         }
+        assert!(!browser.has("iframe, object, embed").await?);
         // The menu at phone width, by its button.
         browser.open("/").await?;
         assert!(!browser.find("#pages").await?.is_displayed().await?);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -75,6 +75,20 @@ impl Backend {
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Refusal> {
+        self.call(visitor, method, path, body).await.map(|(_, value)| value)
+    }
+
+    /// The same, with the head of the answer.
+    ///
+    /// # Errors
+    /// What the API answered instead.
+    pub(super) async fn call(
+        &self,
+        visitor: &Visitor,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(HeaderMap, Value), Refusal> {
         let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
         if let Some(extensions) = request.extensions_mut() {
             *extensions = visitor.passport.clone();
@@ -92,15 +106,14 @@ impl Backend {
             Err(never) => match never {},
         };
         let status = answer.status();
-        let bytes = to_bytes(answer.into_body(), ANSWER).await;
+        let (head, body) = answer.into_parts();
+        let bytes = to_bytes(body, ANSWER).await;
         let bytes = bytes.map_err(|error| unreadable(&error.to_string()))?;
         if status.is_success() {
-            return match &bytes[..] {
-                [] => Ok(Value::Null),
-                json => {
-                    serde_json::from_slice(json).map_err(|error| unreadable(&error.to_string()))
-                }
-            };
+            let read =
+                if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
+            let value = read.map_err(|error| unreadable(&error.to_string()))?;
+            return Ok((head.headers, value));
         }
         let problem: Problem =
             serde_json::from_slice(&bytes).map_err(|error| unreadable(&error.to_string()))?;
