@@ -86,6 +86,27 @@ pub struct Tables {
     pub pinned: Vec<Domain>,
 }
 
+/// A stream of an xmpp-cm, as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamView {
+    /// The domain that we speak for by the stream's header, once it is known.
+    pub local: Option<Domain>,
+    /// The domain of the peer.
+    pub remote: Option<Domain>,
+    /// We opened it.
+    pub dialed: bool,
+    pub encrypted: bool,
+    /// At least one pair of domains is authenticated on it (XEP-0220).
+    pub authenticated: bool,
+    /// Pairs of domains that use it or wait for it.
+    pub pairs: u32,
+    /// Stanzas that wait until it can carry them.
+    pub queued: u32,
+}
+
+/// Streams that are told at once, at most.
+pub const STREAMS_SHOWN: usize = 500;
+
 /// From a connection manager to a router.
 #[expect(
     clippy::large_enum_variant,
@@ -114,6 +135,11 @@ pub enum FromCm {
     /// An answer, as XML, to a stanza that another xmpp-cm must have sent: a peer that answers on a
     /// stream of its own does not choose the instance. The router hands it to all others, in order.
     Astray(Bytes),
+    /// Answers [`FromRouter::ListStreams`]: at most [`STREAMS_SHOWN`] of `total`.
+    Streams {
+        streams: Vec<StreamView>,
+        total: u32,
+    },
 }
 
 /// From a router to a connection manager.
@@ -148,4 +174,6 @@ pub enum FromRouter {
     Drain(bool),
     /// An answer that came to another xmpp-cm; see [`FromCm::Astray`].
     Astray(Bytes),
+    /// An operator wants to see the streams of this xmpp-cm.
+    ListStreams,
 }

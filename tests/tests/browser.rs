@@ -19,3 +19,5 @@ mod logging_in;
 mod pages;
 #[path = "browser/removing.rs"]
 mod removing;
+#[path = "browser/streams.rs"]
+mod streams;

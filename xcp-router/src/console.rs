@@ -34,10 +34,9 @@ use openfed_node::http::Health;
 use openfed_node::settings::Settings;
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::Insight;
 use crate::catalogue::Catalogue;
 use crate::engine::Ask;
-use crate::flows::Flows;
-use crate::traffic::Traffic;
 use backend::Backend;
 use frame::Refusal;
 
@@ -57,8 +56,7 @@ pub(crate) struct Views {
     /// This router's name.
     pub(crate) node: String,
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) flows: Arc<Flows>,
-    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) insight: Insight,
     pub(crate) health: Health,
     /// Closed when the router ends, and so are the pages that watch.
     pub(crate) engine: mpsc::Sender<Ask>,

@@ -30,6 +30,10 @@ pub(crate) enum Ask {
     Nodes {
         reply: oneshot::Sender<Vec<NodeView>>,
     },
+    /// Has all xmpp-cm tell of their streams; gives the names of those that were asked.
+    Streams {
+        reply: oneshot::Sender<Vec<String>>,
+    },
     /// Whether there is such a node.
     Drain {
         node: String,
@@ -132,6 +136,7 @@ impl Engine {
                 let _ = reply.send(self.router.explain(&domain, direction, now()));
             }
             Ask::Nodes { reply } => drop(reply.send(self.nodes())),
+            Ask::Streams { reply } => drop(reply.send(self.router.handle_list_streams())),
             Ask::Drain { node, on, reply } => {
                 let known = self.router.handle_drain(&node, on, now());
                 self.perform();

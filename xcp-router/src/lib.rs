@@ -9,6 +9,7 @@ mod engine;
 mod flows;
 mod perform;
 mod store;
+mod streams;
 mod traffic;
 
 use std::io;
@@ -37,6 +38,7 @@ use crate::console::{Console, Views};
 use crate::engine::Engine;
 use crate::flows::Flows;
 use crate::perform::Performer;
+use crate::streams::Streams;
 use crate::traffic::Traffic;
 
 /// Questions of the API that may wait for the engine.
@@ -73,6 +75,14 @@ pub struct Service {
     _beside: Thread,
 }
 
+/// What the engine lets people see, besides what it does.
+#[derive(Clone, Debug, Default)]
+struct Insight {
+    flows: Arc<Flows>,
+    traffic: Arc<Traffic>,
+    streams: Arc<Streams>,
+}
+
 /// Starts the router and runs it until `shutdown` has drained it.
 ///
 /// # Errors
@@ -100,22 +110,20 @@ impl Service {
         let hello = hello(&config);
         let (links, link_events) = LinkServer::start(settings.router.link, hello.clone()).await?;
         let link = links.address();
-        let (health, flows) = (Health::default(), Arc::new(Flows::default()));
+        let (health, insight) = (Health::default(), Insight::default());
         let catalogue = Arc::new(Catalogue::default());
         let (asks, asked) = mpsc::channel(ASKS);
         let own = access::begin(&settings)?;
         let access = Access::new(&settings, store.clone(), catalogue.clone(), own);
-        let traffic = Arc::new(Traffic::default());
         let views = Views {
             settings: settings.clone(),
             node: hello.node.clone(),
             catalogue: catalogue.clone(),
-            flows: flows.clone(),
-            traffic: traffic.clone(),
+            insight: insight.clone(),
             health: health.clone(),
             engine: asks.clone(),
         };
-        let api = (access.clone(), flows.clone());
+        let api = (access.clone(), insight.flows.clone());
         let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
         let routes = api.routes().merge(Console::new(api.routes(), views).routes());
         let (http, metrics) = listen(&settings, &access, routes, &health).await?;
@@ -131,7 +139,7 @@ impl Service {
             links,
             (store, beside.handle().clone()),
             tracer,
-            (flows, traffic),
+            insight,
             health.clone(),
         );
         let engine = Engine {

@@ -18,10 +18,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use xcp_router_core::{Command, Decision, Event, Finished, InsertResult, LinkId};
 
-use crate::flows::Flows;
-use crate::now;
 use crate::store::insert_result;
-use crate::traffic::Traffic;
+use crate::{Insight, now};
 
 /// The store keeps to 250 ms itself; this is for a store that does not.
 const STORE: Duration = Duration::from_millis(300);
@@ -36,8 +34,7 @@ pub(crate) struct Performer {
     /// Where the store is spoken to.
     beside: Handle,
     tracer: Tracer,
-    flows: Arc<Flows>,
-    traffic: Arc<Traffic>,
+    insight: Insight,
     health: Health,
     /// Spans of attempts under way, of sampled packets only.
     spans: HashMap<PacketId, Span>,
@@ -50,12 +47,12 @@ impl Performer {
         links: LinkServer,
         (store, beside): (Arc<dyn Store>, Handle),
         tracer: Tracer,
-        (flows, traffic): (Arc<Flows>, Arc<Traffic>),
+        insight: Insight,
         health: Health,
     ) -> (Self, mpsc::Receiver<(PacketId, InsertResult)>) {
         let (inserted, results) = mpsc::channel(INSERTS);
         let spans = HashMap::new();
-        (Self { links, store, beside, tracer, flows, traffic, health, spans, inserted }, results)
+        (Self { links, store, beside, tracer, insight, health, spans, inserted }, results)
     }
 
     /// Lets what is queued go out, and the last spans.
@@ -80,13 +77,16 @@ impl Performer {
             }
             Command::Health { part, problem: Some(problem) } => self.health.degrade(part, problem),
             Command::Health { part, problem: None } => self.health.recover(part),
+            Command::Streams { node, streams, total } => {
+                self.insight.streams.heard(node, streams, total)
+            }
             Command::Event(event) => log(&event),
         }
     }
 
     /// A connection manager has counted traffic that passed no router.
     pub(crate) fn count(&self, uses: &[DomainUse]) {
-        self.traffic.used(uses, now().unix_us);
+        self.insight.traffic.used(uses, now().unix_us);
     }
 
     /// What `/readyz` answers.
@@ -178,9 +178,9 @@ impl Performer {
             span.set("xcp.decision", decision);
             condition.into_iter().for_each(|condition| span.fail(condition));
         }
-        self.traffic.ended(&finished);
+        self.insight.traffic.ended(&finished);
         if finished.show {
-            self.flows.add(&finished);
+            self.insight.flows.add(&finished);
         }
         if let Some(link) = finished.link {
             self.send(link, FromRouter::Outcome(finished.outcome));

@@ -86,7 +86,8 @@ impl Shown {
             | FromCm::Leaving(_)
             | FromCm::Serving
             | FromCm::Ask(_)
-            | FromCm::Astray(_) => {}
+            | FromCm::Astray(_)
+            | FromCm::Streams { .. } => {}
         }
     }
 

@@ -6,7 +6,7 @@ use super::packet::{id_in, millis, role_in, role_out, twins};
 use super::{WireError, required, v1};
 use crate::domain::Domain;
 use crate::link::{
-    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, Tables,
+    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, StreamView, Tables,
 };
 use crate::route::{Credentials, Pattern, StaticRoute, Transport};
 
@@ -34,6 +34,10 @@ impl From<FromCm> for v1::FromCm {
             FromCm::Serving => Frame::Serving(v1::Serving {}),
             FromCm::Ask(domain) => Frame::Ask(v1::Ask { domain: domain.as_str().to_owned() }),
             FromCm::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
+            FromCm::Streams { streams, total } => Frame::Streams(v1::Streams {
+                streams: streams.into_iter().map(stream_out).collect(),
+                total,
+            }),
         };
         v1::FromCm { frame: Some(frame) }
     }
@@ -65,6 +69,10 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Serving(v1::Serving {}) => FromCm::Serving,
             Frame::Ask(ask) => FromCm::Ask(domain_in(&ask.domain)?),
             Frame::Astray(astray) => FromCm::Astray(astray.stanza),
+            Frame::Streams(v1::Streams { streams, total }) => FromCm::Streams {
+                streams: streams.into_iter().map(stream_in).collect::<Result<_, _>>()?,
+                total,
+            },
         })
     }
 }
@@ -97,6 +105,7 @@ impl From<FromRouter> for v1::FromRouter {
             FromRouter::Serving => Frame::Serving(v1::Serving {}),
             FromRouter::Drain(on) => Frame::Drain(v1::Drain { on }),
             FromRouter::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
+            FromRouter::ListStreams => Frame::ListStreams(v1::ListStreams {}),
         };
         v1::FromRouter { frame: Some(frame) }
     }
@@ -130,6 +139,7 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Serving(v1::Serving {}) => FromRouter::Serving,
             Frame::Drain(drain) => FromRouter::Drain(drain.on),
             Frame::Astray(astray) => FromRouter::Astray(astray.stanza),
+            Frame::ListStreams(v1::ListStreams {}) => FromRouter::ListStreams,
         })
     }
 }
@@ -151,6 +161,31 @@ fn hello_in(hello: v1::Hello) -> Result<Hello, WireError> {
         epoch: hello.epoch,
         capacity: hello.capacity,
         version: hello.version,
+    })
+}
+
+fn stream_out(view: StreamView) -> v1::StreamView {
+    let name = |domain: Option<Domain>| domain.map(|domain| domain.as_str().to_owned());
+    v1::StreamView {
+        local: name(view.local),
+        remote: name(view.remote),
+        dialed: view.dialed,
+        encrypted: view.encrypted,
+        authenticated: view.authenticated,
+        pairs: view.pairs,
+        queued: view.queued,
+    }
+}
+
+fn stream_in(view: v1::StreamView) -> Result<StreamView, WireError> {
+    Ok(StreamView {
+        local: view.local.as_deref().map(domain_in).transpose()?,
+        remote: view.remote.as_deref().map(domain_in).transpose()?,
+        dialed: view.dialed,
+        encrypted: view.encrypted,
+        authenticated: view.authenticated,
+        pairs: view.pairs,
+        queued: view.queued,
     })
 }
 

@@ -90,6 +90,29 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         FromCm::Serving,
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
         FromCm::Astray("<iq/>".into()),
+        FromCm::Streams {
+            streams: vec![
+                StreamView {
+                    local: Some(Domain::parse("corp.example").expect("domain")),
+                    remote: Some(Domain::parse("partner.example").expect("domain")),
+                    dialed: true,
+                    encrypted: true,
+                    authenticated: true,
+                    pairs: 2,
+                    queued: 3,
+                },
+                StreamView {
+                    local: None,
+                    remote: None,
+                    dialed: false,
+                    encrypted: false,
+                    authenticated: false,
+                    pairs: 0,
+                    queued: 0,
+                },
+            ],
+            total: 700,
+        },
     ];
     for frame in frames {
         assert_eq!(over_the_wire_from_cm(frame.clone()), Ok(frame));
@@ -123,6 +146,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Drain(true),
         FromRouter::Drain(false),
         FromRouter::Astray("<iq/>".into()),
+        FromRouter::ListStreams,
     ];
     let every = [
         Instruction::Reach,

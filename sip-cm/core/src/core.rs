@@ -288,7 +288,7 @@ impl Core {
             }
             FromRouter::Drain(on) => self.drain(on),
             // XMPP is no language of ours.
-            FromRouter::Astray(_) => {}
+            FromRouter::Astray(_) | FromRouter::ListStreams => {}
         }
         self.settle(now);
     }

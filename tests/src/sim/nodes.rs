@@ -192,6 +192,7 @@ impl Sim {
             | RouterCommand::Touch(_)
             | RouterCommand::Discard(_)
             | RouterCommand::Health { .. }
+            | RouterCommand::Streams { .. }
             | RouterCommand::Event(_) => {}
         }
     }

@@ -68,10 +68,7 @@ impl Desk {
     }
 
     pub(crate) async fn log_in(&self, name: &str, password: &str) -> Result<()> {
-        self.browser.open("/login").await?;
-        self.browser.fill("#name", name).await?;
-        self.browser.fill("#password", password).await?;
-        self.browser.choose("Log in").await
+        log_in(&self.browser, name, password).await
     }
 
     /// The password that the program wrote to its terminal at the first start.
@@ -91,4 +88,12 @@ impl Desk {
         let answer = self.trusted.send(&message, self.openfed.sip()).await?;
         Ok(answer.status().unwrap_or_default())
     }
+}
+
+/// Somebody logs in; what comes next depends on who.
+pub(crate) async fn log_in(browser: &Browser, name: &str, password: &str) -> Result<()> {
+    browser.open("/login").await?;
+    browser.fill("#name", name).await?;
+    browser.fill("#password", password).await?;
+    browser.choose("Log in").await
 }

@@ -1,6 +1,9 @@
 //! Every page, on a desk and on a phone, light and dark: for everybody, and as the guide shows it.
 
+use std::path::{Path, PathBuf};
+
 use openfed_tests::browser::{Browser, DESK, PHONE};
+use openfed_tests::openfed::Setup;
 use openfed_tests::scene::play;
 use openfed_tests::{Failure, Result};
 
@@ -38,6 +41,21 @@ async fn filled(desk: &Desk) -> Result<()> {
     Ok(())
 }
 
+fn guide() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
+}
+
+#[test]
+fn the_guide_shows_every_page() -> Result<()> {
+    let text = std::fs::read_to_string(guide().join("console.md"))?;
+    for (path, name) in PAGES {
+        assert!(text.contains(&format!("](console/{name}.webp)")), "no picture of {path}");
+        let size = std::fs::metadata(guide().join(format!("console/{name}.webp")))?.len();
+        assert!((1..=150 * 1024).contains(&size), "the picture of {path} has {size} bytes");
+    }
+    Ok(())
+}
+
 /// A page must not be wider than its window.
 async fn fits(browser: &Browser) -> Result<()> {
     let script =
@@ -52,7 +70,9 @@ async fn fits(browser: &Browser) -> Result<()> {
 #[test]
 fn every_page_is_accessible_on_desk_and_phone_light_and_dark() {
     play(async |place| {
-        let mut desk = Desk::open(place).await?;
+        let more = "[node]\nname = \"edge\"\n".to_owned();
+        let mut desk = Desk::with(place, Setup { more, ..Setup::default() }).await?;
+        desk.openfed.open_towards(desk.hop.address()?).await?;
         filled(&desk).await?;
         let browser = &mut desk.browser;
         for (path, name) in PAGES {
@@ -63,7 +83,10 @@ fn every_page_is_accessible_on_desk_and_phone_light_and_dark() {
                 assert!(browser.has("main h1").await?, "{path}");
                 browser.is_accessible().await?;
                 fits(browser).await?;
-                browser.picture(&format!("{name}{suffix}")).await?;
+                let picture = browser.picture(&format!("{name}{suffix}")).await?;
+                if suffix.is_empty() && std::env::var_os("OPENFED_PICTURES").is_some() {
+                    std::fs::copy(picture, guide().join(format!("console/{name}.webp")))?;
+                }
             }
         }
         assert!(!browser.has("iframe, object, embed").await?);

@@ -1,7 +1,7 @@
 //! What the router is told by the store, and what it asks its caller to do.
 
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{Attempt, DomainUse, FromRouter};
+use openfed_proto::link::{Attempt, DomainUse, FromRouter, StreamView};
 use openfed_proto::packet::{Conversation, Direction, Outcome, PacketId, Role, TraceContext};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 
@@ -77,6 +77,8 @@ pub enum Command {
     Close { link: LinkId, reason: &'static str },
     /// Say that a part works badly, or (`None`) well again.
     Health { part: &'static str, problem: Option<&'static str> },
+    /// A node has told of its streams; somebody may look at them.
+    Streams { node: String, streams: Vec<StreamView>, total: u32 },
     /// Log and count.
     Event(Event),
 }

@@ -125,6 +125,7 @@ impl Router {
             FromCm::Serving => self.link_leaving(link, false),
             FromCm::Ask(domain) => self.answer_question(link, domain, now),
             FromCm::Astray(stanza) => self.pass_on(link, &stanza),
+            FromCm::Streams { streams, total } => self.streams(link, streams, total),
             // The greeting is the link driver's; a second one changes nothing.
             FromCm::Hello(_) => {}
         }
@@ -165,6 +166,17 @@ impl Router {
         };
         self.settle(now);
         known
+    }
+
+    /// An operator wants to see the streams of all xmpp-cm; gives the names of those that are asked.
+    /// Each tells them with [`Command::Streams`].
+    pub fn handle_list_streams(&mut self) -> Vec<String> {
+        let asked = self.nodes.iter().filter(|link| link.role == Role::XmppCm);
+        let asked: Vec<_> = asked.map(|link| (link.id, link.node.to_string())).collect();
+        for (link, _) in &asked {
+            self.send(*link, FromRouter::ListStreams);
+        }
+        asked.into_iter().map(|(_, node)| node).collect()
     }
 
     /// Managers go to other routers; what still comes is still routed.

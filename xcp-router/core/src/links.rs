@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{FromRouter, Hello};
+use openfed_proto::link::{FromRouter, Hello, STREAMS_SHOWN, StreamView};
 use openfed_proto::packet::Role;
 
 use crate::clock::Now;
@@ -89,6 +89,13 @@ impl Router {
             };
             self.commands.push_back(Command::Event(event));
         }
+    }
+
+    /// A manager tells of its streams, for whoever looks.
+    pub(crate) fn streams(&mut self, link: LinkId, mut streams: Vec<StreamView>, total: u32) {
+        let Some(node) = self.nodes.get(link).map(|link| link.node.to_string()) else { return };
+        streams.truncate(STREAMS_SHOWN);
+        self.commands.push_back(Command::Streams { node, streams, total });
     }
 
     pub(crate) fn send(&mut self, link: LinkId, frame: FromRouter) {

@@ -1,19 +1,24 @@
 //! Audit: who changed what, when, and what it was before.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Console;
+use super::backend::escaped;
 use super::frame::{Frame, Refusal, show};
 use super::model::{Items, moment};
 use super::visitor::Visitor;
 
 const HERE: &str = "/audit";
+/// Entries of one page.
+const PAGE: usize = 100;
 
 pub(super) fn routes() -> Router<Console> {
     Router::new().route("/audit", get(list))
@@ -83,10 +88,19 @@ fn words(value: Option<&Value>) -> String {
 struct Page {
     frame: Frame,
     entries: Vec<Entry>,
+    /// Where earlier ones are.
+    earlier: Option<String>,
 }
 
-async fn list(State(console): State<Console>, visitor: Visitor) -> Result<Response, Refusal> {
-    let entries: Items<Entry> = console.0.backend.get(&visitor, "/audit?limit=200").await?;
+async fn list(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Query(query): Query<HashMap<String, String>>,
+) -> Result<Response, Refusal> {
+    let cursor = query.get("cursor").map(|cursor| format!("&cursor={}", escaped(cursor)));
+    let path = format!("/audit?limit={PAGE}{}", cursor.unwrap_or_default());
+    let page: Items<Entry> = console.0.backend.get(&visitor, &path).await?;
+    let earlier = page.next_cursor.map(|cursor| format!("{HERE}?cursor={}", escaped(&cursor)));
     let frame = Frame::new(&console, &visitor, HERE);
-    Ok(show(&Page { frame, entries: entries.items }))
+    Ok(show(&Page { frame, entries: page.items, earlier }))
 }

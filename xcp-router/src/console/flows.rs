@@ -151,7 +151,7 @@ async fn stream_flows(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let (filter, place) = (Filter::of(&query), live::place(&console)?);
-    let watch = (console.0.views.flows.watch(), console, filter, place);
+    let watch = (console.0.views.insight.flows.watch(), console, filter, place);
     let events = stream::unfold(watch, async |mut watch| {
         let (flows, console, filter, _place) = &mut watch;
         let text = tokio::select! {

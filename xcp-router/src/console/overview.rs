@@ -88,7 +88,7 @@ pub(super) async fn page(
         blocked: thousands(blocked as u64),
         routes: thousands(routes.items.len() as u64),
     };
-    let failing = views.traffic.failing(FAILING).into_iter().map(|own| Failing {
+    let failing = views.insight.traffic.failing(FAILING).into_iter().map(|own| Failing {
         domain: own.domain.to_string(),
         condition: own.condition,
         at: moment_of(own.at_us),
@@ -156,7 +156,7 @@ fn checks(console: &Console, route: &Route, nodes: &[Node]) -> Vec<Check> {
 }
 
 fn rates(console: &Console) -> Vec<Rate> {
-    let (last, before) = console.0.views.traffic.minutes(now().unix_us);
+    let (last, before) = console.0.views.insight.traffic.minutes(now().unix_us);
     let ways = Way::ALL.into_iter().zip(last.into_iter().zip(before));
     let rate = |(way, (last, before))| {
         let (name, words) = words(way);

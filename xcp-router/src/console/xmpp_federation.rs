@@ -2,6 +2,7 @@
 //! say, and the streams that stand.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::Router;
@@ -9,12 +10,20 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::StreamView;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Console;
 use super::frame::{Frame, Refusal, done, show, show_with};
 use super::listed::{self, Kind, Listing};
 use super::submitted::Submitted;
 use super::visitor::Visitor;
+use crate::engine::Ask;
+
+/// The engine answers between two packets; this is for one that hangs.
+const ANSWER: Duration = Duration::from_secs(2);
 
 const PINNED: Kind = Kind {
     here: "/federation/xmpp",
@@ -35,16 +44,68 @@ struct Page {
     frame: Frame,
     list: Listing,
     federation: bool,
+    streams: Vec<Stream>,
+    /// Streams that are not shown.
+    more: u32,
     denied: Vec<String>,
     allowed: Option<Vec<String>>,
 }
 
-fn page(console: &Console, visitor: &Visitor, list: Listing, told: Option<&str>) -> Page {
+/// A stream of an xmpp-cm, in words.
+struct Stream {
+    node: String,
+    local: String,
+    remote: String,
+    direction: &'static str,
+    encrypted: bool,
+    authenticated: bool,
+    pairs: u32,
+    queued: u32,
+}
+
+/// The streams of all xmpp-cm that are linked, and how many of them are left out. One that is silent
+/// is left out: the page is not to wait for it.
+async fn streams(console: &Console) -> (Vec<Stream>, u32) {
+    let (views, since) = (&console.0.views, Instant::now());
+    let (reply, asked) = oneshot::channel();
+    // An engine that has no time has none for a look at streams.
+    if views.engine.try_send(Ask::Streams { reply }).is_err() {
+        return (Vec::new(), 0);
+    }
+    let asked = timeout(ANSWER, asked).await.ok().and_then(Result::ok).unwrap_or_default();
+    let (mut streams, mut more) = (Vec::new(), 0);
+    for told in views.insight.streams.told(&asked, since).await {
+        let shown = u32::try_from(told.streams.len()).unwrap_or(u32::MAX);
+        more += told.total.saturating_sub(shown);
+        let node = told.node;
+        streams.extend(told.streams.into_iter().map(|view| in_words(&node, view)));
+    }
+    (streams, more)
+}
+
+fn in_words(node: &str, view: StreamView) -> Stream {
+    let name = |domain: Option<Domain>| domain.map_or("–".to_owned(), |name| name.to_string());
+    Stream {
+        node: node.to_owned(),
+        local: name(view.local),
+        remote: name(view.remote),
+        direction: if view.dialed { "outgoing" } else { "incoming" },
+        encrypted: view.encrypted,
+        authenticated: view.authenticated,
+        pairs: view.pairs,
+        queued: view.queued,
+    }
+}
+
+async fn page(console: &Console, visitor: &Visitor, list: Listing, told: Option<&str>) -> Page {
     let xmpp = &console.0.views.settings.xmpp;
+    let (streams, more) = streams(console).await;
     Page {
         frame: Frame::new(console, visitor, PINNED.here).told(told),
         list,
         federation: xmpp.federation,
+        streams,
+        more,
         denied: xmpp.deny.iter().map(ToString::to_string).collect(),
         allowed: xmpp.allow.as_ref().map(|allow| allow.iter().map(ToString::to_string).collect()),
     }
@@ -61,7 +122,7 @@ async fn list(
         _ => None,
     };
     let list = Listing::read(&console, &visitor, PINNED, &query).await?;
-    Ok(show(&page(&console, &visitor, list, told)))
+    Ok(show(&page(&console, &visitor, list, told).await))
 }
 
 async fn add(
@@ -72,7 +133,7 @@ async fn add(
     Ok(match Listing::add(&console, &visitor, PINNED, &submitted).await? {
         None => done(PINNED.here, "added"),
         Some(list) => {
-            let page = page(&console, &visitor, list, None);
+            let page = page(&console, &visitor, list, None).await;
             show_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     })

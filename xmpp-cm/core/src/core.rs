@@ -19,6 +19,7 @@ mod conn;
 mod connections;
 mod dialback;
 mod dialing;
+mod listing;
 mod packets;
 mod recent;
 mod settings;

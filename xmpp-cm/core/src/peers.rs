@@ -176,6 +176,14 @@ impl Peers {
         }
     }
 
+    /// How many stanzas wait for the pair, and for which connection.
+    pub(crate) fn queued(&self, pair: &Pair) -> Option<(ConnId, usize)> {
+        match self.pairs.get(pair) {
+            Some(State::Waiting(waiting)) => Some((waiting.conn, waiting.queue.items.len())),
+            _ => None,
+        }
+    }
+
     /// The stream to use for the pair.
     pub(crate) fn route(&self, pair: &Pair) -> Option<ConnId> {
         match self.pairs.get(pair) {

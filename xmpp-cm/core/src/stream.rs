@@ -301,6 +301,11 @@ impl Stream {
         &self.id
     }
 
+    /// The domains of the header, ours first, once they are known.
+    pub fn domains(&self) -> (Option<&Domain>, Option<&Domain>) {
+        (self.local.as_ref(), self.remote.as_ref())
+    }
+
     /// Whether the stream runs over TLS.
     pub fn is_encrypted(&self) -> bool {
         self.encrypted

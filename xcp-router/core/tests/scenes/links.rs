@@ -449,3 +449,32 @@ fn packets_that_waited_too_long_for_the_router_fail_for_the_time_being() {
     scene.end(XMPP, &attempt, delivered(Protocol::Xmpp));
     scene.finished();
 }
+
+#[test]
+fn only_managers_of_xmpp_are_asked_for_their_streams_and_what_they_tell_is_bounded() {
+    use super::scene::Act;
+    use openfed_proto::link::{STREAMS_SHOWN, StreamView};
+    let mut scene = Scene::open();
+    scene.forget_frames();
+    assert_eq!(scene.router.handle_list_streams(), ["xmpp-1"]);
+    scene.collect();
+    assert_eq!(scene.frame_to(XMPP), FromRouter::ListStreams);
+    scene.quiet();
+    let view = StreamView {
+        local: None,
+        remote: None,
+        dialed: true,
+        encrypted: true,
+        authenticated: false,
+        pairs: 1,
+        queued: 0,
+    };
+    let streams = vec![view; STREAMS_SHOWN + 7];
+    scene.frame(XMPP, FromCm::Streams { streams, total: 900 });
+    match scene.act() {
+        Act::Streams { node, streams, total } => {
+            assert_eq!((node.as_str(), streams.len(), total), ("xmpp-1", STREAMS_SHOWN, 900));
+        }
+        other => panic!("no streams but {other:?}"),
+    }
+}

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction};
+use openfed_proto::link::{
+    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, StreamView,
+};
 use openfed_proto::packet::*;
 use openfed_proto::route::{DomainRow, Origin, Pattern, StaticRoute};
 use xcp_router_core::*;
@@ -15,6 +17,7 @@ use xcp_router_core::*;
 /// What the router asked for, without credit, usage, health and events.
 #[derive(Debug)]
 pub(crate) enum Act {
+    Streams { node: String, streams: Vec<StreamView>, total: u32 },
     Attempt { link: LinkId, attempt: Attempt, decision: Decision },
     Finished(Box<Finished>),
     Insert { id: PacketId, row: DomainRow },
@@ -258,6 +261,9 @@ impl Scene {
                         Some(problem) => self.health.insert(part, problem),
                         None => self.health.remove(part),
                     };
+                }
+                Command::Streams { node, streams, total } => {
+                    self.acts.push_back(Act::Streams { node, streams, total });
                 }
                 Command::Event(event) => self.events.push(event),
             }

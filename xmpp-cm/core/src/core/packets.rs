@@ -68,6 +68,7 @@ impl Core {
             }
             FromRouter::Drain(on) => self.drain(on),
             FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
+            FromRouter::ListStreams => self.list_streams(router),
         }
         self.settle(now);
     }
