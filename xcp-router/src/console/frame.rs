@@ -1,6 +1,6 @@
 //! What stands around every page, and the page that says why something was not done.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
 use axum::http::{StatusCode, header};
@@ -40,6 +40,9 @@ const GROUPS: [Group; 5] = [
     Group { id: "nav-system", name: "System", pages: &[("/nodes", "Nodes"), ("/audit", "Audit")] },
 ];
 
+/// What a page says of what was done there, by the mark of it.
+pub(super) type Words = &'static [(&'static str, &'static str)];
+
 /// The head, the list of pages, the heading, and word of what was just done.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -62,9 +65,11 @@ impl Frame {
         Frame { heading: heading.into(), ..self }
     }
 
-    /// Says what was just done.
-    pub(super) fn told(self, told: Option<impl Into<String>>) -> Self {
-        Frame { told: told.map(Into::into), ..self }
+    /// Says what was just done, if the query does ([`done`]) and there are words for it.
+    pub(super) fn told(self, query: &HashMap<String, String>, words: Words) -> Self {
+        let what = query.get("done").map(String::as_str);
+        let told = words.iter().find(|(done, _)| Some(*done) == what);
+        Frame { told: told.map(|(_, sentence)| (*sentence).to_owned()), ..self }
     }
 
     pub(super) fn groups(&self) -> &'static [Group] {

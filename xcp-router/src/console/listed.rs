@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 
+use axum::extract::{Path, State};
 use axum::http::Method;
 use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 use serde_json::{Map, Value, json};
 
 use super::Console;
 use super::backend::escaped;
 use super::confirm::Confirm;
-use super::frame::{Frame, Refusal, done, show};
+use super::frame::{Frame, Refusal, Words, done, show};
 use super::model::{Items, Listed};
 use super::submitted::Submitted;
 use super::visitor::Visitor;
@@ -24,6 +26,23 @@ pub(super) struct Kind {
     /// What to do to take a domain off, and what that will mean.
     pub(super) undo: &'static str,
     pub(super) undone: &'static str,
+    /// What is said of what was done.
+    pub(super) told: Words,
+}
+
+impl Kind {
+    /// What leads from the list to one domain less.
+    pub(super) fn removal(self) -> MethodRouter<Console> {
+        let ask =
+            async move |State(console): State<Console>, visitor, Path(domain): Path<String>| {
+                ask(&console, &visitor, self, &domain)
+            };
+        let remove =
+            async move |State(console): State<Console>, visitor, Path(domain): Path<String>| {
+                remove(&console, &visitor, self, &domain).await
+            };
+        get(ask).post(remove)
+    }
 }
 
 /// A list and the form below it, as they stand.
@@ -82,7 +101,7 @@ impl Listing {
 }
 
 /// What taking the domain off the list will do.
-pub(super) fn ask(console: &Console, visitor: &Visitor, kind: Kind, domain: &str) -> Response {
+fn ask(console: &Console, visitor: &Visitor, kind: Kind, domain: &str) -> Response {
     let frame = Frame::new(console, visitor, kind.here);
     show(&Confirm {
         frame: frame.heading(format!("{} {domain}", kind.undo)),
@@ -96,7 +115,7 @@ pub(super) fn ask(console: &Console, visitor: &Visitor, kind: Kind, domain: &str
 }
 
 /// Takes a domain off the list.
-pub(super) async fn remove(
+async fn remove(
     console: &Console,
     visitor: &Visitor,
     kind: Kind,

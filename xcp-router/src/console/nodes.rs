@@ -13,11 +13,16 @@ use serde_json::json;
 use super::Console;
 use super::backend::escaped;
 use super::confirm::Confirm;
-use super::frame::{Frame, Refusal, done, show};
+use super::frame::{Frame, Refusal, Words, done, show};
 use super::model::{Items, Node, moment};
 use super::visitor::Visitor;
 
 const HERE: &str = "/nodes";
+
+const TOLD: Words = &[
+    ("drain", "Drained: the node takes nothing new and finishes what it has."),
+    ("resume", "Resumed: the node takes packets again."),
+];
 
 pub(super) fn routes() -> Router<Console> {
     Router::new().route("/nodes", get(list)).route("/nodes/{node}/{action}", get(ask).post(act))
@@ -46,12 +51,7 @@ async fn list(
     visitor: Visitor,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
-    let told = match query.get("done").map(String::as_str) {
-        Some("drain") => Some("Drained: the node takes nothing new and finishes what it has."),
-        Some("resume") => Some("Resumed: the node takes packets again."),
-        _ => None,
-    };
-    let frame = Frame::new(&console, &visitor, HERE).told(told);
+    let frame = Frame::new(&console, &visitor, HERE).told(&query, TOLD);
     Ok(show(&Page { frame, nodes: all(&console, &visitor).await? }))
 }
 

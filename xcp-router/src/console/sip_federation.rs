@@ -16,13 +16,19 @@ use serde_json::json;
 use super::Console;
 use super::backend::escaped;
 use super::confirm::Confirm;
-use super::frame::{Frame, Refusal, done, show, show_with};
+use super::frame::{Frame, Refusal, Words, done, show, show_with};
 use super::model::{SipDomain, moment};
 use super::submitted::Submitted;
 use super::visitor::Visitor;
 use page::{Rows, Wanted};
 
 const HERE: &str = "/federation/sip";
+
+const TOLD: Words = &[
+    ("added", "Added. The domain is configured, on every node."),
+    ("saved", "Saved. The domain is configured, and stays until somebody removes it."),
+    ("removed", "Removed, on every node."),
+];
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
@@ -47,18 +53,8 @@ async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
     let rows = Rows::read(&console, &visitor, Wanted::of(&query)).await?;
-    let told = query.get("done").and_then(|what| told(what));
-    let frame = Frame::new(&console, &visitor, HERE).told(told);
+    let frame = Frame::new(&console, &visitor, HERE).told(&query, TOLD);
     Ok(show(&List { frame, rows, is_open: is_open(&console) }))
-}
-
-fn told(what: &str) -> Option<&'static str> {
-    Some(match what {
-        "added" => "Added. The domain is configured, on every node.",
-        "saved" => "Saved. The domain is configured, and stays until somebody removes it.",
-        "removed" => "Removed, on every node.",
-        _ => return None,
-    })
 }
 
 fn is_open(console: &Console) -> bool {

@@ -15,13 +15,21 @@ use serde_json::{Value, json};
 
 use super::Console;
 use super::confirm::Confirm;
-use super::frame::{Frame, Refusal, done, show, show_with};
+use super::frame::{Frame, Refusal, Words, done, show, show_with};
 use super::model::{Items, Route, State, thousands};
 use super::submitted::Submitted;
 use super::visitor::Visitor;
 use form::RouteForm;
 
 const HERE: &str = "/routing/static-routes";
+
+const TOLD: Words = &[
+    ("saved", "Saved. It acts at once, on every node."),
+    ("created", "Added. It acts at once, on every node."),
+    ("blocked", "Blocked, on every node."),
+    ("unblocked", "Unblocked, on every node."),
+    ("removed", "Removed. It is not used any more, on any node."),
+];
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
@@ -67,19 +75,8 @@ async fn list(
         // `*` is another name of the open route.
         text.to_lowercase().contains(&find) || (find == "*" && route.predefined)
     });
-    let frame = Frame::new(&console, &visitor, HERE).told(told(&query));
+    let frame = Frame::new(&console, &visitor, HERE).told(&query, TOLD);
     Ok(show(&List { frame, routes, all: count, by, find }))
-}
-
-fn told(query: &HashMap<String, String>) -> Option<&'static str> {
-    Some(match query.get("done")?.as_str() {
-        "saved" => "Saved. It acts at once, on every node.",
-        "created" => "Added. It acts at once, on every node.",
-        "blocked" => "Blocked, on every node.",
-        "unblocked" => "Unblocked, on every node.",
-        "removed" => "Removed. It is not used any more, on any node.",
-        _ => return None,
-    })
 }
 
 async fn all(console: &Console, visitor: &Visitor) -> Result<Vec<Route>, Refusal> {

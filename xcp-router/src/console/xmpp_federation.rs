@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::Console;
 use super::frame::{Frame, Refusal, done, show, show_with};
-use super::listed::{self, Kind, Listing};
+use super::listed::{Kind, Listing};
 use super::submitted::Submitted;
 use super::visitor::Visitor;
 use crate::engine::Ask;
@@ -30,12 +30,13 @@ const PINNED: Kind = Kind {
     api: "/xmpp-domains",
     undo: "Unpin",
     undone: "XMPP is still tried first. If it finds no server, SIP may be tried again.",
+    told: &[("added", "Pinned to XMPP, on every node."), ("removed", "Unpinned, on every node.")],
 };
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
         .route("/federation/xmpp", get(list).post(add))
-        .route("/federation/xmpp/{domain}/remove", get(ask).post(remove))
+        .route("/federation/xmpp/{domain}/remove", PINNED.removal())
 }
 
 #[derive(Template)]
@@ -97,11 +98,11 @@ fn in_words(node: &str, view: StreamView) -> Stream {
     }
 }
 
-async fn page(console: &Console, visitor: &Visitor, list: Listing, told: Option<&str>) -> Page {
+async fn page(console: &Console, frame: Frame, list: Listing) -> Page {
     let xmpp = &console.0.views.settings.xmpp;
     let (streams, more) = streams(console).await;
     Page {
-        frame: Frame::new(console, visitor, PINNED.here).told(told),
+        frame,
         list,
         federation: xmpp.federation,
         streams,
@@ -116,13 +117,9 @@ async fn list(
     visitor: Visitor,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
-    let told = match query.get("done").map(String::as_str) {
-        Some("added") => Some("Pinned to XMPP, on every node."),
-        Some("removed") => Some("Unpinned, on every node."),
-        _ => None,
-    };
     let list = Listing::read(&console, &visitor, PINNED, &query).await?;
-    Ok(show(&page(&console, &visitor, list, told).await))
+    let frame = Frame::new(&console, &visitor, PINNED.here).told(&query, PINNED.told);
+    Ok(show(&page(&console, frame, list).await))
 }
 
 async fn add(
@@ -133,24 +130,9 @@ async fn add(
     Ok(match Listing::add(&console, &visitor, PINNED, &submitted).await? {
         None => done(PINNED.here, "added"),
         Some(list) => {
-            let page = page(&console, &visitor, list, None).await;
+            let frame = Frame::new(&console, &visitor, PINNED.here);
+            let page = page(&console, frame, list).await;
             show_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     })
-}
-
-async fn ask(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Path(domain): Path<String>,
-) -> Response {
-    listed::ask(&console, &visitor, PINNED, &domain)
-}
-
-async fn remove(
-    State(console): State<Console>,
-    visitor: Visitor,
-    Path(domain): Path<String>,
-) -> Result<Response, Refusal> {
-    listed::remove(&console, &visitor, PINNED, &domain).await
 }
