@@ -8,11 +8,13 @@ use openfed_proto::route::{Credentials, Pattern, Transport};
 use super::*;
 use accounts::*;
 use place::Place;
+use rows::*;
 
 mod accounts;
 mod embedded;
 mod place;
 mod redis;
+mod rows;
 
 /// Plays the scenes below on both stores.
 macro_rules! on_both {
@@ -110,137 +112,6 @@ async fn a_new_store_has_the_open_route_blocked_and_nothing_else(place: &mut Pla
     assert_eq!((&snapshot.rows, &snapshot.blocked, &snapshot.pinned), (&vec![], &vec![], &vec![]));
     // Looking at it does not change it.
     assert_eq!(store.snapshot().await.expect("a snapshot"), snapshot);
-}
-
-async fn rows_are_discovered_only_while_the_open_route_is_open(place: &mut Place) {
-    let store = place.open().await;
-    let row_a = discovered("a.example");
-    let insert = async || store.insert_discovered(&row_a, 10).await.expect("an answer");
-    assert_eq!(insert().await, Inserted::NotOpen);
-
-    let open = unblock_open_route(store.as_ref()).await;
-    let Inserted::New(version) = insert().await else { panic!("not inserted") };
-    assert_eq!(insert().await, Inserted::Exists(version));
-    assert_eq!(row(store.as_ref(), "a.example").await, Some(row_a.clone()));
-
-    // Blocked again: the row stays, no new one comes. Nor while it is out of service.
-    let blocked = StaticRoute { blocked: true, ..open };
-    let blocked = store.update_route(&blocked).await.expect("blocked");
-    assert!(matches!(insert().await, Inserted::Exists(_)));
-    let other = discovered("b.example");
-    assert_eq!(store.insert_discovered(&other, 10).await.expect("an answer"), Inserted::NotOpen);
-    let out_of_service = StaticRoute { blocked: false, in_service: false, ..blocked };
-    store.update_route(&out_of_service).await.expect("out of service");
-    assert_eq!(store.insert_discovered(&other, 10).await.expect("an answer"), Inserted::NotOpen);
-}
-
-async fn a_blocked_or_pinned_domain_is_not_discovered(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    for pattern in ["evil.example", "*.bad.example"] {
-        store.set_blocked(&pattern.parse().expect("a pattern"), true).await.expect("blocked");
-    }
-    store.set_pinned(&domain("xmpp.example"), true).await.expect("pinned");
-    let expected = [
-        ("evil.example", "Blocked"),
-        ("bad.example", "Blocked"),
-        ("very.bad.example", "Blocked"),
-        ("xmpp.example", "Pinned"),
-        ("sub.evil.example", "New"),
-        ("notbad.example", "New"),
-    ];
-    for (name, result) in expected {
-        let inserted = store.insert_discovered(&discovered(name), 10).await.expect("an answer");
-        assert!(format!("{inserted:?}").starts_with(result), "{name}: {inserted:?}");
-    }
-    // A row that was there before the block is refused as well.
-    store
-        .set_blocked(&"sub.evil.example".parse().expect("a pattern"), true)
-        .await
-        .expect("blocked");
-    let again = store.insert_discovered(&discovered("sub.evil.example"), 10).await;
-    assert_eq!(again.expect("an answer"), Inserted::Blocked);
-}
-
-async fn a_full_table_takes_no_new_rows_but_knows_the_old(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    store.put_configured(&domain("a.example"), "", 1).await.expect("configured");
-    let insert = async |name| store.insert_discovered(&discovered(name), 2).await.expect("answer");
-    assert!(matches!(insert("b.example").await, Inserted::New(_)));
-    assert_eq!(insert("c.example").await, Inserted::TableFull);
-    assert!(matches!(insert("b.example").await, Inserted::Exists(_)));
-    store.remove_row(&domain("a.example")).await.expect("removed");
-    assert!(matches!(insert("c.example").await, Inserted::New(_)));
-}
-
-async fn a_domain_discovered_many_times_at_once_is_one_row(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    let before = store.snapshot().await.expect("a snapshot").version;
-    let row = discovered("a.example");
-    let inserts = (0..20).map(|_| store.insert_discovered(&row, 100));
-    let results = futures_util::future::join_all(inserts).await;
-    let is_new = |result: &&Result<Inserted, _>| matches!(result, Ok(Inserted::New(_)));
-    assert_eq!(results.iter().filter(is_new).count(), 1, "{results:?}");
-    let (version, changes) = changes(store.as_ref(), before).await;
-    assert_eq!(version, before + 1);
-    assert_eq!(changes, [Change::Row(domain("a.example"), Origin::Discovered)]);
-}
-
-async fn a_discovered_row_becomes_configured_without_losing_its_counts(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    let old = discovered("a.example");
-    store.insert_discovered(&old, 10).await.expect("inserted");
-    let version = store.put_configured(&old.domain, "the\u{1f} lab", 5).await.expect("configured");
-    let expected =
-        DomainRow { origin: Origin::Configured, description: "the lab".to_owned(), ..old.clone() };
-    assert_eq!(row(store.as_ref(), "a.example").await, Some(expected));
-    let news = changes(store.as_ref(), version - 1).await;
-    assert_eq!(news, (version, vec![Change::Row(old.domain, Origin::Configured)]));
-}
-
-async fn a_removed_row_can_be_discovered_again(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    store.insert_discovered(&discovered("a.example"), 10).await.expect("inserted");
-    let version = store.remove_row(&domain("a.example")).await.expect("an answer").expect("a row");
-    assert_eq!(store.remove_row(&domain("a.example")).await.expect("an answer"), None);
-    assert_eq!(row(store.as_ref(), "a.example").await, None);
-    let news = changes(store.as_ref(), version - 1).await;
-    assert_eq!(news, (version, vec![Change::RowRemoved(domain("a.example"))]));
-    let again = store.insert_discovered(&discovered("a.example"), 10).await.expect("an answer");
-    assert_eq!(again, Inserted::New(version + 1));
-}
-
-async fn uses_are_added_up(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    store.insert_discovered(&discovered("a.example"), 10).await.expect("inserted");
-    let before = store.snapshot().await.expect("a snapshot").version;
-    let used = |name, hits, last_seen, failure: Option<&str>| DomainUse {
-        domain: domain(name),
-        hits,
-        last_seen,
-        last_failure: failure.map(str::to_owned),
-    };
-    let uses = [
-        used("a.example", 7, 1_790_000_050, Some("remote-server-timeout")),
-        used("unknown.example", 1, 1, None),
-    ];
-    store.touch(&uses).await.expect("touched");
-    let touched = row(store.as_ref(), "a.example").await.expect("the row");
-    assert_eq!((touched.hits, touched.last_seen), (8, 1_790_000_050));
-    assert_eq!(touched.last_failure.as_deref(), Some("remote-server-timeout"));
-
-    // Later news of an earlier use, and the last word is a success.
-    store.touch(&[used("a.example", 1, 1_790_000_001, None)]).await.expect("touched");
-    let touched = row(store.as_ref(), "a.example").await.expect("the row");
-    assert_eq!((touched.hits, touched.last_seen, touched.last_failure), (9, 1_790_000_050, None));
-    assert_eq!(row(store.as_ref(), "unknown.example").await, None);
-    // Counting is not a change.
-    assert_eq!(changes(store.as_ref(), before).await, (before, vec![]));
 }
 
 fn example_route() -> StaticRoute {
@@ -367,111 +238,6 @@ async fn waiting_ends_when_something_changes(place: &mut Place) {
     // And when nothing does, it ends in time.
     let nothing = store.changes_after(version + 1, Duration::from_millis(20)).await.expect("news");
     assert_eq!(nothing, News::Changes { version: version + 1, changes: vec![] });
-}
-
-async fn an_import_adds_and_configures_and_leaves_the_rest(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    store.insert_discovered(&discovered("seen.example"), 10).await.expect("inserted");
-    store.insert_discovered(&discovered("plain.example"), 10).await.expect("inserted");
-    store.put_configured(&domain("mine.example"), "as it was", 5).await.expect("configured");
-    let (version, _) = changes(store.as_ref(), 0).await;
-
-    let row_of = |name, text: &str| (domain(name), text.to_owned());
-    let rows = [
-        row_of("new.example", "fresh"),
-        row_of("seen.example", "a peer"),
-        row_of("plain.example", ""),
-        row_of("mine.example", "another"),
-        row_of("new.example", "twice"),
-    ];
-    let imported = store.import(&rows, 7).await.expect("imported");
-    assert_eq!(imported, Imported { added: 1, configured: 2, unchanged: 2 });
-
-    let new = row(store.as_ref(), "new.example").await.expect("a row");
-    assert_eq!((new.origin, new.description.as_str()), (Origin::Configured, "fresh"));
-    assert_eq!((new.first_seen, new.last_seen, new.hits), (7, 0, 0));
-    let seen = row(store.as_ref(), "seen.example").await.expect("a row");
-    let counted = DomainRow {
-        origin: Origin::Configured,
-        description: "a peer".to_owned(),
-        ..discovered("seen.example")
-    };
-    assert_eq!(seen, counted, "what was counted stays");
-    let mine = row(store.as_ref(), "mine.example").await.expect("a row");
-    assert_eq!((mine.description.as_str(), mine.first_seen), ("as it was", 5));
-    // One version for all of it, and only for what changed.
-    let told = ["new.example", "seen.example", "plain.example"];
-    let told = told.map(|name| Change::Row(domain(name), Origin::Configured));
-    assert_eq!(changes(store.as_ref(), version).await, (version + 1, told.to_vec()));
-
-    assert_eq!(store.import(&rows, 8).await.expect("imported").unchanged, 5);
-    assert_eq!(changes(store.as_ref(), version + 1).await, (version + 1, vec![]));
-    // The cap counts imported rows, too.
-    let full = store.insert_discovered(&discovered("more.example"), 4).await.expect("an answer");
-    assert_eq!(full, Inserted::TableFull);
-}
-
-async fn a_reader_follows_an_import_or_learns_that_it_cannot(place: &mut Place) {
-    const ROWS: usize = 10_000;
-    let store = place.open().await;
-    let (start, _) = changes(store.as_ref(), 0).await;
-    let rows: Vec<_> =
-        (0..ROWS).map(|number| (domain(&format!("n{number}.example")), String::new())).collect();
-    let imported = store.import(&rows, 7).await.expect("imported");
-    assert_eq!(imported.added, ROWS as u64);
-
-    // In pieces, none of which holds the reader up for long.
-    let (mut version, mut seen) = (start, 0);
-    while seen < ROWS {
-        let (next, some) = changes(store.as_ref(), version).await;
-        assert!((1..=8_000).contains(&some.len()), "{} at once", some.len());
-        (version, seen) = (next, seen + some.len());
-    }
-    assert_eq!(changes(store.as_ref(), version).await, (version, vec![]));
-    let snapshot = store.snapshot().await.expect("a snapshot");
-    assert_eq!((snapshot.version, snapshot.rows.len()), (version, ROWS));
-
-    // Rows that come and go for long push the first ones out of the log, which stays small.
-    for _ in 0..=IMPORTS {
-        store.remove_row(&rows[0].0).await.expect("removed");
-        store.import(&rows[..1], 7).await.expect("imported");
-    }
-    let news = store.changes_after(start, Duration::ZERO).await.expect("news");
-    assert_eq!(news, News::Gap);
-    let (latest, _) = changes(store.as_ref(), version + 2 * IMPORTS).await;
-    assert_eq!(latest, version + 2 * (IMPORTS + 1));
-}
-
-async fn restored_rows_are_as_they_were(place: &mut Place) {
-    let store = place.open().await;
-    unblock_open_route(store.as_ref()).await;
-    store.put_configured(&domain("a.example"), "of before", 1).await.expect("configured");
-    let (start, _) = changes(store.as_ref(), 0).await;
-    let mut rows = vec![
-        DomainRow {
-            origin: Origin::Configured,
-            description: "a peer".to_owned(),
-            hits: 77,
-            last_failure: Some("remote-server-timeout".to_owned()),
-            ..discovered("a.example")
-        },
-        discovered("b.example"),
-    ];
-    rows.extend((0..600).map(|number| discovered(&format!("n{number}.example"))));
-    store.put_rows(&rows).await.expect("written");
-    let domains: Vec<_> = rows.iter().map(|row| row.domain.clone()).collect();
-    assert_eq!(store.rows(&domains).await.expect("rows"), rows);
-    let (_, told) = changes(store.as_ref(), start).await;
-    let expected = rows.iter().map(|row| Change::Row(row.domain.clone(), row.origin));
-    assert_eq!(told, expected.collect::<Vec<_>>());
-    // The cap counts them, each once.
-    store.put_rows(&rows[..2]).await.expect("written");
-    let new = discovered("new.example");
-    let full = store.insert_discovered(&new, rows.len() as u64).await.expect("an answer");
-    assert_eq!(full, Inserted::TableFull);
-    let fits = store.insert_discovered(&new, rows.len() as u64 + 1).await.expect("an answer");
-    assert!(matches!(fits, Inserted::New(_)), "{fits:?}");
 }
 
 async fn all_is_still_there_after_a_restart(place: &mut Place) {

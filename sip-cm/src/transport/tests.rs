@@ -1,5 +1,8 @@
 //! Scenes over loopback: peers are plain sockets, the engine is the test.
 
+mod datagrams;
+mod tls;
+
 use super::*;
 use crate::tls::tests::Authority;
 use openfed_node::settings::Identity;
@@ -129,81 +132,6 @@ async fn at_end(io: &mut (impl tokio::io::AsyncRead + Unpin)) {
     let end = tokio::time::timeout(PATIENCE, io.read_to_end(&mut rest)).await;
     // A reset is an end, too.
     drop(end.expect("closed in time"));
-}
-
-#[tokio::test]
-async fn e_06_a_datagram_arrives_with_its_source_and_is_answered_there() {
-    let mut us = us();
-    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
-    let request = request(7);
-    peer.send_to(request.as_bytes(), us.address(Transport::Udp)).await.unwrap();
-    let arrived = us.arrived().await;
-    assert_eq!(arrived.source, peer.local_addr().unwrap());
-    let via = arrived.message.top_via().unwrap();
-    assert_eq!(via.reply_to(), ("127.0.0.1".into(), Some(arrived.source.port())));
-    us.reply(&arrived, b"SIP/2.0 200 OK\r\n\r\n").unwrap();
-    let mut buffer = [0; 100];
-    let (length, from) = peer.recv_from(&mut buffer).await.unwrap();
-    assert_eq!(&buffer[..length], b"SIP/2.0 200 OK\r\n\r\n");
-    assert_eq!(from, us.address(Transport::Udp));
-}
-
-#[tokio::test]
-async fn malformed_datagrams_are_answered_or_dropped_and_harm_nothing() {
-    let mut us = us();
-    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
-    let address = us.address(Transport::Udp);
-    for noise in [&b"\r\n\r\n"[..], b"", b"\0\0\0\0", &[0xff; 2000]] {
-        peer.send_to(noise, address).await.unwrap();
-    }
-    let bad = request(1).replace("CSeq: 1 MESSAGE", "CSeq: 1 INVITE");
-    peer.send_to(bad.as_bytes(), address).await.unwrap();
-    let mut buffer = [0; 1000];
-    let (length, _) = peer.recv_from(&mut buffer).await.unwrap();
-    let answer = String::from_utf8_lossy(&buffer[..length]);
-    assert!(answer.starts_with("SIP/2.0 400 CSeq method does not match\r\n"), "{answer}");
-    peer.send_to(request(2).as_bytes(), address).await.unwrap();
-    assert_eq!(number_of(&us.arrived().await), 2);
-}
-
-#[tokio::test]
-async fn an_engine_that_is_behind_gets_datagrams_unread_and_may_read_them() {
-    let mut us = us();
-    us.transports.set_behind(true);
-    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
-    let address = us.address(Transport::Udp);
-    let bad = request(1).replace("CSeq: 1 MESSAGE", "CSeq: 1 INVITE");
-    for text in [request(7), bad] {
-        peer.send_to(text.as_bytes(), address).await.unwrap();
-    }
-    let unread = us.unread().await;
-    assert_eq!(unread.bytes, request(7));
-    let arrived = us.transports.read(unread).expect("a message");
-    assert_eq!((number_of(&arrived), arrived.source), (7, peer.local_addr().unwrap()));
-    let via = arrived.message.top_via().unwrap();
-    assert_eq!(via.reply_to(), ("127.0.0.1".into(), Some(arrived.source.port())));
-
-    let unread = us.unread().await;
-    assert!(us.transports.read(unread).is_none());
-    let mut buffer = [0; 1000];
-    let (length, _) = peer.recv_from(&mut buffer).await.unwrap();
-    assert!(buffer[..length].starts_with(b"SIP/2.0 400 CSeq method does not match\r\n"));
-
-    us.transports.set_behind(false);
-    peer.send_to(request(8).as_bytes(), address).await.unwrap();
-    assert_eq!(number_of(&us.arrived().await), 8);
-}
-
-#[tokio::test]
-async fn datagrams_of_one_peer_keep_their_order() {
-    let mut us = us();
-    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
-    for number in 1..=200 {
-        peer.send_to(request(number).as_bytes(), us.address(Transport::Udp)).await.unwrap();
-    }
-    for number in 1..=200 {
-        assert_eq!(number_of(&us.arrived().await), number);
-    }
 }
 
 #[tokio::test]
@@ -388,131 +316,6 @@ async fn closing_tells_who_waits() {
     us.transports.close();
     at_end(&mut stream).await;
     us.closed().await;
-}
-
-/// A TLS next hop that shows `names` and echoes what it is sent.
-async fn tls_hop(authority: &Authority, names: &[&str]) -> (SocketAddr, mpsc::Receiver<String>) {
-    let config = crate::tls::server_config(&authority.identity(names), None).unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (sender, receiver) = mpsc::channel(16);
-    tokio::spawn(async move {
-        let mut connection = 0;
-        while let Ok((stream, _)) = listener.accept().await {
-            connection += 1;
-            let (acceptor, sender) = (acceptor.clone(), sender.clone());
-            tokio::spawn(async move {
-                let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                let mut buffer = vec![0; 4096];
-                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                    let _ = sender.send(format!("{connection}: {text}")).await;
-                }
-            });
-        }
-    });
-    (address, receiver)
-}
-
-#[tokio::test]
-async fn e_39_tls_hops_are_verified_by_the_name_that_was_asked_for() {
-    let mut us = us();
-    for (names, wanted, good) in [
-        (&["hop.example"][..], "hop.example", true),
-        (&["sip:hop.example"], "HOP.example.", true),
-        (&["other.example"], "hop.example", false),
-        (&["*.example"], "hop.example", false),
-        (&["sip:user@hop.example"], "hop.example", false),
-        (&["127.0.0.1"], "127.0.0.1", true),
-    ] {
-        let (address, mut heard) = tls_hop(&us.authority, names).await;
-        us.send(1, Transport::Tls, address, Some(wanted)).unwrap();
-        if good {
-            assert_eq!(heard.recv().await.unwrap(), format!("1: {}", request(1)), "{names:?}");
-        } else {
-            let (token, error) = us.failed().await;
-            assert_eq!(token, 1);
-            assert!(
-                matches!(&error, SendError::Tls(text) if text.contains("not valid for name")),
-                "{error}"
-            );
-        }
-    }
-    let (address, _heard) = tls_hop(&Authority::new(), &["hop.example"]).await;
-    us.send(1, Transport::Tls, address, Some("hop.example")).unwrap();
-    assert!(matches!(us.failed().await.1, SendError::Tls(_)), "an authority that nobody knows");
-    let bad = us.send(1, Transport::Tls, address, Some("not a name"));
-    assert_eq!(bad, Err(SendError::BadName));
-}
-
-#[tokio::test]
-async fn e_40_a_verified_connection_serves_its_own_name_only() {
-    let mut us = us();
-    let (address, mut heard) = tls_hop(&us.authority, &["a.example", "b.example"]).await;
-    us.send(1, Transport::Tls, address, Some("a.example")).unwrap();
-    assert!(heard.recv().await.unwrap().starts_with("1: "));
-    us.send(2, Transport::Tls, address, Some("A.example.")).unwrap();
-    assert!(heard.recv().await.unwrap().starts_with("1: "), "the same name");
-    us.send(3, Transport::Tls, address, Some("b.example")).unwrap();
-    assert!(heard.recv().await.unwrap().starts_with("2: "), "another name");
-    us.send(4, Transport::Tls, address, Some("c.example")).unwrap();
-    assert_eq!(us.failed().await.0, 4, "a name that it does not show");
-}
-
-#[tokio::test]
-async fn a_tls_listener_takes_messages_and_shuts_out_plain_ones() {
-    let mut us = us_with(Limits::default(), |authority| Some(authority.identity(&["us.example"])));
-    let address = us.address(Transport::Tls);
-    let connector = TlsConnector::from(us.authority.configs(None).client);
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = rustls::pki_types::ServerName::try_from("us.example").unwrap();
-    let mut stream = connector.connect(name, stream).await.unwrap();
-    let whole = request(1);
-    let (head, tail) = whole.split_at(50);
-    for piece in [head, tail] {
-        stream.write_all(piece.as_bytes()).await.unwrap();
-        stream.flush().await.unwrap();
-    }
-    let arrived = us.arrived().await;
-    assert_eq!((number_of(&arrived), arrived.transport), (1, Transport::Tls));
-    us.reply(&arrived, b"SIP/2.0 200 OK\r\n\r\n").unwrap();
-    assert_eq!(read_some(&mut stream).await, "SIP/2.0 200 OK\r\n\r\n");
-    let mut plain = TcpStream::connect(address).await.unwrap();
-    plain.write_all(request(2).as_bytes()).await.unwrap();
-    at_end(&mut plain).await;
-    us.closed().await;
-}
-
-#[tokio::test]
-async fn a_client_certificate_of_another_authority_is_refused() {
-    let (ours, theirs) = (Authority::new(), Authority::new());
-    let settings = openfed_node::settings::Tls {
-        identity: Some(ours.identity(&["us.example"])),
-        ca: Some(ours.file()),
-    };
-    let tls = TlsConfigs::load(&settings, Some(&ours.file())).unwrap();
-    let listen = [Listen { transport: Transport::Tls, address: LOOPBACK }];
-    let (transports, mut events) = Transports::start(&listen, tls, Limits::default()).unwrap();
-    let address = transports.bound()[0].address;
-    for (identity, welcome) in [
-        (None, true),
-        (Some(ours.identity(&["peer.example"])), true),
-        (Some(theirs.identity(&["peer.example"])), false),
-    ] {
-        let connector = TlsConnector::from(ours.configs(identity).client);
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = rustls::pki_types::ServerName::try_from("us.example").unwrap();
-        let mut stream = connector.connect(name, stream).await.unwrap();
-        let _ = stream.write_all(request(1).as_bytes()).await;
-        let _ = stream.flush().await;
-        let event = tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
-        assert_eq!(matches!(event, Event::Arrived(_)), welcome, "{event:?}");
-        drop(stream);
-        if welcome {
-            assert!(matches!(events.recv().await.unwrap(), Event::Closed { .. }));
-        }
-    }
 }
 
 #[tokio::test]
