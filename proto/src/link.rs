@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::domain::Domain;
 use crate::packet::{Outcome, Packet, PacketId, Role};
-use crate::route::{DomainPattern, StaticRoute};
+use crate::route::{DomainPattern, StaticRoute, Transport};
 
 mod credit;
 pub use credit::{Exhausted, Grant, Window};
@@ -104,6 +104,39 @@ pub struct StreamView {
     pub queued: u32,
 }
 
+/// Where SIP for a domain goes, as its route says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    pub host: String,
+    /// 0: look the SRV records up (RFC 3263).
+    pub port: u16,
+    pub transport: Transport,
+}
+
+/// The wish to see whether a domain can be reached, without a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The router's; the answer bears it.
+    pub number: u64,
+    pub domain: Domain,
+    /// What a sip-cm is to try; an xmpp-cm finds the domain's servers itself.
+    pub hop: Option<NextHop>,
+}
+
+/// One thing that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialStep {
+    /// For people: `TLS with 192.0.2.1:5061`.
+    pub what: String,
+    /// What came of it, for people.
+    pub finding: String,
+    pub good: bool,
+    pub took: Duration,
+}
+
+/// Steps that are told of one trial, at most.
+pub const TRIAL_STEPS: usize = 64;
+
 /// Streams that are told at once, at most.
 pub const STREAMS_SHOWN: usize = 500;
 
@@ -139,6 +172,11 @@ pub enum FromCm {
     Streams {
         streams: Vec<StreamView>,
         total: u32,
+    },
+    /// Answers [`FromRouter::Try`]: at most [`TRIAL_STEPS`].
+    Tried {
+        number: u64,
+        steps: Vec<TrialStep>,
     },
 }
 
@@ -176,4 +214,6 @@ pub enum FromRouter {
     Astray(Bytes),
     /// An operator wants to see the streams of this xmpp-cm.
     ListStreams,
+    /// An operator wants to see whether a domain can be reached.
+    Try(Trial),
 }

@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use openfed_node::http::Health;
 use openfed_node::link::{LinkClient, LinkEvent, LinkId};
 use openfed_node::shutdown::Shutdown;
-use openfed_proto::link::{FromCm, FromRouter};
+use openfed_node::trial::Trials;
+use openfed_proto::link::{FromCm, FromRouter, Trial};
 use openfed_proto::route::Transport;
 use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
 use sip_cm_core::core::Core;
-use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::lookup::{Question, Resolved, look_up};
 use crate::resolve::Resolver;
 use crate::stages::Stages;
 use crate::transport::{Arrived, Event, Transports, Unread};
+use crate::trial;
 
 /// Events taken at once, so that timers and signals are looked at once for many.
 const BATCH: usize = 64;
@@ -28,6 +30,7 @@ pub(crate) struct Engine {
     pub(crate) links: LinkClient,
     pub(crate) resolver: Resolver,
     pub(crate) stages: Stages,
+    pub(crate) trials: Trials,
     pub(crate) health: Health,
 }
 
@@ -35,6 +38,7 @@ pub(crate) struct Engine {
 pub(crate) struct Inputs {
     pub(crate) sockets: Receiver<Event>,
     pub(crate) routers: Receiver<LinkEvent<FromRouter>>,
+    pub(crate) tried: UnboundedReceiver<(LinkId, FromCm)>,
 }
 
 impl Engine {
@@ -64,6 +68,10 @@ impl Engine {
                 }
                 Some((token, hops)) = resolved.recv() => {
                     self.core.handle_resolved(token, hops, Instant::now());
+                }
+                Some((link, found)) = from.tried.recv() => {
+                    // Whoever asked sees that nothing came.
+                    let _ = self.links.send(link, found);
                 }
                 () = until(wake) => self.core.handle_timeout(Instant::now()),
                 _ = gauges.tick() => self.stages.measure(self.core.load()),
@@ -120,12 +128,21 @@ impl Engine {
             LinkEvent::Up { link, hello, .. } => {
                 self.core.handle_link_up(RouterId(link.0), &hello, now);
             }
+            LinkEvent::Frame { link, frame: FromRouter::Try(wish), .. } => self.try_out(link, wish),
             LinkEvent::Frame { link, frame, at } => {
                 let waited = now.saturating_duration_since(at);
                 self.core.handle_frame(RouterId(link.0), frame, waited, now);
             }
             LinkEvent::Down { link, .. } => self.core.handle_link_down(RouterId(link.0), now),
         }
+    }
+
+    fn try_out(&self, link: LinkId, Trial { number, hop, .. }: Trial) {
+        let (resolver, tls) = (self.resolver.clone(), self.transports.tls_client());
+        self.trials.begin(link, number, async move |steps| match hop {
+            Some(hop) => trial::next_hop(resolver, tls, hop, steps).await,
+            None => steps,
+        });
     }
 
     fn carry_out(&mut self, answers: &UnboundedSender<Resolved>) {

@@ -7,5 +7,6 @@ mod service;
 mod stages;
 pub mod tls;
 pub mod transport;
+mod trial;
 
 pub use service::{ServeError, serve};

@@ -10,6 +10,7 @@ use openfed_node::link::LinkClient;
 use openfed_node::settings::{HostPort, Listen, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
+use openfed_node::trial::Trials;
 use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
 use sip_cm_core::config::{Config, Listener, Trusted};
@@ -101,10 +102,11 @@ impl Service {
         let (links, routers) = LinkClient::start(settings.routers.clone(), hello);
         let stages = Stages::new(tracer.clone());
         Stages::limit(REQUESTS, TRANSACTIONS);
-        let engine = Engine { core, transports, links, resolver, stages, health };
+        let (trials, tried) = Trials::new();
+        let engine = Engine { core, transports, links, resolver, stages, trials, health };
         Ok(Service {
             engine,
-            inputs: Inputs { sockets, routers },
+            inputs: Inputs { sockets, routers, tried },
             http,
             tracer,
             #[cfg(test)]

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use flows::Flows;
 use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
+use rustls::ClientConfig;
 use sip_cm_core::command::{FlowId, Send, Token};
 use sip_cm_core::wire::{Message, Rejected};
 use std::net::SocketAddr;
@@ -232,6 +233,12 @@ impl Transports {
                 dial::send(&self.flows, &self.tls, (transport, to.address, name), bytes, token)
             }
         }
+    }
+
+    /// Our side of TLS towards next hops.
+    #[must_use]
+    pub fn tls_client(&self) -> Arc<ClientConfig> {
+        self.tls.client.clone()
     }
 
     /// Whether the engine wants to look at datagrams before they are read, because it is behind.

@@ -119,6 +119,9 @@ fn a_viewer_changes_nothing_and_a_forged_request_neither() {
         let vera = format!("{cookie}X-Csrf-Token: {csrf}\r\n");
         let post = ("POST", "/api/v1/blocked-domains");
         assert_eq!(http::send(api, post, &vera, Some(&block)).await?.status, 403);
+        // A trial changes nothing, but has us connect to whomever she names.
+        let trial = ("POST", "/api/v1/explain/evil.example/trial");
+        assert_eq!(http::send(api, trial, &vera, None).await?.status, 403);
         let (_, cookie, csrf) = log_in(api, "ada", PASSWORD).await?;
         for (lines, status) in [
             (cookie.clone(), 403),

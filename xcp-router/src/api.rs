@@ -19,6 +19,7 @@ mod static_routes;
 pub(crate) mod time;
 mod tokens;
 mod transfer;
+mod trials;
 mod users;
 
 use std::sync::Arc;
@@ -31,10 +32,10 @@ use openfed_node::settings::Settings;
 use openfed_node::store::Store;
 use tokio::sync::{Mutex, mpsc};
 
+use crate::Insight;
 use crate::access::Access;
 use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
-use crate::flows::Flows;
 use audit::Audit;
 
 pub(crate) use problem::Problem;
@@ -50,6 +51,7 @@ fn operations() -> Vec<operation::Operation> {
         transfer::operations(),
         domain_lists::operations(),
         insight::operations(),
+        trials::operations(),
         nodes::operations(),
         session::operations(),
         users::operations(),
@@ -73,7 +75,7 @@ struct Shared {
     store: Arc<dyn Store>,
     /// Lists are read here, also while the store is away.
     catalogue: Arc<Catalogue>,
-    flows: Arc<Flows>,
+    insight: Insight,
     audit: Audit,
     access: Access,
     /// One import at a time.
@@ -87,7 +89,7 @@ impl Api {
         settings: &Arc<Settings>,
         store: Arc<dyn Store>,
         catalogue: Arc<Catalogue>,
-        (access, flows): (Access, Arc<Flows>),
+        (access, insight): (Access, Insight),
         engine: mpsc::Sender<Ask>,
     ) -> Self {
         let (settings, audit) = (settings.clone(), Audit::new(store.clone()));
@@ -96,7 +98,7 @@ impl Api {
             settings,
             store,
             catalogue,
-            flows,
+            insight,
             audit,
             access,
             importing,

@@ -10,7 +10,7 @@ use openfed_proto::link::FromCm;
 use openfed_proto::packet::{Direction, PacketId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use xcp_router_core::{Explanation, InsertResult, LinkId, NodeView, Router, StoreFact};
+use xcp_router_core::{Explanation, InsertResult, LinkId, NodeView, Router, StoreFact, WayTried};
 
 use crate::catalogue::Catalogue;
 use crate::now;
@@ -33,6 +33,12 @@ pub(crate) enum Ask {
     /// Has all xmpp-cm tell of their streams; gives the names of those that were asked.
     Streams {
         reply: oneshot::Sender<Vec<String>>,
+    },
+    /// Has managers look whether the domain can be reached; gives who looks at what.
+    Try {
+        domain: Domain,
+        number: u64,
+        reply: oneshot::Sender<Vec<WayTried>>,
     },
     /// Whether there is such a node.
     Drain {
@@ -136,6 +142,9 @@ impl Engine {
                 let _ = reply.send(self.router.explain(&domain, direction, now()));
             }
             Ask::Nodes { reply } => drop(reply.send(self.nodes())),
+            Ask::Try { domain, number, reply } => {
+                drop(reply.send(self.router.handle_try(number, &domain)));
+            }
             Ask::Streams { reply } => drop(reply.send(self.router.handle_list_streams())),
             Ask::Drain { node, on, reply } => {
                 let known = self.router.handle_drain(&node, on, now());

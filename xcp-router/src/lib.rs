@@ -11,6 +11,7 @@ mod perform;
 mod store;
 mod streams;
 mod traffic;
+mod trials;
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ use crate::flows::Flows;
 use crate::perform::Performer;
 use crate::streams::Streams;
 use crate::traffic::Traffic;
+use crate::trials::Trials;
 
 /// Questions of the API that may wait for the engine.
 const ASKS: usize = 64;
@@ -81,6 +83,7 @@ struct Insight {
     flows: Arc<Flows>,
     traffic: Arc<Traffic>,
     streams: Arc<Streams>,
+    trials: Arc<Trials>,
 }
 
 /// Starts the router and runs it until `shutdown` has drained it.
@@ -123,7 +126,7 @@ impl Service {
             health: health.clone(),
             engine: asks.clone(),
         };
-        let api = (access.clone(), insight.flows.clone());
+        let api = (access.clone(), insight.clone());
         let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
         let routes = api.routes().merge(Console::new(api.routes(), views).routes());
         let (http, metrics) = listen(&settings, &access, routes, &health).await?;

@@ -80,6 +80,9 @@ impl Performer {
             Command::Streams { node, streams, total } => {
                 self.insight.streams.heard(node, streams, total)
             }
+            Command::Tried { node, number, steps } => {
+                self.insight.trials.heard(node, number, steps);
+            }
             Command::Event(event) => log(&event),
         }
     }

@@ -16,6 +16,7 @@ mod counted;
 mod dial;
 mod pipe;
 mod task;
+mod trial;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -6,7 +6,9 @@ use std::time::Instant;
 use openfed_node::http::Health;
 use openfed_node::link::{LinkClient, LinkEvent, LinkId};
 use openfed_node::shutdown::Shutdown;
-use openfed_proto::link::{FromCm, FromRouter};
+use openfed_node::trial::Trials;
+use openfed_proto::domain::Domain;
+use openfed_proto::link::{FromCm, FromRouter, Trial};
 use tokio::sync::mpsc::Receiver;
 use xmpp_cm_core::core::{Command, Core, RouterId};
 
@@ -25,6 +27,8 @@ pub(crate) struct Engine {
     routers: Vec<LinkId>,
     shown: Shown,
     health: Health,
+    /// Whom trials speak for.
+    local: Vec<Domain>,
 }
 
 impl Engine {
@@ -32,10 +36,10 @@ impl Engine {
         core: Core,
         connections: Connections,
         links: LinkClient,
-        shown: Shown,
-        health: Health,
+        (shown, health): (Shown, Health),
+        local: Vec<Domain>,
     ) -> Self {
-        Engine { core, connections, links, routers: Vec::new(), shown, health }
+        Engine { core, connections, links, routers: Vec::new(), shown, health, local }
     }
 
     /// Runs until everything is answered after the shutdown has begun, or it stops.
@@ -45,6 +49,7 @@ impl Engine {
         mut homes: Receiver<Vec<IpAddr>>,
         shutdown: Shutdown,
     ) {
+        let (trials, mut tried) = Trials::new();
         let mut heard = Vec::with_capacity(BATCH);
         let (mut draining, mut busy) = (false, false);
         while !(draining && self.core.is_idle()) {
@@ -61,11 +66,15 @@ impl Engine {
                 1.. = events.recv_many(&mut heard, BATCH) => {
                     busy = heard.len() == BATCH;
                     for event in heard.drain(..) {
-                        self.on_link(event);
+                        self.on_link(event, &trials);
                         self.obey();
                     }
                 }
                 Some(addresses) = homes.recv() => self.connections.trust(addresses),
+                Some((link, found)) = tried.recv() => {
+                    // Whoever asked sees that nothing came.
+                    let _ = self.links.send(link, found);
+                }
                 () = until(wake) => self.core.handle_timeout(Instant::now()),
                 () = shutdown.draining(), if !draining => {
                     draining = true;
@@ -114,12 +123,17 @@ impl Engine {
         }
     }
 
-    fn on_link(&mut self, event: LinkEvent<FromRouter>) {
+    fn on_link(&mut self, event: LinkEvent<FromRouter>, trials: &Trials) {
         let now = Instant::now();
         match event {
             LinkEvent::Up { link, hello, .. } => {
                 self.routers.push(link);
                 self.core.handle_link_up(RouterId(link.0), &hello, now);
+            }
+            LinkEvent::Frame { link, frame: FromRouter::Try(wish), .. } => {
+                let (Trial { number, domain, .. }, connections) = (wish, &self.connections);
+                let local = self.speaker(&domain);
+                trials.begin(link, number, |steps| connections.try_out(domain, local, steps));
             }
             LinkEvent::Frame { link, mut frame, at } => {
                 let waited = now.saturating_duration_since(at);
@@ -131,6 +145,13 @@ impl Engine {
                 self.core.handle_link_down(RouterId(link.0), now);
             }
         }
+    }
+
+    /// Who asks in a trial. A home server lets nobody in who claims to be itself.
+    fn speaker(&self, domain: &Domain) -> Domain {
+        let foreign = || Domain::parse("trial.invalid").ok();
+        let local = self.local.first().filter(|_| !self.local.contains(domain));
+        local.cloned().or_else(foreign).unwrap_or_else(|| domain.clone())
     }
 
     fn carry_out(&mut self) {

@@ -87,7 +87,8 @@ impl Shown {
             | FromCm::Serving
             | FromCm::Ask(_)
             | FromCm::Astray(_)
-            | FromCm::Streams { .. } => {}
+            | FromCm::Streams { .. }
+            | FromCm::Tried { .. } => {}
         }
     }
 

@@ -98,6 +98,32 @@ pub struct Explanation {
     pub steps: Vec<Step>,
 }
 
+/// What came of trying whether a domain can be reached.
+#[derive(Debug, Deserialize)]
+pub struct Trial {
+    pub domain: String,
+    pub ways: Vec<TriedWay>,
+}
+
+/// One protocol.
+#[derive(Debug, Deserialize)]
+pub struct TriedWay {
+    pub protocol: String,
+    pub node: Option<String>,
+    pub route: Option<String>,
+    pub problem: Option<String>,
+    pub steps: Vec<Tried>,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Deserialize)]
+pub struct Tried {
+    pub what: String,
+    pub finding: String,
+    pub good: bool,
+    pub took_us: u64,
+}
+
 /// One question on the way to a decision.
 #[derive(Debug, Deserialize)]
 pub struct Step {

@@ -6,7 +6,8 @@ use super::packet::{id_in, millis, role_in, role_out, twins};
 use super::{WireError, required, v1};
 use crate::domain::Domain;
 use crate::link::{
-    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, StreamView, Tables,
+    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, NextHop, StreamView,
+    Tables, Trial, TrialStep,
 };
 use crate::route::{Credentials, Pattern, StaticRoute, Transport};
 
@@ -38,6 +39,9 @@ impl From<FromCm> for v1::FromCm {
                 streams: streams.into_iter().map(stream_out).collect(),
                 total,
             }),
+            FromCm::Tried { number, steps } => {
+                Frame::Tried(v1::Tried { number, steps: steps.into_iter().map(step_out).collect() })
+            }
         };
         v1::FromCm { frame: Some(frame) }
     }
@@ -73,6 +77,9 @@ impl TryFrom<v1::FromCm> for FromCm {
                 streams: streams.into_iter().map(stream_in).collect::<Result<_, _>>()?,
                 total,
             },
+            Frame::Tried(v1::Tried { number, steps }) => {
+                FromCm::Tried { number, steps: steps.into_iter().map(step_in).collect() }
+            }
         })
     }
 }
@@ -106,6 +113,7 @@ impl From<FromRouter> for v1::FromRouter {
             FromRouter::Drain(on) => Frame::Drain(v1::Drain { on }),
             FromRouter::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
             FromRouter::ListStreams => Frame::ListStreams(v1::ListStreams {}),
+            FromRouter::Try(trial) => Frame::Trial(trial_out(trial)),
         };
         v1::FromRouter { frame: Some(frame) }
     }
@@ -140,6 +148,7 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Drain(drain) => FromRouter::Drain(drain.on),
             Frame::Astray(astray) => FromRouter::Astray(astray.stanza),
             Frame::ListStreams(v1::ListStreams {}) => FromRouter::ListStreams,
+            Frame::Trial(trial) => FromRouter::Try(trial_in(trial)?),
         })
     }
 }
@@ -187,6 +196,37 @@ fn stream_in(view: v1::StreamView) -> Result<StreamView, WireError> {
         pairs: view.pairs,
         queued: view.queued,
     })
+}
+
+fn trial_out(trial: Trial) -> v1::Trial {
+    let hop = trial.hop.map(|hop| v1::NextHop {
+        host: hop.host,
+        port: hop.port.into(),
+        transport: transport_out(hop.transport).into(),
+    });
+    v1::Trial { number: trial.number, domain: trial.domain.as_str().to_owned(), hop }
+}
+
+fn trial_in(trial: v1::Trial) -> Result<Trial, WireError> {
+    let hop = trial.hop.map(|hop| {
+        Ok(NextHop {
+            host: hop.host,
+            port: hop.port.try_into().map_err(|_| WireError::Malformed("port"))?,
+            transport: transport_in(hop.transport)?,
+        })
+    });
+    let (number, domain) = (trial.number, domain_in(&trial.domain)?);
+    Ok(Trial { number, domain, hop: hop.transpose()? })
+}
+
+fn step_out(step: TrialStep) -> v1::TrialStep {
+    let took_us = step.took.as_micros().try_into().unwrap_or(u32::MAX);
+    v1::TrialStep { what: step.what, finding: step.finding, good: step.good, took_us }
+}
+
+fn step_in(step: v1::TrialStep) -> TrialStep {
+    let took = Duration::from_micros(step.took_us.into());
+    TrialStep { what: step.what, finding: step.finding, good: step.good, took }
 }
 
 fn use_out(usage: DomainUse) -> v1::DomainUse {

@@ -90,6 +90,15 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         FromCm::Serving,
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
         FromCm::Astray("<iq/>".into()),
+        FromCm::Tried {
+            number: 9,
+            steps: vec![TrialStep {
+                what: "connect to 192.0.2.1:5269".into(),
+                finding: "refused".into(),
+                good: false,
+                took: Duration::from_micros(250),
+            }],
+        },
         FromCm::Streams {
             streams: vec![
                 StreamView {
@@ -139,7 +148,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
             pinned: vec![domain.clone()],
         }),
         FromRouter::Verdict { domain: domain.clone(), sip: true, lease: Duration::from_secs(60) },
-        FromRouter::Invalidate(Some(vec![domain])),
+        FromRouter::Invalidate(Some(vec![domain.clone()])),
         FromRouter::Invalidate(None),
         FromRouter::Leaving(Duration::from_millis(1500)),
         FromRouter::Serving,
@@ -147,6 +156,16 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Drain(false),
         FromRouter::Astray("<iq/>".into()),
         FromRouter::ListStreams,
+        FromRouter::Try(Trial { number: 9, domain: domain.clone(), hop: None }),
+        FromRouter::Try(Trial {
+            number: 10,
+            domain,
+            hop: Some(NextHop {
+                host: "sbc.example".into(),
+                port: 5061,
+                transport: Transport::Tls,
+            }),
+        }),
     ];
     let every = [
         Instruction::Reach,

@@ -289,6 +289,8 @@ impl Core {
             FromRouter::Drain(on) => self.drain(on),
             // XMPP is no language of ours.
             FromRouter::Astray(_) | FromRouter::ListStreams => {}
+            // Done beside the core: no packet is involved.
+            FromRouter::Try(_) => {}
         }
         self.settle(now);
     }

@@ -193,6 +193,7 @@ impl Sim {
             | RouterCommand::Discard(_)
             | RouterCommand::Health { .. }
             | RouterCommand::Streams { .. }
+            | RouterCommand::Tried { .. }
             | RouterCommand::Event(_) => {}
         }
     }

@@ -3,7 +3,7 @@
 use openfed_tests::openfed::Setup;
 use openfed_tests::scene::play;
 
-use super::desk::Desk;
+use super::desk::{Desk, PASSWORD};
 
 #[test]
 fn explain_tells_the_way_of_a_domain_of_every_kind() {
@@ -63,6 +63,41 @@ fn explain_tells_the_way_of_a_domain_of_every_kind() {
         let browser = &desk.browser;
         browser.shows("#explained", "Is the open route .* unblocked and in service? no").await?;
         assert!(browser.has_stayed().await?);
+        desk.browser.end().await
+    });
+}
+
+#[test]
+fn a_domain_is_tried_out_and_the_decision_stays_beside_what_came_of_it() {
+    play(async |place| {
+        let mut desk = Desk::open(place).await?;
+        let (hop, browser) = (desk.hop.address()?, &mut desk.browser);
+        browser.open("/explain?domain=unknown.example").await?;
+        browser.click("#try").await?;
+        browser.shows("#tried", &format!("OPTIONS to {hop} over udp")).await?;
+        let shown = browser.text("#tried").await?;
+        assert!(shown.contains("no SRV records and no addresses"), "{shown}");
+        assert!(shown.contains("200 OK"), "{shown}");
+        browser.shows("#decision", "unknown.example: discover").await?;
+        browser.is_accessible().await?;
+        browser.picture("explain-tried").await?;
+        // The page goes on to follow what changes.
+        browser.stays().await?;
+        desk.openfed.command(&["domain", "block", "unknown.example"]).await?;
+        browser.shows("#decision", "unknown.example: blocked").await?;
+        assert!(browser.has_stayed().await?);
+        assert!(browser.text("#tried").await?.contains("200 OK"));
+
+        // Who may not change anything may not have us connect to anybody.
+        desk.add_user("vera", "viewer").await?;
+        desk.browser.choose("Log out").await?;
+        desk.browser.shows("h1", "Log in").await?;
+        desk.log_in("vera", PASSWORD).await?;
+        let browser = &desk.browser;
+        browser.shows("h1", "Overview").await?;
+        browser.open("/explain?domain=unknown.example").await?;
+        browser.shows("#decision", "unknown.example: blocked").await?;
+        assert!(!browser.has("#try").await?);
         desk.browser.end().await
     });
 }

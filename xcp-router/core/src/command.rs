@@ -1,7 +1,7 @@
 //! What the router is told by the store, and what it asks its caller to do.
 
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{Attempt, DomainUse, FromRouter, StreamView};
+use openfed_proto::link::{Attempt, DomainUse, FromRouter, StreamView, TrialStep};
 use openfed_proto::packet::{Conversation, Direction, Outcome, PacketId, Role, TraceContext};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 
@@ -79,6 +79,8 @@ pub enum Command {
     Health { part: &'static str, problem: Option<&'static str> },
     /// A node has told of its streams; somebody may look at them.
     Streams { node: String, streams: Vec<StreamView>, total: u32 },
+    /// A node has told what it found in a trial; somebody waits for it.
+    Tried { node: String, number: u64, steps: Vec<TrialStep> },
     /// Log and count.
     Event(Event),
 }

@@ -126,6 +126,7 @@ impl Router {
             FromCm::Ask(domain) => self.answer_question(link, domain, now),
             FromCm::Astray(stanza) => self.pass_on(link, &stanza),
             FromCm::Streams { streams, total } => self.streams(link, streams, total),
+            FromCm::Tried { number, steps } => self.tried(link, number, steps),
             // The greeting is the link driver's; a second one changes nothing.
             FromCm::Hello(_) => {}
         }

@@ -33,6 +33,7 @@ mod memory;
 mod nodes;
 mod rates;
 mod routing;
+mod trials;
 mod usage;
 
 pub use self::clock::Now;
@@ -43,6 +44,7 @@ pub use self::decide::Decision;
 pub use self::domains::{Known, Rows};
 pub use self::explain::{Explanation, Step};
 pub use self::nodes::{LinkId, NodeView};
+pub use self::trials::WayTried;
 
 /// Hashing is seeded by the caller: a core has no randomness of its own.
 pub(crate) type Map<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;

@@ -98,7 +98,7 @@ async fn flows(
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(&query, 100, MOST)?;
     let cursor = query.get("cursor").map(String::as_str);
-    let mut flows = api.flows.recent(cursor, limit + 1);
+    let mut flows = api.insight.flows.recent(cursor, limit + 1);
     let more = flows.len() > limit;
     flows.truncate(limit);
     let next = flows.last().filter(|_| more).map(|flow| flow["packet_id"].clone());
@@ -110,7 +110,7 @@ async fn flows(
 async fn flow_stream(
     State(Api(api)): State<Api>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let watch = (api.flows.watch(), api.engine.clone());
+    let watch = (api.insight.flows.watch(), api.engine.clone());
     let events = stream::unfold(watch, async |(mut flows, engine)| {
         let flow = tokio::select! {
             flow = next(&mut flows) => flow?,

@@ -60,8 +60,7 @@ impl Backend {
         visitor: &Visitor,
         path: &str,
     ) -> Result<T, Refusal> {
-        let value = self.send(visitor, Method::GET, path, None).await?;
-        serde_json::from_value(value).map_err(|error| unreadable(&error.to_string()))
+        read(self.send(visitor, Method::GET, path, None).await?)
     }
 
     /// Asks the API for a change; the answer's object, or `null` if it has none.
@@ -121,6 +120,14 @@ impl Backend {
             problem.errors.into_iter().map(|error| (error.field, error.message)).collect();
         Err(Refusal { status, title: problem.title, detail: problem.detail, errors })
     }
+}
+
+/// An answer of the API.
+///
+/// # Errors
+/// It is not what was asked for.
+pub(super) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Refusal> {
+    serde_json::from_value(value).map_err(|error| unreadable(&error.to_string()))
 }
 
 /// The console and the API of one program do not understand each other: a defect.

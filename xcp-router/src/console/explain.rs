@@ -5,20 +5,21 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
 use super::Console;
-use super::backend::escaped;
+use super::backend::{escaped, read};
 use super::frame::{Frame, Refusal, show, show_with};
+use super::submitted::Submitted;
 use super::visitor::Visitor;
 
 const HERE: &str = "/explain";
 
 pub(super) fn routes() -> Router<Console> {
-    Router::new().route("/explain", get(page))
+    Router::new().route(HERE, get(page).post(attempt))
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +82,47 @@ impl Step {
     }
 }
 
+/// What came of the trial of a domain.
+#[derive(Debug, Deserialize)]
+struct Trial {
+    ways: Vec<Way>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Way {
+    protocol: String,
+    node: Option<String>,
+    route: Option<String>,
+    problem: Option<String>,
+    steps: Vec<Tried>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Tried {
+    what: String,
+    finding: String,
+    good: bool,
+    took_us: u64,
+}
+
+impl Way {
+    fn heading(&self) -> String {
+        let by = self.node.as_ref().map(|node| format!(", seen from {node}"));
+        let by = by.unwrap_or_default();
+        match &self.route {
+            Some(route) => format!("SIP, by the route {route}{by}"),
+            None => format!("{}{by}", self.protocol.to_uppercase()),
+        }
+    }
+}
+
+impl Tried {
+    /// In milliseconds.
+    fn took(&self) -> String {
+        format!("{}.{} ms", self.took_us / 1_000, self.took_us % 1_000 / 100)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "explain.html")]
 struct Page {
@@ -89,6 +131,7 @@ struct Page {
     inbound: bool,
     fault: Option<String>,
     explanation: Option<Explanation>,
+    trial: Option<Trial>,
 }
 
 impl Page {
@@ -113,10 +156,32 @@ async fn page(
     visitor: Visitor,
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Response, Refusal> {
+    explained(&console, &visitor, &query, None).await
+}
+
+/// Tries the domain out, and shows what came of it below the decision.
+async fn attempt(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Query(query): Query<HashMap<String, String>>,
+    _: Submitted,
+) -> Result<Response, Refusal> {
+    let domain = query.get("domain").map_or("", |text| text.trim());
+    let path = format!("/explain/{}/trial", escaped(domain.trim_start_matches("*.")));
+    let trial = console.0.backend.send(&visitor, Method::POST, &path, None).await?;
+    explained(&console, &visitor, &query, Some(read(trial)?)).await
+}
+
+async fn explained(
+    console: &Console,
+    visitor: &Visitor,
+    query: &HashMap<String, String>,
+    trial: Option<Trial>,
+) -> Result<Response, Refusal> {
     let domain = query.get("domain").map(|text| text.trim().to_owned()).unwrap_or_default();
     let inbound = query.get("direction").is_some_and(|direction| direction == "inbound");
-    let frame = Frame::new(&console, &visitor, HERE);
-    let mut page = Page { frame, domain, inbound, fault: None, explanation: None };
+    let frame = Frame::new(console, visitor, HERE);
+    let mut page = Page { frame, domain, inbound, fault: None, explanation: None, trial };
     if page.domain.is_empty() {
         return Ok(show(&page));
     }
@@ -124,7 +189,7 @@ async fn page(
     // A blocked wildcard is explained by a name below it.
     let name = page.domain.trim_start_matches("*.");
     let path = format!("/explain/{}?direction={direction}", escaped(name));
-    match console.0.backend.get::<Explanation>(&visitor, &path).await {
+    match console.0.backend.get::<Explanation>(visitor, &path).await {
         Ok(explanation) => {
             page.explanation = Some(explanation);
             Ok(show(&page))

@@ -53,7 +53,7 @@ pub(super) async fn reach(
 }
 
 /// The home server's address is configured; nothing is guessed and nothing looked up in its name.
-async fn home(means: &Means, domain: &Domain, deadline: Instant) -> Resolution {
+pub(super) async fn home(means: &Means, domain: &Domain, deadline: Instant) -> Resolution {
     let Some(home) = means.homes.get(domain) else { return Resolution::NotFound };
     let addresses = match home.socket_addr() {
         Some(address) => vec![address.ip()],

@@ -11,3 +11,4 @@ mod operator;
 mod random;
 mod scene;
 mod store;
+mod trials;

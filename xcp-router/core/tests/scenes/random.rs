@@ -185,7 +185,7 @@ impl Play {
                 Act::Finished(finished) => {
                     *self.ends.get_mut(&finished.outcome.id).unwrap() += 1;
                 }
-                Act::Frame { .. } | Act::Close(_) | Act::Streams { .. } => {}
+                Act::Frame { .. } | Act::Close(_) | Act::Streams { .. } | Act::Tried { .. } => {}
             }
         }
     }

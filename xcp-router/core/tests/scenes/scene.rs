@@ -8,7 +8,7 @@ use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{
-    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, StreamView,
+    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, StreamView, TrialStep,
 };
 use openfed_proto::packet::*;
 use openfed_proto::route::{DomainRow, Origin, Pattern, StaticRoute};
@@ -18,6 +18,7 @@ use xcp_router_core::*;
 #[derive(Debug)]
 pub(crate) enum Act {
     Streams { node: String, streams: Vec<StreamView>, total: u32 },
+    Tried { node: String, number: u64, steps: Vec<TrialStep> },
     Attempt { link: LinkId, attempt: Attempt, decision: Decision },
     Finished(Box<Finished>),
     Insert { id: PacketId, row: DomainRow },
@@ -264,6 +265,9 @@ impl Scene {
                 }
                 Command::Streams { node, streams, total } => {
                     self.acts.push_back(Act::Streams { node, streams, total });
+                }
+                Command::Tried { node, number, steps } => {
+                    self.acts.push_back(Act::Tried { node, number, steps });
                 }
                 Command::Event(event) => self.events.push(event),
             }

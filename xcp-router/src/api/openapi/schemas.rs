@@ -180,6 +180,7 @@ fn insight() -> Schemas {
     });
     vec![
         ("Explanation", whole(explanation)),
+        ("Trial", trial()),
         ("Flow", whole(flow)),
         ("Flows", list("Flow")),
         ("Node", whole(node)),
@@ -189,6 +190,25 @@ fn insight() -> Schemas {
         ("Audit", list("AuditEntry")),
         ("Problem", problem()),
     ]
+}
+
+fn trial() -> Value {
+    let text = || json!({ "type": "string" });
+    let absent = |what: &str| json!({ "type": ["string", "null"], "description": what });
+    let step = json!({
+        "what": text(),
+        "finding": text(),
+        "good": { "type": "boolean" },
+        "took_us": { "type": "integer", "description": "Microseconds" },
+    });
+    let way = json!({
+        "protocol": { "type": "string", "enum": ["xmpp", "sip"] },
+        "node": absent("The connection manager that looked"),
+        "route": absent("The static route whose next hop was tried"),
+        "problem": absent("Why there are no steps"),
+        "steps": { "type": "array", "items": whole(step) },
+    });
+    whole(json!({ "domain": text(), "ways": { "type": "array", "items": whole(way) } }))
 }
 
 fn audited() -> Value {

@@ -69,6 +69,8 @@ impl Core {
             FromRouter::Drain(on) => self.drain(on),
             FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
             FromRouter::ListStreams => self.list_streams(router),
+            // Done beside the core: no packet is involved.
+            FromRouter::Try(_) => {}
         }
         self.settle(now);
     }
