@@ -2,70 +2,13 @@
 
 use serde_json::{Value, json};
 
+use crate::browser::{Browser, JSON, add_user, answer, status};
 use crate::stage::Stage;
-
-const JSON: &str = "Content-Type: application/json\r\n";
-
-/// Status and body.
-type Answer = (u16, Value);
 
 async fn stage() -> (tempfile::TempDir, Stage) {
     let directory = tempfile::tempdir().unwrap();
     let stage = Stage::start(directory.path()).await;
     (directory, stage)
-}
-
-/// A browser: a cookie and a token against forgery, once it is logged in.
-#[derive(Clone, Default)]
-struct Browser {
-    cookie: String,
-    csrf: String,
-    head: String,
-}
-
-impl Browser {
-    async fn log_in(stage: &Stage, name: &str, password: &str) -> Result<Self, Answer> {
-        let body = json!({ "name": name, "password": password }).to_string();
-        let (head, text) = stage.plain("POST", "/api/v1/session", JSON, &body).await;
-        let body: Value = serde_json::from_str(&text).unwrap();
-        match status(&head) {
-            201 => Ok(Self::of(head, &body)),
-            status => Err((status, body)),
-        }
-    }
-
-    fn of(head: String, body: &Value) -> Self {
-        let line = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap();
-        let cookie = line.split(';').next().unwrap().to_owned();
-        Self { cookie, csrf: body["csrf"].as_str().unwrap().to_owned(), head }
-    }
-
-    async fn call(&self, stage: &Stage, method: &str, path: &str, body: Value) -> Answer {
-        let lines = format!("{JSON}Cookie: {}\r\nX-Csrf-Token: {}\r\n", self.cookie, self.csrf);
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        answer(stage.plain(method, path, &lines, &body).await)
-    }
-
-    async fn get(&self, stage: &Stage, path: &str) -> Answer {
-        self.call(stage, "GET", path, Value::Null).await
-    }
-}
-
-fn answer((head, text): (String, String)) -> Answer {
-    (status(&head), serde_json::from_str(&text).unwrap_or(Value::String(text)))
-}
-
-fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-async fn add_user(stage: &Stage, name: &str, role: &str) -> &'static str {
-    let password = "correct horse battery";
-    let body = json!({ "name": name, "role": role, "password": password });
-    let (status, user) = stage.call("POST", "/api/v1/users", Some(body)).await;
-    assert_eq!(status, 201, "{user}");
-    assert!(user.get("hash").is_none() && user.get("password").is_none(), "{user}");
-    password
 }
 
 #[tokio::test]

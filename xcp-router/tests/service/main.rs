@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod browser;
 mod edits;
 mod hop;
 mod stage;
