@@ -8,5 +8,6 @@ mod api;
 mod browser;
 mod edits;
 mod hop;
+mod sessions;
 mod stage;
 mod transfer;
