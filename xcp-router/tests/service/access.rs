@@ -129,6 +129,46 @@ async fn a_change_needs_the_sessions_own_token_and_comes_from_our_own_pages() {
 }
 
 #[tokio::test]
+async fn nobody_is_logged_in_by_a_page_of_somebody_else() {
+    let (_directory, stage) = stage().await;
+    let password = add_user(&stage, "ada", "viewer").await;
+    let json = json!({ "name": "ada", "password": password }).to_string();
+    let form = format!("name=ada&password={}", password.replace(' ', "+"));
+    let forms = "Content-Type: application/x-www-form-urlencoded\r\n";
+    for (path, kind, body, done) in
+        [("/api/v1/session", JSON, &json, 201), ("/login", forms, &form, 303)]
+    {
+        for (origin, expected) in [
+            ("Sec-Fetch-Site: cross-site\r\n", 403),
+            ("Origin: http://evil.example\r\n", 403),
+            ("Sec-Fetch-Site: same-origin\r\n", done),
+        ] {
+            let (head, _) = stage.plain("POST", path, &format!("{kind}{origin}"), body).await;
+            assert_eq!(status(&head), expected, "{path} {origin}");
+            assert_eq!(head.contains("set-cookie"), expected == done, "{head}");
+        }
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_form_is_no_larger_than_64_kib() {
+    let (_directory, stage) = stage().await;
+    let password = add_user(&stage, "ada", "administrator").await;
+    let ada = Browser::log_in(&stage, "ada", password).await.unwrap();
+    let lines =
+        format!("Content-Type: application/x-www-form-urlencoded\r\nCookie: {}\r\n", ada.cookie);
+    // The last byte is the one too many: nothing is left unread.
+    let mut body = format!("csrf={}&name=", ada.csrf);
+    body.extend(std::iter::repeat_n('x', 64 * 1024 + 1 - body.len()));
+    for path in ["/login", "/api/v1/blocked-domains"] {
+        let (head, _) = stage.plain("POST", path, &lines, &body).await;
+        assert_eq!(status(&head), 413, "{path}");
+    }
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn every_login_has_an_id_of_its_own_and_logging_out_ends_it() {
     let (_directory, stage) = stage().await;
     let password = add_user(&stage, "ada", "administrator").await;
@@ -185,6 +225,20 @@ async fn wrong_passwords_are_answered_alike_and_soon_not_at_all() {
     let (head, _) = stage.plain("POST", "/api/v1/session", JSON, &body).await;
     let wait = head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
     assert!((1..=3).contains(&wait.parse::<u32>().unwrap()), "{wait}");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_mistypes_now_and_then_is_not_kept_waiting() {
+    let (_directory, stage) = stage().await;
+    let password = add_user(&stage, "ada", "viewer").await;
+    for _ in 0..4 {
+        for _ in 0..2 {
+            let (status, _) = Browser::log_in(&stage, "ada", "mistyped").await.err().unwrap();
+            assert_eq!(status, 401);
+        }
+        assert!(Browser::log_in(&stage, "ada", password).await.is_ok());
+    }
     stage.stop().await;
 }
 
@@ -265,6 +319,25 @@ async fn too_many_requests_are_told_when_to_come_back() {
     }
     let head = refused.expect("a stranger is refused at some time");
     assert!(head.contains("retry-after: 1"), "{head}");
+    assert_eq!(stage.get("/api/v1/nodes").await.0, 200, "others are not");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_known_has_a_rate_too_and_each_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let stage = Stage::with(directory.path(), |settings| {
+        settings.router.requests_per_second = 1;
+    })
+    .await;
+    let password = add_user(&stage, "vera", "viewer").await;
+    let vera = Browser::log_in(&stage, "vera", password).await.unwrap();
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(vera.get(&stage, "/api/v1/nodes").await.0);
+    }
+    assert_eq!(statuses[..5], [200; 5]);
+    assert!(statuses.contains(&429), "{statuses:?}");
     assert_eq!(stage.get("/api/v1/nodes").await.0, 200, "others are not");
     stage.stop().await;
 }

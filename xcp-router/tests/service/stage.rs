@@ -35,6 +35,11 @@ pub(crate) struct Stage {
 impl Stage {
     /// A router that is ready, with its store in `directory`.
     pub(crate) async fn start(directory: &Path) -> Self {
+        Self::with(directory, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn with(directory: &Path, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings {
             local: vec![Domain::parse("corp.example").unwrap()],
             store: StoreUrl::Embedded(directory.join("store")),
@@ -43,6 +48,7 @@ impl Stage {
         settings.router.link = ([127, 0, 0, 1], 0).into();
         settings.router.http = ([127, 0, 0, 1], 0).into();
         settings.router.first_administrator = false;
+        change(&mut settings);
         let token = settings.token_file().unwrap();
         let shutdown = Shutdown::new(Duration::from_secs(5));
         let service = Service::start(Arc::new(settings), shutdown.clone()).await.unwrap();
