@@ -241,6 +241,9 @@ async fn what_is_no_whole_backup_that_we_understand_changes_nothing_but_domains(
     let without_end = lines[..lines.len() - 1].join("\n");
     let wrong_end = text.replace("\"lines\":10", "\"lines\":9");
     let newer = text.replace("\"layout\":2", "\"layout\":3");
+    let newer_form = text.replace("\"form\":1", "\"form\":2");
+    let after_end = format!("{text}{}\n", lines[1]);
+    let ours = text.replace("\"domain\":\"b.example\"", "\"domain\":\"corp.example\"");
     let odd_route = text.replace("\"port\":5061", "\"port\":70000");
     for (wrong, said) in [
         ("", "not whole"),
@@ -248,6 +251,9 @@ async fn what_is_no_whole_backup_that_we_understand_changes_nothing_but_domains(
         (without_end.as_str(), "last line is missing"),
         (wrong_end.as_str(), "says that there are 9 lines"),
         (newer.as_str(), "layouts up to 2: update it"),
+        (newer_form.as_str(), "forms up to 1"),
+        (after_end.as_str(), "comes after the end"),
+        (ours.as_str(), "a domain of our own"),
         (odd_route.as_str(), "port: must be a whole number"),
     ] {
         let (status, told) = restore(&stage, wrong).await;
@@ -266,5 +272,34 @@ async fn what_is_no_whole_backup_that_we_understand_changes_nothing_but_domains(
     let (status, told) = restore(&stage, &older).await;
     assert_eq!(status, 200, "{told}");
     assert_eq!(backup(&stage).await, before);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_is_audited_and_taken_in_as_one_only() {
+    let (_directory, stage) = stage().await;
+    let (_, text) = stage.raw("GET", "/api/v1/backup", "", "").await;
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json"] {
+        let (head, _) = stage.raw("PUT", "/api/v1/backup", kind, &text).await;
+        assert!(head.starts_with("HTTP/1.0 415"), "a web page could send that: {kind}: {head}");
+    }
+    assert_eq!(restore(&stage, &text).await.0, 200);
+    let (_, audit) = stage.get("/api/v1/audit").await;
+    let items = audit["items"].as_array().unwrap().iter();
+    let told: Vec<_> = items.map(|item| (item["action"].as_str(), item["who"].as_str())).collect();
+    let local = Some("token:local");
+    assert_eq!(told, [(Some("restore backup"), local), (Some("take backup"), local)]);
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_backup_fills_no_memory() {
+    let (_directory, stage) = stage().await;
+    let (_, text) = stage.raw("GET", "/api/v1/backup", "", "").await;
+    let first = text.lines().next().unwrap();
+    let line = json!({ "kind": "pinned-domain", "domain": "a.example" }).to_string() + "\n";
+    let (status, told) = restore(&stage, &format!("{first}\n{}", line.repeat(100_001))).await;
+    assert_eq!(status, 422, "{told}");
+    assert!(told.to_string().contains("more than 100000"), "{told}");
     stage.stop().await;
 }
