@@ -251,3 +251,76 @@ fn harden(headers: &mut HeaderMap, is_asset: bool, secure: bool) {
         set(header::CACHE_CONTROL, "no-store");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use openfed_node::settings::{Settings, StoreUrl};
+    use openfed_node::store::{self, Token, User};
+
+    use super::*;
+    use crate::access::permission::Scope;
+    use crate::access::token::mint;
+    use crate::catalogue::Catalogue;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn policy(headers: &HeaderMap) -> Vec<&str> {
+        headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().split("; ").collect()
+    }
+
+    #[test]
+    fn pages_run_our_own_scripts_alone_and_are_framed_by_nobody() {
+        let mut headers = HeaderMap::new();
+        harden(&mut headers, false, false);
+        let expected = [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ];
+        assert_eq!(policy(&headers), expected);
+        assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY");
+        assert!(!headers.contains_key(header::STRICT_TRANSPORT_SECURITY));
+        harden(&mut headers, false, true);
+        assert_eq!(headers[header::STRICT_TRANSPORT_SECURITY], "max-age=31536000");
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_outlives_neither_its_session_nor_its_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = store::open(&StoreUrl::Embedded(directory.path().into())).await.unwrap();
+        let catalogue = Arc::new(Catalogue::default());
+        let access = Access::new(&Settings::default(), store, catalogue.clone(), None);
+        let user = User {
+            name: "ada".into(),
+            hash: access.hash("correct horse").await.unwrap(),
+            role: "viewer".into(),
+            created: 0,
+            epoch: "1".into(),
+            one_time: false,
+            version: 1,
+        };
+        let (token, _): (Token, _) = mint("ci".into(), &[Scope::Read]);
+        catalogue.take_accounts(vec![user.clone()], vec![token]);
+        let new = access.log_in("ada", "correct horse", HERE).await.unwrap();
+        let (actor, session) = (new.actor.clone(), Some(new.session.clone()));
+        let of_user = Known { actor, session, must_change: false };
+        let actor = Actor { name: "token:ci".into(), ..new.actor };
+        let of_token = Known { actor, session: None, must_change: false };
+        for known in [&of_user, &of_token] {
+            assert!(access.may_still(known, false).await && access.may_still(known, true).await);
+        }
+        access.log_out(&new.session).await.unwrap();
+        assert!(!access.may_still(&of_user, true).await);
+        catalogue.take_accounts(Vec::new(), Vec::new());
+        for known in [&of_user, &of_token] {
+            assert!(!access.may_still(known, false).await);
+        }
+    }
+}

@@ -243,6 +243,11 @@ fn cookie_of(cookies: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use openfed_node::settings::{Identity, Settings, StoreUrl};
+    use openfed_node::store;
+
     use super::*;
 
     fn record(created_ago: u64, seen_ago: u64) -> Record {
@@ -264,6 +269,21 @@ mod tests {
         assert!(!is_over(&record(LONGEST - 10, IDLE - 10)));
         assert!(is_over(&record(LONGEST - 10, IDLE)));
         assert!(is_over(&record(LONGEST, 0)));
+    }
+
+    #[tokio::test]
+    async fn a_router_that_speaks_tls_gives_cookies_for_tls_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = StoreUrl::Embedded(directory.path().into());
+        let store = store::open(&store).await.unwrap();
+        let mut settings = Settings::default();
+        let cookie = |settings: &Settings| {
+            let access = Access::new(settings, store.clone(), Arc::default(), None);
+            access.cookie("x", LONGEST).to_str().unwrap().ends_with("; Secure")
+        };
+        assert!(!cookie(&settings));
+        settings.router.tls = Some(Identity { certificate: "a.crt".into(), key: "a.key".into() });
+        assert!(cookie(&settings));
     }
 
     #[test]
