@@ -95,6 +95,8 @@ fn nobodys() -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[tokio::test]
@@ -108,6 +110,24 @@ mod tests {
         assert!(!passwords.is_right("correct horsf", Some(one)).await.unwrap());
         assert!(!passwords.is_right("correct horse", None).await.unwrap());
         assert!(!passwords.is_right("correct horse", Some("nonsense".into())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_nobody_has_takes_as_long_as_a_wrong_password() {
+        let passwords = Passwords::default();
+        let known = passwords.hash("correct horse").await.unwrap();
+        // The quickest of some: whatever else this machine does only makes them slower.
+        let quickest = async |hash: &Option<String>| {
+            let mut quickest = Duration::MAX;
+            for _ in 0..5 {
+                let begun = Instant::now();
+                assert!(!passwords.is_right("wrong password", hash.clone()).await.unwrap());
+                quickest = quickest.min(begun.elapsed());
+            }
+            quickest
+        };
+        let (somebody, nobody) = (quickest(&Some(known)).await, quickest(&None).await);
+        assert!(nobody > somebody / 4, "{nobody:?}, and {somebody:?} for a wrong password");
     }
 
     #[tokio::test]
