@@ -5,6 +5,7 @@
 #[path = "support/script.rs"]
 mod script;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
 use axum::http::Method;
@@ -452,6 +453,26 @@ async fn an_export_is_printed_or_written_as_a_whole() {
     assert_eq!(ended.unwrap_err().to_string(), "The store does not answer");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), TABLE);
     std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_is_a_whole_one_that_only_its_owner_can_read() {
+    let lines = "{\"kind\":\"openfed-backup\"}\n{\"kind\":\"end\",\"lines\":2}\n";
+    let backup = |text: &str| Script::default().get("/api/v1/backup", json!(text));
+    // What another program has left there, for everybody to read, is not written to.
+    let (target, part) = (file("backup", "what was there"), file("backup.part", "old"));
+    let command = ["backup", target.as_str()];
+    prints(backup(lines).run(&command).await, &format!("2 lines are in {target}.\n"));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), lines);
+    let mode = std::fs::metadata(&target).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+    // One that breaks off leaves the file as it was.
+    let half = lines.lines().next().unwrap().to_owned() + "\n";
+    let (ended, _) = backup(&half).run(&command).await;
+    assert!(ended.unwrap_err().to_string().contains("broke off"));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), lines);
+    assert!(!std::path::Path::new(&part).exists());
+    std::fs::remove_file(target).unwrap();
 }
 
 #[tokio::test]

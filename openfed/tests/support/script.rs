@@ -65,7 +65,11 @@ async fn answer(State(script): State<Script>, method: Method, uri: Uri, body: By
     match content {
         Value::Null => status.into_response(),
         Value::String(stream) => {
-            let kind = if path.contains("export") { "text/csv" } else { "text/event-stream" };
+            let kind = match path.as_str() {
+                "/api/v1/backup" => "application/x-ndjson",
+                path if path.contains("export") => "text/csv",
+                _ => "text/event-stream",
+            };
             ([(header::CONTENT_TYPE, kind)], stream).into_response()
         }
         content => (status, content.to_string()).into_response(),
