@@ -11,3 +11,4 @@ mod hop;
 mod sessions;
 mod stage;
 mod transfer;
+mod watching;

@@ -7,8 +7,7 @@ use std::time::Duration;
 use openfed_node::settings::StoreUrl;
 use openfed_node::store::{self, Session, Store, StoreError};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 
 use crate::browser::{Browser, add_user, status};
 use crate::stage::Stage;
@@ -45,22 +44,6 @@ async fn backup(stage: &Stage) -> String {
 async fn restore(stage: &Stage, text: &str) {
     let (head, told) = stage.raw("PUT", BACKUP, "application/x-ndjson", text).await;
     assert_eq!(status(&head), 200, "{told}");
-}
-
-/// A stream of flows that this browser watches, from after its head.
-async fn watch(stage: &Stage, browser: &Browser) -> TcpStream {
-    let mut stream = TcpStream::connect(stage.http).await.unwrap();
-    let request = format!(
-        "GET /api/v1/flows/stream HTTP/1.0\r\nHost: {}\r\nCookie: {}\r\n\r\n",
-        stage.http, browser.cookie
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0, "the stream has ended");
-    }
-    assert_eq!(status(&String::from_utf8_lossy(&head)), 200);
-    stream
 }
 
 #[tokio::test]
@@ -180,7 +163,9 @@ async fn what_a_session_watches_ends_with_it() {
     let stage = Stage::start(directory.path()).await;
     let password = add_user(&stage, "ada", "administrator").await;
     let ada = Browser::log_in(&stage, "ada", password).await.unwrap();
-    let mut stream = watch(&stage, &ada).await;
+    let cookie = format!("Cookie: {}\r\n", ada.cookie);
+    let (status, mut stream) = stage.watch("/api/v1/flows/stream", &cookie).await;
+    assert_eq!(status, 200);
     // As soon as there is a new password, and not only when the store is looked at again.
     set_password(&stage, "ada", "another long password").await;
     let ended = tokio::time::timeout(LIMIT, stream.read_to_end(&mut Vec::new())).await;

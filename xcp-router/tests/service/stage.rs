@@ -14,7 +14,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction};
 use openfed_proto::packet::*;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -113,6 +113,21 @@ impl Stage {
         let answer = tokio::time::timeout(LIMIT, exchange).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.to_owned(), body.to_owned())
+    }
+
+    /// Asks for what has no end; gives the answer's status, and what comes after its head.
+    pub(crate) async fn watch(&self, path: &str, lines: &str) -> (u16, BufReader<TcpStream>) {
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {}\r\n{lines}\r\n", self.http);
+        let exchange = async {
+            let mut stream = BufReader::new(TcpStream::connect(self.http).await.unwrap());
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                assert_ne!(stream.read_line(&mut head).await.unwrap(), 0, "no answer: {head}");
+            }
+            (head.split(' ').nth(1).unwrap().parse().unwrap(), stream)
+        };
+        tokio::time::timeout(LIMIT, exchange).await.unwrap()
     }
 
     /// Opens the open route.
