@@ -14,6 +14,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use thiserror::Error;
+pub use tokio_util::sync::CancellationToken as Closed;
 
 use crate::settings::StoreUrl;
 
@@ -49,6 +50,14 @@ pub trait Store: Send + Sync + Debug {
     /// All there is. Prepares a store that is new or of an older layout: `.*` is there, blocked
     /// if it was not there before; nothing else is touched.
     async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+
+    /// Cancelled once the store is closed: nobody holds it any more, and another process may open
+    /// it. One that is not locked is as good as closed.
+    fn closed(&self) -> Closed {
+        let closed = Closed::new();
+        closed.cancel();
+        closed
+    }
 
     /// What changed after `version`; with nothing new, waits for it up to `wait`.
     async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError>;

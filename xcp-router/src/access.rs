@@ -20,7 +20,7 @@ use limits::{LockOut, Rates};
 use password::Passwords;
 
 pub(crate) use first::begin;
-pub(crate) use gate::guard;
+pub(crate) use gate::{OneTime, guard};
 pub(crate) use login::{LoginError, NewSession, Session};
 pub(crate) use password::fault as fault_of_password;
 pub(crate) use permission::{Role, Scope, needed_scope};

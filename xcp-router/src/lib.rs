@@ -15,7 +15,7 @@ mod trials;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router as Routes;
@@ -23,7 +23,7 @@ use openfed_node::http::{Health, Http, pages};
 use openfed_node::link::LinkServer;
 use openfed_node::settings::{Dual, Settings};
 use openfed_node::shutdown::Shutdown;
-use openfed_node::store::{self as node_store, Store};
+use openfed_node::store::{self as node_store, Closed};
 use openfed_node::telemetry::Tracer;
 use openfed_node::thread::Thread;
 use openfed_proto::link::Hello;
@@ -72,7 +72,8 @@ pub struct Service {
     metrics: Option<Http>,
     health: Health,
     link: SocketAddr,
-    store: Weak<dyn Store>,
+    /// Of the store.
+    closed: Closed,
     /// Where the store is read and written, so that no packet waits for it.
     _beside: Thread,
 }
@@ -137,7 +138,7 @@ impl Service {
                 tokio::select! { () = first => {} () = shutdown.draining() => {} }
             });
         }
-        let kept = Arc::downgrade(&store);
+        let closed = store.closed();
         let (performer, inserted) = Performer::new(
             links,
             (store, beside.handle().clone()),
@@ -157,7 +158,7 @@ impl Service {
             shutdown,
             draining: false,
         };
-        Ok(Self { engine, http, metrics, health, link, store: kept, _beside: beside })
+        Ok(Self { engine, http, metrics, health, link, closed, _beside: beside })
     }
 
     /// Where the links listen.
@@ -186,12 +187,7 @@ impl Service {
         performer.close().await;
         // The last uses are still being written, and an embedded store is locked
         // until nobody holds it any more.
-        let closed = async {
-            while self.store.strong_count() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout(CLOSE, closed).await.is_err() {
+        if tokio::time::timeout(CLOSE, self.closed.cancelled()).await.is_err() {
             tracing::warn!("the store was not closed in time");
         }
     }

@@ -1,6 +1,7 @@
 //! The store in a file of this machine, for one process.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,11 @@ use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redb::{Database, DatabaseError, ReadableDatabase};
 use tokio::sync::watch;
+use tokio_util::sync::DropGuard;
 
 use super::{
-    Imported, Inserted, News, Snapshot, Store, StoreError, Table, Written, check_pattern, record,
+    Closed, Imported, Inserted, News, Snapshot, Store, StoreError, Table, Written, check_pattern,
+    record,
 };
 
 mod reading;
@@ -29,9 +32,25 @@ const CACHE: usize = 32 << 20;
 /// See [`Store`].
 #[derive(Debug)]
 pub struct EmbeddedStore {
-    database: Arc<Database>,
+    database: Arc<Kept>,
     /// The version of the last change, for those who wait for the next.
     version: watch::Sender<u64>,
+}
+
+/// The database, and who waits for its end.
+#[derive(Debug)]
+struct Kept {
+    database: Database,
+    /// Dropped after the database, which is no longer locked then.
+    closed: DropGuard,
+}
+
+impl Deref for Kept {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
+    }
 }
 
 impl EmbeddedStore {
@@ -53,7 +72,8 @@ impl EmbeddedStore {
                 other => StoreError::Damaged(format!("{}: {other}", file.display())),
             })?;
             let version = Writing::run(&database, |store| store.prepare())?;
-            Ok((Arc::new(database), version))
+            let closed = Closed::new().drop_guard();
+            Ok((Arc::new(Kept { database, closed }), version))
         });
         let (database, version) = opened.await.map_err(|error| failed(&error))??;
         Ok(Self { database, version: watch::Sender::new(version) })
@@ -95,6 +115,10 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl Store for EmbeddedStore {
+    fn closed(&self) -> Closed {
+        self.database.closed.token().clone()
+    }
+
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.read(Reading::snapshot).await
     }

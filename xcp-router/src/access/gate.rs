@@ -37,6 +37,10 @@ struct Known {
     must_change: bool,
 }
 
+/// Whether the password of a session's user is a one-time one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OneTime(pub(crate) bool);
+
 /// Puts the gate before `routes`.
 pub(crate) fn guard(access: &Access, routes: Router) -> Router {
     routes.layer(from_fn_with_state(access.clone(), gate))
@@ -99,6 +103,7 @@ async fn admit(
         }
         request = authentic(request, session).await?;
         request.extensions_mut().insert(session.clone());
+        request.extensions_mut().insert(OneTime(known.must_change));
     }
     request.extensions_mut().insert(known.actor.clone());
     Ok((request, Some(known)))
@@ -215,19 +220,28 @@ fn until_lapsed(access: Access, known: Option<Known>, response: Response) -> Res
     if response.headers().get(header::CONTENT_TYPE) != Some(&endless) {
         return response;
     }
-    let lapsed = async move {
-        let mut applied = access.0.catalogue.watch();
-        loop {
-            let late = tokio::time::timeout(LOOK, applied.changed()).await.is_err();
-            if !access.may_still(&known, late).await {
-                return;
-            }
-        }
-    };
-    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(lapsed))))
+    let lapsed = Box::pin(async move { access.lapsed(&known, LOOK).await });
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(lapsed)))
 }
 
 impl Access {
+    /// Returns when the actor is none any more; the store is asked every so often.
+    async fn lapsed(&self, known: &Known, every: Duration) {
+        let mut applied = self.0.catalogue.watch();
+        // Changes do not put it off: a busy router looks as often as a quiet one.
+        let mut look = tokio::time::interval(every);
+        look.tick().await;
+        loop {
+            let thoroughly = tokio::select! {
+                _ = look.tick() => true,
+                Ok(()) = applied.changed() => false,
+            };
+            if !self.may_still(known, thoroughly).await {
+                return;
+            }
+        }
+    }
+
     /// Whether the actor is still one: by what is known here, or by the store, too.
     async fn may_still(&self, known: &Known, thoroughly: bool) -> bool {
         match &known.session {
@@ -318,6 +332,18 @@ mod tests {
         }
         access.log_out(&new.session).await.unwrap();
         assert!(!access.may_still(&of_user, true).await);
+        // That is found out also while the tables change all the time.
+        let changes = async {
+            loop {
+                catalogue.announce();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = access.lapsed(&of_user, Duration::from_millis(50)) => {}
+            () = changes => {}
+            () = tokio::time::sleep(Duration::from_secs(10)) => panic!("it goes on"),
+        }
         catalogue.take_accounts(Vec::new(), Vec::new());
         for known in [&of_user, &of_token] {
             assert!(!access.may_still(known, false).await);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::BODY;
 use super::problem::Problem;
 
 /// How long a body may take, which is no larger than some thousand bytes.
@@ -22,6 +23,11 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if announced(&request).is_some_and(|length| length > BODY) {
+            // It would be waited for, only to be refused.
+            let title = "The body is larger than 64 KiB";
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, title));
+        }
         let read = Json::<Map<String, Value>>::from_request(request, state);
         match timeout(PATIENCE, read).await {
             Ok(Ok(Json(object))) => Ok(Object(object)),
@@ -32,6 +38,12 @@ impl<S: Send + Sync> FromRequest<S> for Object {
             }
         }
     }
+}
+
+fn announced(request: &Request) -> Option<usize> {
+    let length = request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    // What does not fit is no small number.
+    Some(length.parse().unwrap_or(usize::MAX))
 }
 
 fn refused(rejection: &JsonRejection) -> Problem {

@@ -13,7 +13,7 @@ use super::fields::Fields;
 use super::operation::Operation;
 use super::problem::Problem;
 use super::time::rfc3339_seconds;
-use crate::access::{Actor, NewSession, Session, fault_of_password};
+use crate::access::{Actor, NewSession, OneTime, Session, fault_of_password};
 
 pub(super) fn operations() -> Vec<Operation> {
     const ONE: &str = "/session";
@@ -55,8 +55,9 @@ async fn log_in(
 async fn show(
     Extension(actor): Extension<Actor>,
     Extension(session): Extension<Session>,
+    Extension(OneTime(must_change)): Extension<OneTime>,
 ) -> Json<Value> {
-    Json(describe(&actor, &session, false))
+    Json(describe(&actor, &session, must_change))
 }
 
 async fn log_out(

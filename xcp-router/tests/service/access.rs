@@ -251,6 +251,8 @@ async fn a_one_time_password_lets_nothing_be_done_but_change_it() {
     assert_eq!((status, &user["one_time"]), (201, &json!(true)));
     let ada = Browser::log_in(&stage, "ada", once).await.unwrap();
     assert_eq!(ada.get(&stage, "/api/v1/nodes").await.0, 403);
+    let shown = ada.call(&stage, "GET", "/api/v1/session", Value::Null).await;
+    assert_eq!((shown.0, &shown.1["must_change_password"]), (200, &json!(true)));
     for (new, expected) in [("short", 422), (once, 422), ("a password of my own", 200)] {
         let change = json!({ "old": once, "new": new });
         let answer = ada.call(&stage, "PUT", "/api/v1/session/password", change).await;
@@ -258,6 +260,8 @@ async fn a_one_time_password_lets_nothing_be_done_but_change_it() {
     }
     let ada = Browser::log_in(&stage, "ada", "a password of my own").await.unwrap();
     assert_eq!(ada.get(&stage, "/api/v1/nodes").await.0, 200);
+    let shown = ada.call(&stage, "GET", "/api/v1/session", Value::Null).await;
+    assert_eq!(shown.1["must_change_password"], json!(false));
     stage.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openfed_node::settings::StoreUrl;
-use openfed_node::store::{self, Session, Store, StoreError};
+use openfed_node::store::{self, Session, Store};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
@@ -17,18 +17,9 @@ const BACKUP: &str = "/api/v1/backup";
 /// Whatever must come has come by then.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The store of a router that has ended, as soon as its last thread has let go of it.
+/// The store of a router that has ended: it has let go of it.
 async fn open(directory: &Path) -> Arc<dyn Store> {
-    let url = StoreUrl::Embedded(directory.join("store"));
-    let opened = async {
-        loop {
-            match store::open(&url).await {
-                Err(StoreError::Locked(_)) => {}
-                opened => return opened.unwrap(),
-            }
-        }
-    };
-    tokio::time::timeout(LIMIT, opened).await.unwrap()
+    store::open(&StoreUrl::Embedded(directory.join("store"))).await.unwrap()
 }
 
 async fn set_password(stage: &Stage, name: &str, password: &str) {
