@@ -2,10 +2,10 @@
 //! that the rest is served in time. The same rule at every edge and at both ends of a link.
 //!
 //! ```text
-//!           nothing waits < LONG for PERSISTENCE
+//!           nothing waits < long for `persistence`
 //!   Calm ───────────────────────────────────────▶ Overloaded: refuses new work
 //!    ▲                                              │        that has waited too long
-//!    └────────── something waited < SHORT ──────────┘
+//!    └────────── something waited < short ──────────┘
 //! ```
 //! A queue that is long for a moment is what queues are for: a machine that stood still, or a burst
 //! of messages, is caught up with, and nothing is refused. A queue that stays long is more work than
@@ -16,12 +16,28 @@ use std::time::{Duration, Instant};
 
 use crate::packet::Protocol;
 
-/// A queue is long when things wait so long in it.
-const LONG: Duration = Duration::from_millis(200);
-/// Whoever waits so little shows that the queue has been empty.
-const SHORT: Duration = Duration::from_millis(50);
-/// How long the queue must have been long.
-const PERSISTENCE: Duration = Duration::from_secs(1);
+/// What is long for a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// A queue is long when things wait so long in it.
+    pub long: Duration,
+    /// Whoever waits so little shows that the queue has been empty.
+    pub short: Duration,
+    /// How long the queue must have been long.
+    pub persistence: Duration,
+}
+
+/// Between our own services, who take each other's work by credit.
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            long: Duration::from_millis(200),
+            short: Duration::from_millis(50),
+            persistence: Duration::from_secs(1),
+        }
+    }
+}
+
 /// What the sender of an XMPP stanza is made to wait: nobody repeats it, and a stream that is read
 /// slowly slows its sender down.
 const PATIENT: Duration = Duration::from_secs(3);
@@ -29,6 +45,7 @@ const PATIENT: Duration = Duration::from_secs(3);
 /// See the head of this file. One for each queue that work comes from.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Admission {
+    thresholds: Thresholds,
     /// Since when everything waited long.
     long_since: Option<Instant>,
     overloaded: bool,
@@ -37,17 +54,28 @@ pub struct Admission {
 }
 
 impl Admission {
+    /// Nothing has waited yet.
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, ..Self::default() }
+    }
+
     /// Something has come to its turn, whatever it is, and has waited so long for it.
     pub fn note(&mut self, waited: Duration, now: Instant) {
         self.waited = waited;
-        if waited < SHORT {
+        let Thresholds { long, short, persistence } = self.thresholds;
+        if waited < short {
             (self.long_since, self.overloaded) = (None, false);
-        } else if waited >= LONG {
+        } else if waited >= long {
             let since = *self.long_since.get_or_insert(now);
-            self.overloaded |= now.saturating_duration_since(since) >= PERSISTENCE;
+            self.overloaded |= now.saturating_duration_since(since) >= persistence;
         } else if !self.overloaded {
             self.long_since = None;
         }
+    }
+
+    /// How long what came last has waited.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// Whether what waits long is refused.
@@ -59,7 +87,7 @@ impl Admission {
     /// second (T1, RFC 3261 §17.1.1.1), and the answer waits, too.
     pub fn admits(&self, origin: Protocol) -> bool {
         let limit = match origin {
-            Protocol::Sip => LONG,
+            Protocol::Sip => self.thresholds.long,
             Protocol::Xmpp => PATIENT,
         };
         !self.overloaded || self.waited < limit

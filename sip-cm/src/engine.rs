@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_
 use crate::lookup::{Question, Resolved, look_up};
 use crate::resolve::Resolver;
 use crate::stages::Stages;
-use crate::transport::{Arrived, Event, Transports, Unread};
+use crate::transport::{Arrived, Event, Events, Transports, Unread};
 use crate::trial;
 
 /// Events taken at once, so that timers and signals are looked at once for many.
@@ -36,7 +36,7 @@ pub(crate) struct Engine {
 
 /// Where facts come from.
 pub(crate) struct Inputs {
-    pub(crate) sockets: Receiver<Event>,
+    pub(crate) sockets: Events,
     pub(crate) routers: Receiver<LinkEvent<FromRouter>>,
     pub(crate) tried: UnboundedReceiver<(LinkId, FromCm)>,
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! UDP socket ─┐ parse, mark source              ┌─▶ same UDP socket
 //! TCP, TLS ───┴──▶ Event::Arrived ─▶ engine ─▶ send ─┼─▶ the flow it came on
-//!                  (bounded channel)            └─▶ a connection by (transport, address, name)
+//!                  (two bounded lanes)          └─▶ a connection by (transport, address, name)
 //! ```
 //! The engine never waits here: `send` queues or refuses. What cannot be read is answered or
 //! counted here; the engine sees sound messages only. When the engine is behind, datagrams are
@@ -12,6 +12,7 @@
 mod accept;
 mod dial;
 mod flows;
+mod lanes;
 mod stream;
 mod udp;
 
@@ -21,6 +22,8 @@ mod tests;
 use crate::tls::TlsConfigs;
 use bytes::Bytes;
 use flows::Flows;
+pub use lanes::Events;
+use lanes::lanes;
 use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
 use rustls::ClientConfig;
@@ -31,14 +34,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use udp::UdpListener;
 
 /// What is allowed, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Events that may wait for the engine.
+    /// Events that may wait for the engine, in each lane.
     pub events: usize,
     /// Connections in both directions together.
     pub connections: usize,
@@ -195,8 +197,8 @@ impl Transports {
         listen: &[Listen],
         tls: TlsConfigs,
         limits: Limits,
-    ) -> Result<(Self, mpsc::Receiver<Event>), StartError> {
-        let (events, receiver) = mpsc::channel(limits.events);
+    ) -> Result<(Self, Events), StartError> {
+        let (events, receiver) = lanes(limits.events);
         let stop = CancellationToken::new();
         let flows = Arc::new(Flows::new(events, limits, stop.clone()));
         let mut transports = Self { bound: Vec::new(), udp: Vec::new(), flows, tls, stop };

@@ -59,6 +59,13 @@ struct Arguments {
     /// below 100 ms, offers twice that for 20 s, then half of it.
     #[arg(long)]
     overload: bool,
+    /// The SIP source keeps back the share that it is told to (RFC 7339), as an SBC does that
+    /// supports it; what is kept back was offered, and did not arrive.
+    #[arg(long)]
+    heed: bool,
+    /// Takes this as the capacity instead of looking for it.
+    #[arg(long, requires = "overload", value_name = "PER_SECOND")]
+    capacity: Option<u32>,
     /// Gives what is measured one core to itself and the load tools the others, so that offering
     /// too much takes nothing from those who have to cope with it.
     #[arg(long)]
@@ -106,6 +113,7 @@ fn main() {
             together: arguments.together,
             prosody: arguments.home == HomeKind::Prosody,
             transport: if arguments.tcp { Transport::Tcp } else { Transport::Udp },
+            heeds: arguments.heed,
         };
         let mut stage = Stage::set_up(place, shape).await?;
         if arguments.against.is_some() {
@@ -173,7 +181,10 @@ async fn overload(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
         };
         for system in systems {
             let told = |figures: &Figures| print_note(&format!("{:<22} {figures}", way.name()));
-            let capacity = capacity(stage, *system, *way, &told).await?;
+            let capacity = match arguments.capacity {
+                Some(given) => given,
+                None => capacity(stage, *system, *way, &told).await?,
+            };
             let overload = at_twice(stage, *system, *way, capacity).await?;
             print_line(&format!("{:<12} {:<9} {overload}", way.name(), system.name()));
         }

@@ -151,7 +151,7 @@ impl Core {
             resolving: Table::with_hasher(seed),
             next_hops: NextHops::new(seed),
             standing: Standing::new(seed),
-            from_sockets: Admission::default(),
+            from_sockets: Admission::new(overload::SOCKETS),
             from_links: Admission::default(),
             control: Control::default(),
             window: Window::OPEN,
@@ -182,10 +182,13 @@ impl Core {
         waited: Duration,
         now: Instant,
     ) {
-        self.from_sockets.note(waited, now);
         if !message.is_request() {
+            // Answers overtake what waits, and so say nothing about how long it does.
             self.on_response(message, now);
-        } else if message.mark_source(arrival.source).is_ok() {
+            return self.settle(now);
+        }
+        self.from_sockets.note(waited, now);
+        if message.mark_source(arrival.source).is_ok() {
             self.on_request(message, arrival, now);
         } else {
             self.fact(Fact::Discarded { reason: "Via cannot be read" });

@@ -1,5 +1,6 @@
 //! The open connections: found by flow for answers, by who they lead to for requests, counted.
 
+use super::lanes::Entry;
 use super::{Event, Limits, SendError};
 use bytes::Bytes;
 use openfed_proto::route::Transport;
@@ -44,7 +45,7 @@ impl Queue {
 
 /// What all sockets share.
 pub(super) struct Flows {
-    pub(super) events: mpsc::Sender<Event>,
+    pub(super) events: Entry,
     pub(super) limits: Limits,
     pub(super) stop: CancellationToken,
     /// The engine is behind: it looks at datagrams before they are read.
@@ -75,11 +76,7 @@ enum Origin {
 }
 
 impl Flows {
-    pub(super) fn new(
-        events: mpsc::Sender<Event>,
-        limits: Limits,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(events: Entry, limits: Limits, stop: CancellationToken) -> Self {
         let (last_id, behind) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { events, limits, stop, behind, last_id, open: Mutex::default() }
     }

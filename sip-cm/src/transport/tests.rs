@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Our sockets, and what they said.
 struct Us {
     transports: Transports,
-    events: mpsc::Receiver<Event>,
+    events: Events,
     authority: Authority,
 }
 

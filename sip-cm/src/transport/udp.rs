@@ -97,7 +97,9 @@ async fn receive(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
         // Copied, so that a message keeps its own bytes alive and not a buffer of 64 KiB.
         let bytes = Bytes::copy_from_slice(datagram);
         let unread = Unread { bytes, source, flow, at: Instant::now() };
-        let event = if flows.behind.load(Ordering::Relaxed) {
+        // An answer is read at once: what it ends was begun.
+        let begins = !datagram.starts_with(b"SIP/2.0");
+        let event = if begins && flows.behind.load(Ordering::Relaxed) {
             Event::Unread(unread)
         } else {
             match read(unread) {

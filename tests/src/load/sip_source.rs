@@ -45,6 +45,8 @@ pub struct Route {
     pub targets: Vec<SocketAddr>,
     /// What it goes over; connections lead to the first target.
     pub transport: Transport,
+    /// Keeps back the share that it is told to keep back (RFC 7339).
+    pub heeds: bool,
 }
 
 /// See the head of this file.
@@ -54,6 +56,7 @@ pub struct SipSource {
     repeats: Repeats,
     /// Which attempt those are at that were refused with 503.
     attempts: HashMap<u32, u8>,
+    control: Option<Control>,
 }
 
 /// Messages that wait for their answers, by the interval that they wait for: each queue is in order.
@@ -78,8 +81,10 @@ impl SipSource {
             Ok((wire, template))
         };
         let sockets = (0..SOCKETS).map(|_| socket()).collect::<Result<_>>()?;
-        let targets = route.targets.clone();
-        Ok(Self { sockets, targets, repeats: Repeats::default(), attempts: HashMap::new() })
+        let (targets, repeats, attempts) =
+            (route.targets.clone(), Repeats::default(), HashMap::new());
+        let control = route.heeds.then(Control::default);
+        Ok(Self { sockets, targets, repeats, attempts, control })
     }
 
     /// Sends all, and goes on until all are answered or `patience` is over after the last one.
@@ -95,7 +100,12 @@ impl SipSource {
                 && due <= now
             {
                 ledger.sent(next);
-                self.begin(ledger, next, 0, now);
+                if self.control.as_mut().is_some_and(|control| control.keeps_back(now)) {
+                    ledger.heard(ledger.mark(next), Word::Failure, || "kept back".to_owned());
+                    heard += 1;
+                } else {
+                    self.begin(ledger, next, 0, now);
+                }
                 next += 1;
             }
             heard += self.repeat_due(ledger, now);
@@ -155,9 +165,12 @@ impl SipSource {
         poll(&mut all, Some(&wait))?;
         let ready: Vec<_> = all.iter().map(|socket| !socket.revents().is_empty()).collect();
         let (mut heard, mut moved) = (0, Vec::new());
-        let Self { sockets, targets, attempts, .. } = self;
+        let Self { sockets, targets, attempts, control, .. } = self;
         for ((wire, _), _) in sockets.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
             wire.receive(buffer, |response| {
+                if let Some(control) = control {
+                    control.note(response, ledger.now());
+                }
                 match hear(ledger, attempts, targets.len(), response) {
                     Heard::Last => heard += 1,
                     Heard::Nothing => {}
@@ -169,6 +182,37 @@ impl SipSource {
             self.begin(ledger, number, attempt, ledger.now());
         }
         Ok(heard)
+    }
+}
+
+/// What the other side told us to keep back, in hundredths, and until when.
+#[derive(Default)]
+struct Control {
+    loss: u32,
+    valid: Duration,
+    /// Hundredths of a message that are to be kept back still.
+    debt: u32,
+}
+
+impl Control {
+    /// Reads it from the Via of a response (RFC 7339 §4.1).
+    fn note(&mut self, response: &[u8], now: Duration) {
+        let number = |name: &[u8]| {
+            let digits = response.get(find(response, name)? + name.len()..)?;
+            let length = digits.iter().take_while(|digit| digit.is_ascii_digit()).count();
+            std::str::from_utf8(&digits[..length]).ok()?.parse().ok()
+        };
+        if let (Some(loss), Some(valid)) = (number(b";oc="), number(b";oc-validity=")) {
+            self.loss = loss;
+            self.valid = now + Duration::from_millis(valid.into());
+        }
+    }
+
+    fn keeps_back(&mut self, now: Duration) -> bool {
+        self.debt += if now < self.valid { self.loss } else { 0 };
+        let keeps = self.debt >= 100;
+        self.debt -= if keeps { 100 } else { 0 };
+        keeps
     }
 }
 
@@ -233,14 +277,14 @@ impl Repeats {
 }
 
 fn message(route: &Route, sent_by: SocketAddr) -> String {
-    let Route { from, to, transport, .. } = route;
-    let transport = transport.name();
+    let Route { from, to, transport, heeds, .. } = route;
+    let (transport, control) = (transport.name(), if *heeds { ";oc;oc-algo=\"loss\"" } else { "" });
     // The home server of the tools has one user in its own domain.
     let person = |domain: &str| format!("sip:{PERSON}@{domain}");
     let receiver = if *to == LOCAL { format!("sip:alice@{to}") } else { person(to) };
     let (sender, body) = (person(from), format!("{BLANK} {TEXT}"));
     format!(
-        "MESSAGE {receiver} SIP/2.0\r\nVia: SIP/2.0/{transport} {sent_by};branch=z9hG4bK{BLANK}-0;rport\r\n\
+        "MESSAGE {receiver} SIP/2.0\r\nVia: SIP/2.0/{transport} {sent_by};branch=z9hG4bK{BLANK}-0;rport{control}\r\n\
          Max-Forwards: 70\r\nFrom: <{sender}>;tag={BLANK}\r\nTo: <{receiver}>\r\n\
          Call-ID: {BLANK}\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n\
          Content-Length: {}\r\n\r\n{body}",

@@ -64,6 +64,7 @@ pub struct Stage {
     relay: Option<(Kamailio, SocketAddr)>,
     home: HomeServer,
     transport: Transport,
+    heeds: bool,
     current: Current,
     stretches: u16,
     addresses: Addresses,
@@ -88,6 +89,8 @@ pub struct Shape {
     pub prosody: bool,
     /// What the SIP source sends over.
     pub transport: Transport,
+    /// The SIP source keeps back what it is told to (RFC 7339).
+    pub heeds: bool,
 }
 
 /// The operator's own XMPP server.
@@ -166,6 +169,7 @@ impl Stage {
             relay: None,
             home,
             transport: shape.transport,
+            heeds: shape.heeds,
             current,
             stretches: 0,
             addresses,
@@ -246,8 +250,8 @@ impl Stage {
         patience: Duration,
     ) -> Result<Running> {
         self.stretches += 1;
-        let Self { addresses: Addresses { trusted, hop, .. }, transport, .. } = *self;
-        let route = |from_ip, from, to| Route { from_ip, from, to, targets, transport };
+        let Self { addresses: Addresses { trusted, hop, .. }, transport, heeds, .. } = *self;
+        let route = |from_ip, from, to| Route { from_ip, from, to, targets, transport, heeds };
         let sip = match way {
             Way::SipToSip => Some(SipSource::new(&route(trusted, LOCAL, DOMAIN))?),
             Way::SipToXmpp => Some(SipSource::new(&route(hop, DOMAIN, LOCAL))?),

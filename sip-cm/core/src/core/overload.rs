@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use openfed_proto::admission::Thresholds;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Cause, Ending, Protocol};
 
@@ -18,7 +19,22 @@ use crate::transaction::{ServerKey, hop_by_via, response_hop};
 use crate::wire::{Glance, Message};
 
 /// How often the share that is too much is measured anew, and how long a peer keeps to it.
-const PERIOD: Duration = Duration::from_millis(500);
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// Peers repeat what is not answered within half a second (T1, RFC 3261 §17.1.2.2): what has waited
+/// for a fifth of that can still be done in time, and answers overtake what waits.
+pub(super) const SOCKETS: Thresholds = Thresholds {
+    long: Duration::from_millis(100),
+    short: Duration::from_millis(25),
+    persistence: Duration::from_millis(400),
+};
+
+/// By so many hundredths the share grows at most in a period: a queue that was too long for a moment
+/// has all of it turned away.
+const MORE_AT_ONCE: u32 = 10;
+/// By so many it falls when there was time to spare, and when nothing was too much.
+const LESS_WHEN_CALM: u32 = 8;
+const LESS_WHEN_BUSY: u32 = 2;
 
 /// How often the window is halved at most: as long as what was under way then may take to come back.
 const CLOSES_EVERY: Duration = Duration::from_millis(250);
@@ -74,29 +90,35 @@ impl Window {
 
 /// What share of their requests peers should keep back.
 ///
-/// Peers that keep back what they are told send the rest, so what is still too much comes on top;
-/// and once nothing is, a little more is asked for each time.
+/// Peers that keep back what they are told send the rest, so what is still too much comes on top.
+/// Once nothing is, a little more is asked for each time; and much more when nothing has waited, for
+/// then the rush is over.
 #[derive(Debug, Default)]
 pub(super) struct Control {
     period_ends: Option<Instant>,
     taken: u32,
     turned_away: u32,
+    /// The longest that anything waited.
+    waited: Duration,
     /// In hundredths.
     loss: u32,
 }
 
 impl Control {
     /// A request came. Gives the share in hundredths.
-    fn note(&mut self, taken: bool, now: Instant) -> u32 {
+    fn note(&mut self, taken: bool, waited: Duration, now: Instant) -> u32 {
         if self.period_ends.is_none_or(|end| end <= now) {
             let (all, too_much) = (self.taken + self.turned_away, self.turned_away);
-            self.loss = match too_much {
-                0 => self.loss * 9 / 10,
-                _ => (self.loss + (100 - self.loss) * too_much / all).min(99),
+            let loss = match too_much {
+                0 if self.waited < SOCKETS.short => self.loss.saturating_sub(LESS_WHEN_CALM),
+                0 => self.loss.saturating_sub(LESS_WHEN_BUSY),
+                _ => self.loss + ((100 - self.loss) * too_much / all).min(MORE_AT_ONCE),
             };
-            (self.taken, self.turned_away) = (0, 0);
+            self.loss = loss.min(99);
+            (self.taken, self.turned_away, self.waited) = (0, 0, Duration::ZERO);
             self.period_ends = Some(now + PERIOD);
         }
+        self.waited = self.waited.max(waited);
         let count = if taken { &mut self.taken } else { &mut self.turned_away };
         *count = count.saturating_add(1);
         self.loss
@@ -130,7 +152,7 @@ impl Core {
         if !too_late && !beyond() && !self.transactions.was_turned_away(&key) {
             return false;
         }
-        self.control.note(false, now);
+        self.control.note(false, waited, now);
         let tag = self.random.token();
         let answer = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
         let hop = hop_by_via(Some(&glance.via), arrival);
@@ -148,7 +170,7 @@ impl Core {
         now: Instant,
     ) -> Option<Message> {
         let refused = self.too_much(&message, now);
-        let loss = self.control.note(refused.is_none(), now);
+        let loss = self.control.note(refused.is_none(), self.from_sockets.waited(), now);
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));
         let Some(key) = refused else { return Some(message) };

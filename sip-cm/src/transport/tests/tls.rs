@@ -1,6 +1,7 @@
 //! TLS in both directions: whose certificate is taken for what.
 
 use super::*;
+use tokio::sync::mpsc;
 
 /// A TLS next hop that shows `names` and echoes what it is sent.
 async fn tls_hop(authority: &Authority, names: &[&str]) -> (SocketAddr, mpsc::Receiver<String>) {

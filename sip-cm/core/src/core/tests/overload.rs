@@ -39,11 +39,14 @@ fn what_has_waited_too_long_is_turned_away_and_what_is_under_way_goes_on() {
     assert_eq!(header(&refused, HeaderId::RetryAfter), "1");
     assert!(world.facts.contains(&Fact::TurnedAway));
 
-    // A copy of what was taken before is no new work, and neither is the answer to it.
+    // A copy of what was taken before is no new work, and neither is the answer to it, which has
+    // overtaken what waits.
     world.arrives_late(LONG, PEER, &numbered(1));
     world.silent();
-    world.arrives_late(LONG, HOP, &response(&onward, 200, ""));
+    world.arrives_late(Duration::ZERO, HOP, &response(&onward, 200, ""));
     assert_eq!(header(&world.answered(200), HeaderId::CallId), "call1");
+    world.arrives_late(LONG, PEER, &numbered(3));
+    world.answered(503);
     world.ends_after_usage();
 }
 
@@ -80,9 +83,9 @@ fn a_peer_that_asks_is_told_what_share_to_keep_back() {
         numbered(number).replace(";rport", flag)
     };
     let (mut world, _) = overloaded();
-    // Half of what comes is too much.
+    // Half of what comes is too much: the share grows by a tenth at a time.
     for number in 2..10 {
-        let waited = if number % 2 == 0 { LONG } else { Duration::from_millis(100) };
+        let waited = if number % 2 == 0 { LONG } else { Duration::from_millis(50) };
         world.arrives_late(waited, PEER, &asking(number));
     }
     world.sent.clear();
@@ -90,26 +93,47 @@ fn a_peer_that_asks_is_told_what_share_to_keep_back() {
     world.arrives_late(LONG, PEER, &asking(11));
     let refused = last_refused(&mut world);
     let via = refused.top_via().expect("a Via");
-    assert_eq!(via.params().get("oc"), Some(Some("50")), "{}", via.as_str());
+    assert_eq!(via.params().get("oc"), Some(Some("10")), "{}", via.as_str());
     assert_eq!(via.params().value("oc-algo"), Some("loss"));
-    assert_eq!(via.params().get("oc-validity"), Some(Some("500")));
+    assert_eq!(via.params().get("oc-validity"), Some(Some("250")));
     assert!(via.params().value("oc-seq").is_some_and(|seq| seq.contains('.')));
     assert_eq!(via.branch(), Some("z9hG4bKpeer11"));
 
     // Half of what still comes is too much: that much more is to be kept back.
-    world.arrives_late(Duration::from_millis(100), PEER, &asking(12));
+    world.arrives_late(Duration::from_millis(50), PEER, &asking(12));
     world.sent.clear();
     world.pass(Duration::from_millis(500));
     world.arrives_late(LONG, PEER, &asking(13));
     assert_eq!(
         last_refused(&mut world).top_via().expect("a Via").params().get("oc"),
-        Some(Some("75"))
+        Some(Some("20"))
     );
 
     // A peer that does not ask is told nothing.
     world.arrives_late(LONG, PEER, &numbered(14));
     let refused = last_refused(&mut world);
     assert_eq!(refused.top_via().expect("a Via").params().get("oc"), None);
+}
+
+#[test]
+fn when_the_rush_is_over_peers_are_soon_told_to_keep_nothing_back() {
+    let asking = |number| numbered(number).replace(";rport", ";oc;oc-algo=\"loss\";rport");
+    let (mut world, _) = overloaded();
+    let mut told = Vec::new();
+    let waits = [LONG, LONG, LONG, Duration::from_millis(50), Duration::from_millis(50)];
+    let waits = waits.into_iter().chain([Duration::ZERO; 4]);
+    for (number, waited) in (2..).zip(waits) {
+        world.sent.clear();
+        world.arrives_late(waited, PEER, &asking(number));
+        let sent = std::iter::from_fn(|| (!world.sent.is_empty()).then(|| world.next_sent().0));
+        let answer = sent.last().expect("something is sent");
+        let share = answer.vias().expect("Vias").into_iter().find_map(|via| {
+            via.params().get("oc").flatten().and_then(|share| share.parse::<u32>().ok())
+        });
+        told.push(share);
+        world.pass(Duration::from_millis(500));
+    }
+    assert_eq!(told, [0, 10, 20, 30, 28, 26, 18, 10, 2].map(Some));
 }
 
 #[test]
@@ -209,7 +233,7 @@ fn what_is_no_new_work_or_needs_a_closer_look_is_read() {
         world.silent();
     }
     assert!(turned_away(&mut world, LONG, &new));
-    assert!(!turned_away(&mut world, Duration::from_millis(199), &numbered(3)), "in time");
+    assert!(!turned_away(&mut world, Duration::from_millis(99), &numbered(3)), "in time");
 }
 
 /// A message of a known domain for our user.
