@@ -120,14 +120,14 @@ impl Routers {
         self.conversations.contains_key(&conversation)
     }
 
-    /// Takes a packet in and says which router gets it.
+    /// Takes a packet in that has room at this router by [`Routers::choose`].
     pub(crate) fn submit(
         &mut self,
+        router: RouterId,
         packet: Packet,
         reply: Option<Reply>,
         now: Instant,
-    ) -> Result<RouterId, NoRouter> {
-        let router = self.choose(packet.conversation)?;
+    ) {
         let entry = self.conversations.entry(packet.conversation).or_default();
         entry.0 += 1;
         entry.1 = Some(router);
@@ -135,7 +135,6 @@ impl Routers {
         let deadline = now + PACKET_TIME + EDGE_GRACE;
         let submitted = Submitted { packet, reply, router: Some(router), deadline };
         self.packets.insert(submitted.packet.id, submitted);
-        Ok(router)
     }
 
     /// Whether another router than this one has the packet now.
@@ -207,9 +206,9 @@ impl Routers {
         self.order.iter().filter(|id| self.packets.contains_key(id)).copied().collect()
     }
 
-    /// The router for a conversation, and room in its window: the one that has packets of it, else
+    /// The router for a packet of this conversation, and room in its window: the one that has packets of it, else
     /// the best by rendezvous hashing that has room.
-    fn choose(&mut self, conversation: Conversation) -> Result<RouterId, NoRouter> {
+    pub(crate) fn choose(&mut self, conversation: Conversation) -> Result<RouterId, NoRouter> {
         let bound = self.conversations.get(&conversation).and_then(|(_, router)| *router);
         if let Some((id, router)) = bound.and_then(|id| Some((id, self.links.get_mut(&id)?)))
             && !router.leaving

@@ -16,7 +16,7 @@ use crate::iq;
 use crate::knowledge::Way;
 use crate::message;
 use crate::peers::{Outgoing, Pair};
-use crate::routers::{NoRouter, PACKET_TIME};
+use crate::routers::PACKET_TIME;
 use crate::stanza::{Head, Kind, Reply, domain_of};
 use crate::xml::to_bytes;
 
@@ -174,15 +174,14 @@ impl Core {
         if self.routers.submitted() >= self.settings.limits.submitted {
             return self.answer(stanza, &error::busy(), now);
         }
+        // First of all: where there is no room, all the rest would be work for nothing.
+        let Ok(router) = self.routers.choose(Conversation::between(&head.from, &head.to)) else {
+            return self.answer(stanza, &error::busy(), now);
+        };
         let packet = self.packet(head, stanza, now);
-        let again = packet.clone();
-        match self.routers.submit(packet, Reply::to(stanza), now) {
-            Ok(router) => {
-                let frame = FromCm::Submit { packet: again, accepted_in: None };
-                self.commands.push_back(Command::ToRouter { router, frame });
-            }
-            Err(NoRouter) => self.answer(stanza, &error::busy(), now),
-        }
+        self.routers.submit(router, packet.clone(), Reply::to(stanza), now);
+        let frame = FromCm::Submit { packet, accepted_in: None };
+        self.commands.push_back(Command::ToRouter { router, frame });
     }
 
     fn packet(&mut self, head: &Head, stanza: &Element, now: Instant) -> Packet {
