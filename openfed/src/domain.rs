@@ -149,6 +149,7 @@ impl List {
         print_rows(session.out, rows)?;
         match total {
             Some(total) if more => session.say(&format!("{shown} of {total}; --limit 0 shows all")),
+            None if more => session.say(&format!("the first {shown} of many; --limit 0 shows all")),
             _ => Ok(()),
         }
     }

@@ -84,7 +84,7 @@ impl Admission {
     }
 
     /// Whether what has come is taken if it is new work. Who sends SIP repeats it after half a
-    /// second (T1, RFC 3261 §17.1.1.1), and the answer waits, too.
+    /// second (T1, RFC 3261 §17.1.2.2).
     pub fn admits(&self, origin: Protocol) -> bool {
         let limit = match origin {
             Protocol::Sip => self.thresholds.long,

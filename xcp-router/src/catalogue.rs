@@ -18,6 +18,10 @@ pub(crate) use names::Names;
 /// How long the answer to a change waits for this node to act by it.
 const SETTLE: Duration = Duration::from_millis(500);
 
+/// What a search finds is counted up to there: of more, nobody wants to know how many, and counting a
+/// million takes longer than all the rest of the page.
+const COUNTED: usize = 100_000;
+
 /// What the store told last.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
@@ -67,8 +71,8 @@ pub(crate) struct Page {
     pub(crate) domains: Vec<Domain>,
     /// The cursor of the page that follows, if there is more.
     pub(crate) next: Option<String>,
-    /// All that the search finds, on whatever page.
-    pub(crate) total: usize,
+    /// All that the search finds, on whatever page; `None`: more than [`COUNTED`].
+    pub(crate) total: Option<usize>,
 }
 
 /// The tables, and word of their changes.
@@ -170,7 +174,8 @@ impl Listing {
 impl Page {
     /// Names that contain `search`, from after `cursor`, in their order.
     pub(crate) fn of(names: &Names, search: &str, cursor: Option<&str>, limit: usize) -> Page {
-        let total = if search.is_empty() { names.len() } else { names.count(search) };
+        let all = search.is_empty().then_some(names.len());
+        let total = all.or_else(|| names.count(search, COUNTED));
         let mut rest = names.after(cursor, search);
         let page = rest.by_ref().take(limit);
         let domains: Vec<Domain> = page.filter_map(|name| Domain::parse(name).ok()).collect();

@@ -93,11 +93,14 @@ async fn list(
     let mut by_name: HashMap<&str, &DomainRow> =
         rows.iter().map(|row| (row.domain.as_str(), row)).collect();
     let in_order = page.domains.iter().filter_map(|domain| by_name.remove(domain.as_str()));
-    Ok(Json(json!({
+    let mut shown = json!({
         "items": in_order.map(describe).collect::<Vec<_>>(),
         "next_cursor": page.next,
-        "total": page.total,
-    })))
+    });
+    if let Some(total) = page.total {
+        shown["total"] = json!(total);
+    }
+    Ok(Json(shown))
 }
 
 /// The query's `search`.

@@ -84,10 +84,13 @@ impl Names {
         texts.flat_map(move |text| Lines { text, finder: finder.clone() })
     }
 
-    /// How many names contain `search`.
-    pub(crate) fn count(&self, search: &str) -> usize {
+    /// How many names contain `search`; `None` if more than `most`, which are not counted.
+    pub(crate) fn count(&self, search: &str, most: usize) -> Option<usize> {
         let finder = finder(search);
-        self.blocks.iter().map(|block| count_lines(&block.text, &finder)).sum()
+        self.blocks.iter().try_fold(0, |counted, block| {
+            let counted = counted + count_lines(&block.text, &finder);
+            (counted <= most).then_some(counted)
+        })
     }
 
     /// Where the name is, or would be: the last block that does not begin behind it.

@@ -11,7 +11,7 @@ pub(super) struct Items<T> {
     #[serde(default)]
     pub(super) next_cursor: Option<String>,
     #[serde(default)]
-    pub(super) total: u64,
+    pub(super) total: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -268,7 +268,7 @@ fn list(item: &str) -> Value {
     let fields = json!({
         "items": { "type": "array", "items": items },
         "next_cursor": cursor,
-        "total": { "type": "integer", "description": "On all pages, where that is known" },
+        "total": { "type": "integer", "description": "On all pages; of a search that finds more than 100,000, it is not counted" },
     });
     object(fields, &["items", "next_cursor"])
 }

@@ -61,7 +61,11 @@ fn a_search_finds_each_name_once_on_whatever_side_of_a_block() {
         let expected: Vec<&str> =
             sorted.iter().map(String::as_str).filter(|name| name.contains(search)).collect();
         assert_eq!(names.after(None, search).collect::<Vec<_>>(), expected, "{search:?}");
-        assert_eq!(names.count(search), expected.len(), "{search:?}");
+        let count = expected.len();
+        assert_eq!(names.count(search, count), Some(count), "{search:?}");
+        if let Some(fewer) = count.checked_sub(1) {
+            assert_eq!(names.count(search, fewer), None, "{search:?}");
+        }
         let cursor = "host15";
         let expected: Vec<_> = expected.into_iter().filter(|name| *name > cursor).collect();
         assert_eq!(names.after(Some(cursor), search).collect::<Vec<_>>(), expected, "{search:?}");

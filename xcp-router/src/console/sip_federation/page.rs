@@ -63,7 +63,8 @@ pub(super) struct Head {
 pub(super) struct Rows {
     pub(super) wanted: Wanted,
     pub(super) rows: Vec<SipDomain>,
-    total: u64,
+    /// `None`: too many to be counted.
+    total: Option<u64>,
     next: Option<String>,
 }
 
@@ -105,7 +106,7 @@ impl Rows {
     ) -> Result<Self, Refusal> {
         if !wanted.is_plain() {
             let all = fetch(console, visitor, &wanted, SORTED).await?;
-            if all.total <= SORTED {
+            if all.total.is_some_and(|total| total <= SORTED) {
                 return Ok(Self::sorted(wanted, all.items));
             }
             (wanted.order, wanted.descending) = (Order::Domain, false);
@@ -122,7 +123,7 @@ impl Rows {
             let order = compare(wanted.order, a, b);
             if wanted.descending { order.reverse() } else { order }
         });
-        let (total, begin) = (rows.len() as u64, wanted.page.saturating_mul(PAGE));
+        let (total, begin) = (Some(rows.len() as u64), wanted.page.saturating_mul(PAGE));
         let more = rows.len() > begin.saturating_add(PAGE);
         let next =
             more.then(|| wanted.address(&wanted.sort(), &format!("&page={}", wanted.page + 1)));
@@ -135,8 +136,8 @@ impl Rows {
         let head = |(order, name, title): &(Order, &'static str, &'static str)| {
             let is_this = *order == self.wanted.order;
             let turned = if is_this && !self.wanted.descending { "-" } else { "" };
-            let sortable = self.total <= SORTED || *order == Order::Domain;
-            let first = if sortable && !(self.total > SORTED && is_this) { Some(()) } else { None };
+            let sortable = !self.is_many() || *order == Order::Domain;
+            let first = if sortable && !(self.is_many() && is_this) { Some(()) } else { None };
             let class = match order {
                 Order::Hits => "number",
                 Order::FirstSeen => "wide",
@@ -155,19 +156,27 @@ impl Rows {
 
     /// What was found, and how it is sorted.
     pub(super) fn caption(&self) -> String {
-        let mut text = format!("{} domain", thousands(self.total));
-        if self.total != 1 {
+        let mut text = match self.total {
+            Some(total) => format!("{} domain", thousands(total)),
+            None => "More than 100,000 domain".to_owned(),
+        };
+        if self.total != Some(1) {
             text.push('s');
         }
         if !self.wanted.search.is_empty() {
             // Writing to a text does not fail.
             let _ = write!(text, " whose name contains “{}”", self.wanted.search);
         }
-        if self.total > SORTED {
+        if self.is_many() {
             text.push_str(", by name. Search for 1,000 or fewer to sort them by another column");
         }
         text.push('.');
         text
+    }
+
+    /// More than can be sorted by anything but the name.
+    fn is_many(&self) -> bool {
+        self.total.is_none_or(|total| total > SORTED)
     }
 
     pub(super) fn next(&self) -> Option<&str> {
