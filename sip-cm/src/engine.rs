@@ -8,14 +8,14 @@ use openfed_node::shutdown::Shutdown;
 use openfed_node::trial::Trials;
 use openfed_proto::link::{FromCm, FromRouter, Trial};
 use openfed_proto::route::Transport;
-use sip_cm_core::command::{Arrival, Command, RouterId, StageId};
+use sip_cm_core::command::{Arrival, Command, RouterId, StageId, Token};
 use sip_cm_core::core::Core;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::lookup::{Question, Resolved, look_up};
 use crate::resolve::Resolver;
 use crate::stages::Stages;
-use crate::transport::{Arrived, Event, Events, Transports, Unread};
+use crate::transport::{Arrived, Event, Events, SendError, Transports, Unread};
 use crate::trial;
 
 /// Events taken at once, so that timers and signals are looked at once for many.
@@ -82,6 +82,7 @@ impl Engine {
                 () = shutdown.stopped() => break,
             }
             self.carry_out(&answers);
+            self.transports.hand_over();
             self.health.set_ready(self.core.is_ready());
             self.transports.set_behind(self.core.is_overloaded());
             if std::mem::take(&mut busy) {
@@ -150,10 +151,13 @@ impl Engine {
             match command {
                 Command::Send(send) => {
                     let token = send.token;
-                    if let Err(error) = self.transports.send(send) {
-                        tracing::debug!(%error, "a message was not sent");
-                        self.core.handle_send_failed(token, Instant::now());
-                    }
+                    let sent = self.transports.send(send);
+                    self.on_sent(token, sent);
+                }
+                Command::TurnAway(send) => {
+                    let token = send.token;
+                    let sent = self.transports.turn_away(send);
+                    self.on_sent(token, sent);
                 }
                 Command::Resolve { token, host, port, transport } => {
                     let question = Question { token, host, port, transport };
@@ -162,6 +166,13 @@ impl Engine {
                 Command::ToRouter { router, frame, stage } => self.submit(router, *frame, stage),
                 Command::Fact(fact) => self.stages.show(fact),
             }
+        }
+    }
+
+    fn on_sent(&mut self, token: Token, sent: Result<(), SendError>) {
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a message was not sent");
+            self.core.handle_send_failed(token, Instant::now());
         }
     }
 

@@ -10,6 +10,7 @@
 //! dropped and counted (their senders repeat them), streams are no longer read.
 
 mod accept;
+mod aside;
 mod dial;
 mod flows;
 mod lanes;
@@ -20,6 +21,7 @@ mod udp;
 mod tests;
 
 use crate::tls::TlsConfigs;
+use aside::Aside;
 use bytes::Bytes;
 use flows::Flows;
 pub use lanes::Events;
@@ -177,12 +179,16 @@ pub enum StartError {
     /// `tls:` without a certificate.
     #[error("{0}: needs a certificate and its key in [sip.tls]")]
     NoCertificate(Listen),
+    /// The system gives no thread.
+    #[error("a thread: {0}")]
+    Thread(std::io::Error),
 }
 
 /// All sockets of this process. Dropping it closes them.
 pub struct Transports {
     bound: Vec<(Listen, FlowId)>,
     udp: Vec<UdpListener>,
+    aside: Aside,
     flows: Arc<Flows>,
     tls: TlsConfigs,
     stop: CancellationToken,
@@ -201,7 +207,8 @@ impl Transports {
         let (events, receiver) = lanes(limits.events);
         let stop = CancellationToken::new();
         let flows = Arc::new(Flows::new(events, limits, stop.clone()));
-        let mut transports = Self { bound: Vec::new(), udp: Vec::new(), flows, tls, stop };
+        let aside = Aside::start().map_err(StartError::Thread)?;
+        let mut transports = Self { bound: Vec::new(), udp: Vec::new(), aside, flows, tls, stop };
         for listen in listen {
             transports.bind(*listen)?;
         }
@@ -235,6 +242,26 @@ impl Transports {
                 dial::send(&self.flows, &self.tls, (transport, to.address, name), bytes, token)
             }
         }
+    }
+
+    /// As [`Self::send`], for a refusal, which need not leave in order. It may be kept until
+    /// [`Self::hand_over`].
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn turn_away(&mut self, send: Send) -> Result<(), SendError> {
+        let Send { to, bytes, .. } = &send;
+        if to.transport != Transport::Udp {
+            return self.send(send);
+        }
+        let socket = Arc::clone(&self.udp_socket(to.flow, to.address)?.socket);
+        self.aside.push(socket, bytes.clone(), to.address);
+        Ok(())
+    }
+
+    /// Lets the refusals go that were collected.
+    pub fn hand_over(&mut self) {
+        self.aside.hand_over();
     }
 
     /// Our side of TLS towards next hops.

@@ -58,6 +58,8 @@ pub struct Send {
 pub enum Command {
     /// Put a message on the wire.
     Send(Send),
+    /// Put a refusal without a transaction on the wire; in no order with other messages.
+    TurnAway(Send),
     /// Look a next hop up (RFC 3263) and answer with [`crate::core::Core::handle_resolved`].
     Resolve {
         token: Token,

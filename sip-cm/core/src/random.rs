@@ -82,6 +82,39 @@ impl BuildHasher for Seed {
 /// A hash table keyed by a [`Seed`].
 pub(crate) type Table<K, V> = std::collections::HashMap<K, V, Seed>;
 
+/// A hash table whose keys are numbers of ours, or hashes that peers cannot choose.
+pub(crate) type NumberTable<K, V> = std::collections::HashMap<K, V, Spread>;
+
+/// Hashes numbers by spreading them over all bits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spread;
+
+impl BuildHasher for Spread {
+    type Hasher = Spreading;
+
+    fn build_hasher(&self) -> Spreading {
+        Spreading(0)
+    }
+}
+
+/// See [`Spread`].
+#[derive(Debug)]
+pub(crate) struct Spreading(u64);
+
+impl Hasher for Spreading {
+    fn write(&mut self, bytes: &[u8]) {
+        self.write_u64(stable_hash([bytes]));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mixed(self.0 ^ number);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// FNV-1a over texts with their borders: the same on every node and after every restart.
 pub(crate) fn stable_hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

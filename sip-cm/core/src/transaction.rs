@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::command::{Arrival, Hop, Send, Token};
-use crate::random::{Seed, Table};
+use crate::random::{NumberTable, Seed, Spread};
 use crate::timer::Timers;
 use crate::wire::{Glance, Message};
 use client::Client;
@@ -34,7 +34,7 @@ pub(crate) use facts::{Arrived, Event};
 use turned_away::TurnedAway;
 
 pub(crate) use key::ServerKey;
-use key::merge_key;
+use key::{ClientKey, merge_key};
 pub(crate) use key::{is_in_dialog, origin, packet_id};
 
 /// RFC 3261 §17.1.1.1: the estimated round-trip time.
@@ -78,15 +78,16 @@ enum Owner {
 #[derive(Debug)]
 pub(crate) struct Transactions {
     limit: usize,
+    seed: Seed,
     next_id: u64,
-    servers: Table<ServerId, Box<Server>>,
-    by_key: Table<ServerKey, ServerId>,
+    servers: NumberTable<ServerId, Box<Server>>,
+    by_key: NumberTable<ServerKey, ServerId>,
     /// Requests being answered, by what stays the same when they come on two ways (E-04).
-    merged: Table<u64, ServerId>,
+    merged: NumberTable<u64, ServerId>,
     /// Answered non-INVITEs that only wait for their copies (timer J), oldest first.
     answered: VecDeque<ServerId>,
-    clients: Table<ClientId, Box<Client>>,
-    by_branch: Table<Box<str>, ClientId>,
+    clients: NumberTable<ClientId, Box<Client>>,
+    by_key_of_ours: NumberTable<ClientKey, ClientId>,
     turned_away: TurnedAway,
     timers: Timers<Owner>,
     sends: VecDeque<Send>,
@@ -97,17 +98,18 @@ impl Transactions {
     pub(crate) fn new(limit: usize, seed: Seed) -> Self {
         // A table that outgrows its room moves all that it has while everybody waits. Room that is
         // not used costs addresses, hardly memory. A request stays for 32 s, one of ours for 5 s.
-        let (requests, ours) = (limit / 2, limit / 8);
+        let (requests, ours) = (limit, limit / 4);
         Transactions {
             limit,
+            seed,
             next_id: 1,
-            servers: Table::with_capacity_and_hasher(requests, seed),
-            by_key: Table::with_capacity_and_hasher(requests, seed),
-            merged: Table::with_capacity_and_hasher(requests, seed),
+            servers: NumberTable::with_capacity_and_hasher(requests, Spread),
+            by_key: NumberTable::with_capacity_and_hasher(requests, Spread),
+            merged: NumberTable::with_capacity_and_hasher(requests, Spread),
             answered: VecDeque::new(),
-            clients: Table::with_capacity_and_hasher(ours, seed),
-            by_branch: Table::with_capacity_and_hasher(ours, seed),
-            turned_away: TurnedAway::new(seed),
+            clients: NumberTable::with_capacity_and_hasher(ours, Spread),
+            by_key_of_ours: NumberTable::with_capacity_and_hasher(ours, Spread),
+            turned_away: TurnedAway::default(),
             timers: Timers::new(),
             sends: VecDeque::new(),
             events: VecDeque::new(),
@@ -127,10 +129,10 @@ impl Transactions {
         arrival: &Arrival,
         now: Instant,
     ) -> Arrived {
-        let Some(key) = ServerKey::of(request) else { return Arrived::Full };
+        let Some(key) = ServerKey::of(request, self.seed) else { return Arrived::Full };
         let method = request.method().unwrap_or_default();
         if method == "ACK" {
-            return match self.by_key.get(&key.invite()).copied() {
+            return match self.by_key.get(&key.invite(self.seed)).copied() {
                 Some(id) if self.acknowledge(id, now) => Arrived::Retransmission,
                 _ => Arrived::Ack,
             };
@@ -147,7 +149,7 @@ impl Transactions {
         if self.servers.len() >= self.limit && !self.make_room() {
             return Arrived::Full;
         }
-        let meant = (method == "CANCEL").then(|| self.by_key.get(&key.invite()).copied());
+        let meant = (method == "CANCEL").then(|| self.by_key.get(&key.invite(self.seed)).copied());
         let own = self.open_server(request, key, arrival, now);
         match meant {
             Some(meant) => Arrived::Cancel { own, meant },
@@ -157,15 +159,16 @@ impl Transactions {
 
     /// The key of a request that would begin something: no copy, no part of a dialog, no CANCEL.
     pub(crate) fn new_key(&self, request: &Message) -> Option<ServerKey> {
-        let begins = merge_key(request).is_some() && request.method() != Some("ACK");
-        let key = begins.then(|| ServerKey::of(request)).flatten();
+        let begins = merge_key(request, self.seed).is_some() && request.method() != Some("ACK");
+        let key = begins.then(|| ServerKey::of(request, self.seed)).flatten();
         key.filter(|key| !self.by_key.contains_key(key))
     }
 
     /// The same of a request that was only looked at.
     pub(crate) fn new_key_at_a_glance(&self, glance: &Glance<'_>) -> Option<ServerKey> {
         let begins = !matches!(glance.method, "ACK" | "CANCEL");
-        let key = begins.then(|| ServerKey::by_branch(&glance.via, glance.method)).flatten();
+        let key = || ServerKey::by_branch(&glance.via, glance.method, self.seed);
+        let key = begins.then(key).flatten();
         key.filter(|key| !self.by_key.contains_key(key))
     }
 
@@ -176,14 +179,20 @@ impl Transactions {
     }
 
     /// Whether a copy of the request was turned away.
-    pub(crate) fn was_turned_away(&self, key: &ServerKey) -> bool {
+    pub(crate) fn was_turned_away(&self, key: ServerKey) -> bool {
         self.turned_away.contains(key)
     }
 
     /// Answers a request without a transaction; copies of it are to hear the same.
-    pub(crate) fn turn_away(&mut self, key: &ServerKey, answer: Bytes, to: Hop, now: Instant) {
+    pub(crate) fn turn_away(
+        &mut self,
+        key: ServerKey,
+        answer: Bytes,
+        to: Hop,
+        now: Instant,
+    ) -> Send {
         self.turned_away.insert(key, now);
-        self.send_stateless(answer, to);
+        Send { token: Token(self.fresh_id()), to, bytes: answer }
     }
 
     fn open_server(
@@ -195,11 +204,11 @@ impl Transactions {
     ) -> ServerId {
         let id = ServerId(self.fresh_id());
         let kind = Kind::of(request.method().unwrap_or_default());
-        let merge = merge_key(request);
+        let merge = merge_key(request, self.seed);
         if let Some(merge) = merge {
             self.merged.entry(merge).or_insert(id);
         }
-        let server = Server::new(kind, key.clone(), merge, response_hop(request, arrival));
+        let server = Server::new(kind, key, merge, response_hop(request, arrival));
         self.by_key.insert(key, id);
         self.servers.insert(id, Box::new(server));
         if kind == Kind::Other {
@@ -210,7 +219,7 @@ impl Transactions {
 
     /// Whether the same request came before on another way (RFC 3261 §8.2.2.2, E-04).
     pub(crate) fn is_merged(&self, request: &Message, id: ServerId) -> bool {
-        merge_key(request).and_then(|key| self.merged.get(&key)).is_some_and(|first| *first != id)
+        merge_key(request, self.seed).and_then(|key| self.merged.get(&key)).is_some_and(|first| *first != id)
     }
 
     /// Sends a response to the request. Says whether it went out: a second final response never
@@ -241,9 +250,9 @@ impl Transactions {
     /// Sends a request. Its top Via is ours, with a branch that was never used before.
     pub(crate) fn request(&mut self, request: &Message, to: Hop, now: Instant) -> ClientId {
         let id = ClientId(self.fresh_id());
-        let client = Client::new(request, to, now);
+        let client = Client::new(request, to, self.seed, now);
         let (bytes, to) = (client.bytes(), client.to.clone());
-        self.by_branch.insert(client.key.clone(), id);
+        self.by_key_of_ours.insert(client.key, id);
         self.clients.insert(id, Box::new(client));
         self.sends.push_back(Send { token: Token(id.0), to, bytes });
         self.settle_client(id);
@@ -264,7 +273,8 @@ impl Transactions {
     ) -> Option<ClientId> {
         let via = response.top_via().ok()?;
         let method = response.cseq().ok()?.method;
-        let id = self.by_branch.get(&*key::client_key(via.branch()?, &method)).copied()?;
+        let key = ClientKey::new(via.branch()?, &method, self.seed);
+        let id = self.by_key_of_ours.get(&key).copied()?;
         let client = self.clients.get_mut(&id)?;
         let fresh = client.receive(response, now);
         if let Some(ack) = client.ack_to_send() {
@@ -278,7 +288,7 @@ impl Transactions {
     /// The request is of no more interest to its user; a late response is absorbed or dropped.
     pub(crate) fn forget(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id) {
-            self.by_branch.remove(&client.key);
+            self.by_key_of_ours.remove(&client.key);
         }
     }
 

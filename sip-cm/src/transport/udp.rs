@@ -25,7 +25,7 @@ const SHORTEST_MESSAGE: usize = 16;
 pub(super) struct UdpListener {
     pub(super) flow: FlowId,
     pub(super) local: SocketAddr,
-    socket: Arc<UdpSocket>,
+    pub(super) socket: Arc<UdpSocket>,
 }
 
 impl UdpListener {

@@ -200,7 +200,7 @@ impl Sim {
 
     fn obey_sip(&mut self, cm: usize, command: SipCommand) {
         match command {
-            SipCommand::Send(send) => {
+            SipCommand::Send(send) | SipCommand::TurnAway(send) => {
                 let is_reliable = send.to.transport != Transport::Udp;
                 if is_reliable && !self.peers.contains_key(&send.to.address) {
                     let at = self.now + self.latency;

@@ -13,7 +13,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Cause, Ending, Protocol};
 
 use super::Core;
-use crate::command::{Arrival, Fact};
+use crate::command::{Arrival, Command, Fact};
 use crate::status::Refusal;
 use crate::transaction::{ServerKey, hop_by_via, response_hop};
 use crate::wire::{Glance, Message};
@@ -149,16 +149,16 @@ impl Core {
         let Some(glance) = Glance::at(datagram) else { return false };
         let Some(key) = self.transactions.new_key_at_a_glance(&glance) else { return false };
         let beyond = || full && glance.method == "MESSAGE" && self.is_local(glance.host);
-        if !too_late && !beyond() && !self.transactions.was_turned_away(&key) {
+        if !too_late && !beyond() && !self.transactions.was_turned_away(key) {
             return false;
         }
         self.control.note(false, waited, now);
         let tag = self.random.token();
         let answer = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
         let hop = hop_by_via(Some(&glance.via), arrival);
-        self.transactions.turn_away(&key, answer, hop, now);
+        let send = self.transactions.turn_away(key, answer, hop, now);
+        self.commands.push_back(Command::TurnAway(send));
         self.fact(Fact::TurnedAway);
-        self.settle(now);
         true
     }
 
@@ -174,7 +174,7 @@ impl Core {
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));
         let Some(key) = refused else { return Some(message) };
-        self.turn_away(&key, &Refusal::Overloaded, &message, arrival, now);
+        self.turn_away(key, &Refusal::Overloaded, &message, arrival, now);
         self.fact(Fact::TurnedAway);
         None
     }
@@ -182,7 +182,7 @@ impl Core {
     /// Refuses a request without a transaction.
     pub(super) fn turn_away(
         &mut self,
-        key: &ServerKey,
+        key: ServerKey,
         refusal: &Refusal,
         message: &Message,
         arrival: &Arrival,
@@ -190,7 +190,9 @@ impl Core {
     ) {
         let tag = self.random.token();
         let answer = refusal.answer().to_message(message, &tag).to_bytes();
-        self.transactions.turn_away(key, answer, response_hop(message, arrival), now);
+        let hop = response_hop(message, arrival);
+        let send = self.transactions.turn_away(key, answer, hop, now);
+        self.commands.push_back(Command::TurnAway(send));
     }
 
     /// The key of a new request that is not taken: more than can be done, or the copy of one that
@@ -201,7 +203,7 @@ impl Core {
             return None;
         }
         let key = self.transactions.new_key(message)?;
-        (too_much || self.transactions.was_turned_away(&key)).then_some(key)
+        (too_much || self.transactions.was_turned_away(key)).then_some(key)
     }
 
     /// Whether the request is a message for a local user, which a router will get, and they have

@@ -78,7 +78,7 @@ impl Core {
             Arrived::New(id) => self.on_new_request(id, message, arrival, now),
             Arrived::Full => {
                 if let Some(key) = self.transactions.new_key(&message) {
-                    self.turn_away(&key, &Refusal::Busy, &message, &arrival, now);
+                    self.turn_away(key, &Refusal::Busy, &message, &arrival, now);
                 }
             }
         }

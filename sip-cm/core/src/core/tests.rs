@@ -174,7 +174,7 @@ impl World {
     pub(super) fn collect(&mut self) {
         while let Some(command) = self.core.next_command() {
             match command {
-                Command::Send(send) => self.sent.push_back(send),
+                Command::Send(send) | Command::TurnAway(send) => self.sent.push_back(send),
                 Command::Resolve { token, host, port, .. } => {
                     self.look_ups.push_back((token, host, port));
                 }

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use openfed_proto::route::Transport;
 
 use super::derived::ack_of;
-use super::{Kind, T1, T2, T4, TIMEOUT, key};
+use super::key::ClientKey;
+use super::{Kind, T1, T2, T4, TIMEOUT};
 use crate::command::Hop;
+use crate::random::Seed;
 use crate::wire::Message;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub(super) enum Due {
 
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) key: Box<str>,
+    pub(super) key: ClientKey,
     pub(super) to: Hop,
     kind: Kind,
     state: State,
@@ -52,7 +54,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(request: &Message, to: Hop, now: Instant) -> Self {
+    pub(super) fn new(request: &Message, to: Hop, seed: Seed, now: Instant) -> Self {
         let method = request.method().unwrap_or_default();
         let kind = Kind::of(method);
         let branch = request.top_via().ok();
@@ -60,7 +62,7 @@ impl Client {
         let resend = (to.transport == Transport::Udp).then(|| (now + T1, T1));
         let until = now + TIMEOUT;
         Client {
-            key: key::client_key(branch, method),
+            key: ClientKey::new(branch, method, seed),
             kind,
             state: State::Trying,
             bytes: request.to_bytes(),

@@ -1,43 +1,74 @@
 //! What makes two requests one transaction (RFC 3261 §17.1.3, §17.2.3).
 
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+
 use openfed_proto::packet::PacketId;
 
 use crate::headers::{HeaderId, Via};
-use crate::random::{COOKIE, stable_hash};
+use crate::random::{COOKIE, Seed, stable_hash};
+use crate::uri::Host;
 use crate::wire::Message;
 
 /// Branch, sent-by and method of a request; for peers of RFC 2543, what their requests have
-/// instead of a unique branch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// instead of a unique branch. Kept as hashes that peers cannot foresee: two requests that are
+/// taken for one would meet once in many millions of years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ServerKey {
-    /// Without the method. Its own text: a slice would keep a whole received message alive.
-    origin: Box<str>,
-    method: Box<str>,
+    /// Without the method.
+    origin: u64,
+    method: u64,
 }
 
 impl ServerKey {
     /// `None` if the top Via or another needed header cannot be read.
-    pub(crate) fn of(request: &Message) -> Option<Self> {
+    pub(crate) fn of(request: &Message, seed: Seed) -> Option<Self> {
         let via = request.top_via().ok()?;
         let method = request.method()?;
-        if let Some(key) = Self::by_branch(&via, method) {
-            return Some(key);
-        }
-        Some(ServerKey { origin: before_rfc3261(request)?.into(), method: method.into() })
+        Self::by_branch(&via, method, seed).or_else(|| {
+            let origin = seed.hash_one(before_rfc3261(request)?);
+            Some(ServerKey { origin, method: seed.hash_one(method) })
+        })
     }
 
     /// `None` for a peer of RFC 2543.
-    pub(crate) fn by_branch(via: &Via, method: &str) -> Option<Self> {
-        let branch = via.branch().filter(|b| b.len() > COOKIE.len() && has_cookie(b))?;
-        let host = via.host().to_string().to_ascii_lowercase();
-        let origin = format!("{branch} {host}:{}", via.port().unwrap_or(0));
-        Some(ServerKey { origin: origin.into(), method: method.into() })
+    pub(crate) fn by_branch(via: &Via, method: &str, seed: Seed) -> Option<Self> {
+        let mut hasher = seed.build_hasher();
+        unique_branch(via)?.hash(&mut hasher);
+        match via.host() {
+            Host::Name(name) => {
+                name.bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+            }
+            Host::V4(ip) => ip.hash(&mut hasher),
+            Host::V6(ip) => ip.hash(&mut hasher),
+        }
+        via.port().unwrap_or(0).hash(&mut hasher);
+        Some(ServerKey { origin: hasher.finish(), method: seed.hash_one(method) })
     }
 
     /// The key of the INVITE that an ACK or a CANCEL with this key means.
-    pub(crate) fn invite(&self) -> Self {
-        ServerKey { origin: self.origin.clone(), method: "INVITE".into() }
+    pub(crate) fn invite(self, seed: Seed) -> Self {
+        ServerKey { method: seed.hash_one("INVITE"), ..self }
     }
+
+    /// As one number.
+    pub(crate) fn number(self) -> u64 {
+        self.origin ^ self.method.rotate_left(32)
+    }
+}
+
+/// The branch and the CSeq method of a request of ours (RFC 3261 §17.1.3), as a hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ClientKey(u64);
+
+impl ClientKey {
+    pub(crate) fn new(branch: &str, method: &str, seed: Seed) -> Self {
+        ClientKey(seed.hash_one((branch, method)))
+    }
+}
+
+/// The branch, if it is one by RFC 3261 (§8.1.1.7) and no other request has it.
+fn unique_branch(via: &Via) -> Option<&str> {
+    via.branch().filter(|branch| branch.len() > COOKIE.len() && has_cookie(branch))
 }
 
 /// The cookie may come in any letter case (seen in the field; branches are tokens).
@@ -60,28 +91,24 @@ fn before_rfc3261(request: &Message) -> Option<String> {
 
 /// A number of the request's transaction, the same for every copy of it at every instance.
 pub(crate) fn origin(request: &Message) -> u64 {
-    let key = ServerKey::of(request);
-    let parts = key.as_ref().map(|key| [key.origin.as_bytes(), key.method.as_bytes()]);
-    stable_hash(parts.into_iter().flatten())
-}
-
-/// The key of a client transaction: the branch and the CSeq method (RFC 3261 §17.1.3).
-pub(crate) fn client_key(branch: &str, method: &str) -> Box<str> {
-    format!("{branch} {method}").into()
+    let via = request.top_via().ok();
+    let by_branch = via.as_ref().and_then(|via| {
+        let host = via.host().to_string().to_ascii_lowercase();
+        Some(format!("{} {host}:{}", unique_branch(via)?, via.port().unwrap_or(0)))
+    });
+    let origin = by_branch.or_else(|| before_rfc3261(request));
+    let parts = origin.as_ref().zip(request.method());
+    stable_hash(parts.into_iter().flat_map(|(text, method)| [text.as_bytes(), method.as_bytes()]))
 }
 
 /// From tag, Call-ID and CSeq of a request outside of dialogs (RFC 3261 §8.2.2.2); `None` inside.
-pub(crate) fn merge_key(request: &Message) -> Option<u64> {
+pub(crate) fn merge_key(request: &Message, seed: Seed) -> Option<u64> {
     if is_in_dialog(request) || request.method() == Some("CANCEL") {
         return None;
     }
     let from = request.from().ok()?;
-    let parts = [
-        from.tag()?.as_bytes(),
-        request.header(HeaderId::CallId)?.value(),
-        request.header(HeaderId::CSeq)?.value(),
-    ];
-    Some(stable_hash(parts))
+    let (call_id, cseq) = (request.header(HeaderId::CallId)?, request.header(HeaderId::CSeq)?);
+    Some(seed.hash_one((from.tag()?, call_id.value(), cseq.value())))
 }
 
 /// The id of the packet that a request outside of dialogs becomes: the same for every copy of it,
