@@ -219,7 +219,9 @@ impl Transactions {
 
     /// Whether the same request came before on another way (RFC 3261 §8.2.2.2, E-04).
     pub(crate) fn is_merged(&self, request: &Message, id: ServerId) -> bool {
-        merge_key(request, self.seed).and_then(|key| self.merged.get(&key)).is_some_and(|first| *first != id)
+        merge_key(request, self.seed)
+            .and_then(|key| self.merged.get(&key))
+            .is_some_and(|first| *first != id)
     }
 
     /// Sends a response to the request. Says whether it went out: a second final response never

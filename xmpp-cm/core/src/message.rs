@@ -3,17 +3,26 @@
 use minidom::Element;
 use openfed_proto::packet::{Message, Packet, Text};
 
-use crate::stanza::{lang, set, set_lang};
+use crate::stanza::{Attributes, lang, set, set_lang};
 use crate::xml::ns;
 
-/// The meaning of a message stanza, if it is one that another protocol can carry: a normal or
-/// chat message with a text (S-113). XHTML is left behind; its sender gave the same as text.
-pub(crate) fn read(stanza: &Element) -> Option<Message> {
-    let chat = match stanza.attr("type") {
-        Some("groupchat" | "headline" | "error") => return None,
-        // A type that nobody knows counts as normal (RFC 6121 §5.2.2).
-        other => other == Some("chat"),
+/// Whether a message stanza is one that another protocol can carry: a normal or chat message with
+/// a text (S-113).
+pub(crate) fn has_text(stanza: &Element) -> bool {
+    let is_text = |child: &Element| {
+        child.is("body", ns::CLIENT) && child.texts().any(|text| !text.is_empty())
     };
+    let written = Attributes::of(stanza);
+    !matches!(written.subtype, Some("groupchat" | "headline" | "error"))
+        && stanza.children().any(is_text)
+}
+
+/// The meaning of a message stanza, if it has one for another protocol ([`has_text`]). XHTML is left behind; its sender gave the same as text.
+pub(crate) fn read(stanza: &Element) -> Option<Message> {
+    if !has_text(stanza) {
+        return None;
+    }
+    let Attributes { id, subtype, .. } = Attributes::of(stanza);
     let own = lang(stanza);
     let mut bodies = texts(stanza, "body", own);
     bodies.retain(|body| !body.text.is_empty());
@@ -21,14 +30,12 @@ pub(crate) fn read(stanza: &Element) -> Option<Message> {
     if let Some(best) = bodies.iter().position(|body| body.lang.as_deref() == own) {
         bodies[..=best].rotate_right(1);
     }
-    if bodies.is_empty() {
-        return None;
-    }
     let thread = stanza.children().find(|child| child.is("thread", ns::CLIENT));
     Some(Message {
-        id: stanza.attr("id").map(str::to_owned),
+        id: id.map(str::to_owned),
         thread: thread.map(Element::text).filter(|thread| !thread.is_empty()),
-        chat,
+        // A type that nobody knows counts as normal (RFC 6121 §5.2.2).
+        chat: subtype == Some("chat"),
         subjects: texts(stanza, "subject", own),
         bodies,
     })

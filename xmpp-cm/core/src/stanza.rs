@@ -34,7 +34,36 @@ impl Kind {
     }
 }
 
-/// The attributes that decide where a stanza goes.
+/// The attributes that stanzas have, as written.
+///
+/// Found in one go: to look up one of them by its name costs as much as to see them all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes<'a> {
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: Option<&'a str>,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) subtype: Option<&'a str>,
+}
+
+impl<'a> Attributes<'a> {
+    pub(crate) fn of(stanza: &'a Element) -> Self {
+        let mut found = Self::default();
+        for ((namespace, name), value) in stanza.attrs() {
+            let place = match name.as_str() {
+                _ if !namespace.is_none() => continue,
+                "from" => &mut found.from,
+                "to" => &mut found.to,
+                "id" => &mut found.id,
+                "type" => &mut found.subtype,
+                _ => continue,
+            };
+            *place = Some(value);
+        }
+        found
+    }
+}
+
+/// What decides where a stanza goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
@@ -47,13 +76,13 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn read(stanza: &Element) -> Result<Self, AddressError> {
-        let address = |name: &str| Address::from_jid(stanza.attr(name).unwrap_or_default());
+        let Attributes { from, to, id, subtype } = Attributes::of(stanza);
         Ok(Self {
             kind: Kind::of(stanza),
-            subtype: stanza.attr("type").map(str::to_owned),
-            id: stanza.attr("id").map(str::to_owned),
-            from: address("from")?,
-            to: address("to")?,
+            subtype: subtype.map(str::to_owned),
+            id: id.map(str::to_owned),
+            from: Address::from_jid(from.unwrap_or_default())?,
+            to: Address::from_jid(to.unwrap_or_default())?,
         })
     }
 
@@ -108,16 +137,16 @@ pub(crate) struct Reply {
 impl Reply {
     /// `None` for what must not be answered: errors and results (RFC 6120 §8.3.1, §8.2.3).
     pub(crate) fn to(stanza: &Element) -> Option<Self> {
-        let kind = Kind::of(stanza);
-        match (kind, stanza.attr("type")) {
+        let (kind, written) = (Kind::of(stanza), Attributes::of(stanza));
+        match (kind, written.subtype) {
             (_, Some("error")) | (Kind::Iq, Some("result")) => return None,
             _ => {}
         }
         Some(Self {
             kind,
-            id: stanza.attr("id").map(str::to_owned),
-            from: stanza.attr("from")?.to_owned(),
-            to: stanza.attr("to")?.to_owned(),
+            id: written.id.map(str::to_owned),
+            from: written.from?.to_owned(),
+            to: written.to?.to_owned(),
         })
     }
 
@@ -168,9 +197,8 @@ pub(crate) fn set_lang(element: &mut Element, lang: &str) {
     }
 }
 
-/// The domain of an address attribute, without judging its other parts.
-pub(crate) fn domain_of(stanza: &Element, attribute: &str) -> Option<Domain> {
-    let jid = stanza.attr(attribute)?;
+/// The domain of an address, without judging its other parts.
+pub(crate) fn domain_of(jid: &str) -> Option<Domain> {
     let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
     Domain::parse(bare.split_once('@').map_or(bare, |(_, domain)| domain)).ok()
 }

@@ -44,6 +44,7 @@ pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
 pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
+use crate::stanza::Attributes;
 use crate::xml::{Item, Parser};
 use negotiation::Version;
 use pairs::Pairs;
@@ -261,7 +262,7 @@ impl Stream {
         if self.state != State::Open {
             return Err(SendError::NotOpen);
         }
-        let (Some(from), Some(to)) = (stanza.attr("from"), stanza.attr("to")) else {
+        let Attributes { from: Some(from), to: Some(to), .. } = Attributes::of(stanza) else {
             return Err(SendError::ImproperAddressing);
         };
         let (from, to) = (jid_domain(from), jid_domain(to));

@@ -13,6 +13,7 @@ use openfed_proto::link::FromCm;
 
 use super::stanzas::pair_of;
 use super::{Command, Core};
+use crate::stanza::Attributes;
 use crate::xml::{from_bytes, to_bytes};
 
 /// How long the ids of our pings are.
@@ -47,12 +48,14 @@ impl Core {
 
 /// Fences are pings between bare domains with ids of ours; no client asks so.
 fn answers_some_fence(stanza: &Element) -> bool {
-    let bare = |name| stanza.attr(name).is_some_and(|jid| !jid.contains(['@', '/']));
-    stanza.name() == "iq"
-        && matches!(stanza.attr("type"), Some("result" | "error"))
-        && bare("from")
-        && bare("to")
-        && stanza
-            .attr("id")
-            .is_some_and(|id| id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    if stanza.name() != "iq" {
+        return false;
+    }
+    let written = Attributes::of(stanza);
+    let bare = |jid: Option<&str>| jid.is_some_and(|jid| !jid.contains(['@', '/']));
+    let is_ours = |id: &str| id.len() == ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    matches!(written.subtype, Some("result" | "error"))
+        && bare(written.from)
+        && bare(written.to)
+        && written.id.is_some_and(is_ours)
 }

@@ -10,12 +10,12 @@ use openfed_proto::packet::{
     Body, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol,
 };
 
+use super::stanzas::pair_of;
 use super::{Command, Core, Fact, Life, RouterId};
 use crate::attempts::{Asker, Begin, Key};
 use crate::error;
 use crate::message;
 use crate::peers::{Outgoing, Pair};
-use crate::stanza::domain_of;
 use crate::xml::from_bytes;
 
 impl Core {
@@ -268,6 +268,5 @@ fn verdict(ending: &Ending) -> &'static str {
 
 /// Whether the stanza goes from and to where the packet says.
 fn is_of(stanza: &Element, packet: &Packet) -> bool {
-    domain_of(stanza, "from").as_ref() == Some(packet.from.domain())
-        && domain_of(stanza, "to").as_ref() == Some(packet.to.domain())
+    pair_of(stanza) == Some(Pair::new(packet.from.domain(), packet.to.domain()))
 }

@@ -17,7 +17,7 @@ use crate::knowledge::Way;
 use crate::message;
 use crate::peers::{Outgoing, Pair};
 use crate::routers::PACKET_TIME;
-use crate::stanza::{Head, Kind, Reply, domain_of};
+use crate::stanza::{Attributes, Head, Kind, Reply, domain_of};
 use crate::xml::to_bytes;
 
 /// Multi-user chat: presence that asks for something (XEP-0045).
@@ -42,12 +42,12 @@ impl Core {
 
     /// Whether the stanza answers a fence, or a message before one.
     pub(super) fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
-        let (Some(id), Some(subtype)) = (stanza.attr("id"), stanza.attr("type")) else {
-            return false;
-        };
         if self.fences.is_empty() {
             return false;
         }
+        let Attributes { id: Some(id), subtype: Some(subtype), .. } = Attributes::of(stanza) else {
+            return false;
+        };
         let asked = pair.reversed();
         match (stanza.name(), subtype) {
             ("iq", "result" | "error") => match self.fences.answered(&asked, id) {
@@ -90,7 +90,7 @@ impl Core {
         if let Err(malformed) = Head::read(&stanza) {
             return self.answer(&stanza, &error::refused(malformed.condition()), now);
         }
-        if stanza.name() == "message" && stanza.attr("type") == Some("error") {
+        if stanza.name() == "message" && Attributes::of(&stanza).subtype == Some("error") {
             // Perhaps for a message from SIP; whom it is for says the one that sent it.
             self.pass_on(&stanza);
         }
@@ -159,7 +159,7 @@ impl Core {
                 self.answer(stanza, &error::unmappable(condition), now);
             }
             Kind::Message => {
-                if message::read(stanza).is_some() {
+                if message::has_text(stanza) {
                     self.submit(head, stanza, now);
                 }
             }
@@ -216,5 +216,6 @@ impl Core {
 
 /// The domains that a stanza goes from and to.
 pub(super) fn pair_of(stanza: &Element) -> Option<Pair> {
-    Some(Pair { local: domain_of(stanza, "from")?, remote: domain_of(stanza, "to")? })
+    let Attributes { from, to, .. } = Attributes::of(stanza);
+    Some(Pair { local: domain_of(from?)?, remote: domain_of(to?)? })
 }

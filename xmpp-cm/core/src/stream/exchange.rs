@@ -11,6 +11,7 @@ use super::{
     StreamError, Verdict, jid_domain, read_domain,
 };
 use crate::dialback::Secret;
+use crate::stanza::Attributes;
 use crate::xml::ns;
 
 /// How much of a peer's error text is kept, in bytes.
@@ -51,7 +52,7 @@ impl Stream {
         if self.pairs.is_empty() {
             return self.fail_with(StreamCondition::NotAuthorized);
         }
-        let (Some(from), Some(to)) = (stanza.attr("from"), stanza.attr("to")) else {
+        let Attributes { from: Some(from), to: Some(to), .. } = Attributes::of(&stanza) else {
             return self.fail_with(StreamCondition::ImproperAddressing);
         };
         let (from, to) = (jid_domain(from), jid_domain(to));

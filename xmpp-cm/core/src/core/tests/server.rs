@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use minidom::Element;
 
+use super::super::stanzas::pair_of;
 use super::super::{ConnId, Core};
 use super::domain;
 use crate::dialback::Secret;
 use crate::peers::Pair;
-use crate::stanza::domain_of;
 use crate::stream::{
     Domain, Event, InitiatorConfig, ResponderConfig, Settings, Stream, StreamCondition,
     StreamError, Tls, Verdict,
@@ -119,7 +119,7 @@ impl Server {
         let end = self.ends.remove(&conn);
         self.doubts.retain(|doubt| doubt.over != conn);
         if let Some(pair) = end.and_then(|end| end.opened) {
-            self.outbox.retain(|it| domain_of(it, "to").as_ref() != Some(&pair.remote));
+            self.outbox.retain(|it| pair_of(it).is_none_or(|its| its.remote != pair.remote));
         }
     }
 
@@ -257,10 +257,7 @@ impl Server {
     fn post(&mut self, core: &mut Core, now: Instant) -> bool {
         let mut busy = false;
         while let Some(stanza) = self.outbox.front() {
-            let pair = Pair {
-                local: domain_of(stanza, "from").unwrap(),
-                remote: domain_of(stanza, "to").unwrap(),
-            };
+            let pair = pair_of(stanza).unwrap();
             let stanza = stanza.clone();
             let conn = self.open(pair.clone(), core, now);
             let end = self.ends.get_mut(&conn).unwrap();
