@@ -25,7 +25,7 @@ const PIECES: usize = 3;
 ///
 /// Times are from request to final response, for XMPP to SIP from the stanza to the arrival of the
 /// MESSAGE. Processor time is that of openfed's processes and of Redis; the load tools, which share
-/// the machine, are not counted. The domain is known to openfed.
+/// the machine, are not counted. The domain is known to openfed, except for discovery.
 #[derive(Parser)]
 #[command(name = "tests/bench")]
 struct Arguments {
@@ -35,7 +35,8 @@ struct Arguments {
     /// How long each stretch lasts.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Which ways: sip-sip, sip-xmpp, xmpp-sip.
+    /// Which ways: sip-sip, sip-xmpp, xmpp-sip; and discovery, where each message is for a domain
+    /// that nobody knows.
     #[arg(long, value_delimiter = ',', value_parser = way, default_value = "sip-sip,sip-xmpp,xmpp-sip")]
     ways: Vec<Way>,
     /// Shows the cost and memory of each process, too.
@@ -88,7 +89,7 @@ enum Against {
 
 fn way(text: &str) -> std::result::Result<Way, String> {
     let known = Way::ALL.into_iter().find(|way| way.key() == text);
-    known.ok_or_else(|| "there are sip-sip, sip-xmpp and xmpp-sip".to_owned())
+    known.ok_or_else(|| "there are sip-sip, sip-xmpp, xmpp-sip and discovery".to_owned())
 }
 
 /// Keeps this process off the last of its cores, and says which one that is.

@@ -32,11 +32,16 @@ pub enum Way {
     SipToXmpp,
     /// From XMPP users of ours to a known SIP domain.
     XmppToSip,
+    /// From a SIP user of ours to a domain that nobody knows, each time another one: it is not
+    /// found on XMPP, and served by the open route.
+    Discovery,
 }
 
 impl Way {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::SipToSip, Self::SipToXmpp, Self::XmppToSip];
+    /// Those that messages nearly always go.
+    pub const USUAL: [Self; 3] = [Self::SipToSip, Self::SipToXmpp, Self::XmppToSip];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::SipToSip, Self::SipToXmpp, Self::XmppToSip, Self::Discovery];
 
     /// As it is said in tables.
     pub fn name(self) -> &'static str {
@@ -44,6 +49,7 @@ impl Way {
             Self::SipToSip => "SIP to SIP",
             Self::SipToXmpp => "SIP to XMPP",
             Self::XmppToSip => "XMPP to SIP",
+            Self::Discovery => "discovery",
         }
     }
 
@@ -53,6 +59,7 @@ impl Way {
             Self::SipToSip => "sip-sip",
             Self::SipToXmpp => "sip-xmpp",
             Self::XmppToSip => "xmpp-sip",
+            Self::Discovery => "discovery",
         }
     }
 

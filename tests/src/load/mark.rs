@@ -8,6 +8,8 @@ use memchr::memmem::{Finder, find_iter};
 const START: &[u8] = b"load-";
 /// A mark with its digits still to be written, as it stands in templates.
 pub(crate) const BLANK: &str = "load-0000-00000000";
+/// A domain for each mark, in templates.
+pub(crate) const BLANK_DOMAIN: &str = "load-0000-00000000.example";
 /// Digits of the stretch and of the number.
 const DIGITS: (usize, usize) = (4, 8);
 
@@ -78,6 +80,7 @@ mod tests {
         assert_eq!(message, b"Call-ID: load-0042-01234567\r\n");
         assert_eq!(Mark::find(&message), Some(mark));
         assert_eq!(Mark::all(&message.repeat(3)).collect::<Vec<_>>(), [mark; 3]);
+        assert!(BLANK_DOMAIN.starts_with(BLANK));
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub async fn play(place: &Place, wanted: Wanted, told: &dyn Fn(&str)) -> Result<
     let (running, steepest) = (Vec::new(), None);
     let mut soak = Soak { place, stage, fleet, running, lives, redis, steepest, told };
     let length = EVERY * wanted.minutes;
-    for way in Way::ALL {
+    for way in Way::USUAL {
         let pace = Pace::steady((wanted.rate / 3).max(1), length);
         soak.running.push((way, soak.stage.begin(way, &pace, LAST_WORD)?));
     }

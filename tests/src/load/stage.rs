@@ -12,6 +12,7 @@ use super::figures::{Figures, Spent};
 use super::fleet::Fleet;
 use super::home::{Home, Names};
 use super::ledger::{Current, Ledger};
+use super::mark::BLANK_DOMAIN;
 use super::pace::Pace;
 use super::sip_sink::SipSink;
 use super::sip_source::{Route, SipSource};
@@ -256,6 +257,7 @@ impl Stage {
             Way::SipToSip => Some(SipSource::new(&route(trusted, LOCAL, DOMAIN))?),
             Way::SipToXmpp => Some(SipSource::new(&route(hop, DOMAIN, LOCAL))?),
             Way::XmppToSip => None,
+            Way::Discovery => Some(SipSource::new(&route(trusted, LOCAL, BLANK_DOMAIN))?),
         };
         let ledger = Arc::new(Ledger::new(self.stretches, pace.messages()));
         self.current.add(&ledger);
