@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::net::UdpSocket;
 
 /// Handed over at once, so that the thread is woken once for many.
@@ -65,6 +66,40 @@ fn run(batches: &Receiver<Vec<Datagram>>) {
 fn send(batch: &[Datagram]) {
     for Datagram { socket, bytes, to } in batch {
         // As good as lost, if it fails: the sender repeats itself, and is refused again.
-        let _ = socket.try_send_to(bytes, *to);
+        let _ = SockRef::from(socket.as_ref()).send_to(bytes, &(*to).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn socket() -> Arc<UdpSocket> {
+        Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket"))
+    }
+
+    #[tokio::test]
+    async fn what_the_thread_has_no_room_for_is_sent_at_once() {
+        // Nobody takes the batches out.
+        let (batches, waiting) = sync_channel(1);
+        let mut aside = Aside { collected: Vec::new(), batches };
+        let (ours, theirs) = (socket().await, socket().await);
+        let to = theirs.local_addr().expect("an address");
+        for text in ["first", "second"] {
+            aside.push(Arc::clone(&ours), Bytes::from(text), to);
+            aside.hand_over();
+        }
+        let mut buffer = [0; 16];
+        let received = timeout(Duration::from_secs(20), theirs.recv_from(&mut buffer)).await;
+        let (length, _) = received.expect("in time").expect("a datagram");
+        assert_eq!(&buffer[..length], b"second");
+        let kept = waiting.try_recv().expect("a batch");
+        assert_eq!(kept.iter().map(|datagram| &datagram.bytes[..]).collect::<Vec<_>>(), [b"first"]);
+        assert!(waiting.try_recv().is_err(), "nothing twice");
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) core: Core,
     pub(super) now: Instant,
     pub(super) sent: VecDeque<Send>,
+    /// How many of those may leave in any order.
+    pub(super) set_aside: usize,
     pub(super) frames: VecDeque<(RouterId, FromCm)>,
     pub(super) look_ups: VecDeque<(Token, String, Option<u16>)>,
     pub(super) facts: Vec<Fact>,
@@ -97,6 +99,7 @@ impl World {
             sent: VecDeque::new(),
             frames: VecDeque::new(),
             look_ups: VecDeque::new(),
+            set_aside: 0,
             facts: Vec::new(),
         }
     }
@@ -174,7 +177,11 @@ impl World {
     pub(super) fn collect(&mut self) {
         while let Some(command) = self.core.next_command() {
             match command {
-                Command::Send(send) | Command::TurnAway(send) => self.sent.push_back(send),
+                Command::Send(send) => self.sent.push_back(send),
+                Command::TurnAway(send) => {
+                    self.set_aside += 1;
+                    self.sent.push_back(send);
+                }
                 Command::Resolve { token, host, port, .. } => {
                     self.look_ups.push_back((token, host, port));
                 }

@@ -133,3 +133,62 @@ pub(crate) fn packet_id(request: &Message) -> Option<PacketId> {
 pub(crate) fn is_in_dialog(request: &Message) -> bool {
     request.header(HeaderId::To).is_some() && request.to().is_ok_and(|to| to.tag().is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use bytes::Bytes;
+
+    fn key(method: &str, via: &str) -> ServerKey {
+        let text = format!(
+            "{method} sip:b@b.example SIP/2.0\r\nVia: {via}\r\nFrom: <sip:a@a.example>;tag=1\r\n\
+             To: <sip:b@b.example>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let request = Message::parse(Bytes::from(text)).expect("a request");
+        ServerKey::of(&request, Random::new(|| 7).seed()).expect("a key")
+    }
+
+    #[test]
+    fn copies_have_one_key_and_nobody_else_has_it() {
+        let first = key("MESSAGE", "SIP/2.0/UDP a.example:5070;branch=z9hG4bK1");
+        for copy in [
+            "SIP/2.0/UDP A.Example:5070;rport;branch=z9hG4bK1",
+            "SIP/2.0/UDP a.example:5070;received=192.0.2.1;branch=z9hG4bK1",
+        ] {
+            assert_eq!(key("MESSAGE", copy), first, "{copy}");
+        }
+        for other in [
+            "SIP/2.0/UDP a.example:5070;branch=z9hG4bK2",
+            "SIP/2.0/UDP a.example:5071;branch=z9hG4bK1",
+            "SIP/2.0/UDP a.example;branch=z9hG4bK1",
+            "SIP/2.0/UDP b.example:5070;branch=z9hG4bK1",
+            "SIP/2.0/UDP 192.0.2.1:5070;branch=z9hG4bK1",
+            "SIP/2.0/UDP [2001:db8::1]:5070;branch=z9hG4bK1",
+            "SIP/2.0/UDP a.example:5070;branch=1",
+        ] {
+            assert_ne!(key("MESSAGE", other), first, "{other}");
+            assert_ne!(key("MESSAGE", other).number(), first.number(), "{other}");
+        }
+    }
+
+    #[test]
+    fn ack_and_cancel_mean_the_invite_with_their_branch() {
+        let seed = Random::new(|| 7).seed();
+        for branch in ["z9hG4bK1", "1"] {
+            let via = format!("SIP/2.0/UDP a.example;branch={branch}");
+            let invite = key("INVITE", &via);
+            assert_ne!(key("CANCEL", &via), invite);
+            for method in ["ACK", "CANCEL"] {
+                assert_eq!(key(method, &via).invite(seed), invite, "{method} {branch}");
+            }
+        }
+    }
+
+    #[test]
+    fn peers_cannot_foresee_a_key() {
+        let via = Via::parse(&"SIP/2.0/UDP a.example;branch=z9hG4bK1".into()).expect("a Via");
+        let of = |seed| ServerKey::by_branch(&via, "MESSAGE", Random::new(move || seed).seed());
+        assert_ne!(of(1), of(2));
+    }
+}

@@ -76,3 +76,50 @@ async fn datagrams_of_one_peer_keep_their_order() {
         assert_eq!(number_of(&us.arrived().await), number);
     }
 }
+
+#[tokio::test]
+async fn refusals_leave_when_they_are_handed_over_or_many() {
+    let mut us = us();
+    let peer = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let address = peer.local_addr().unwrap();
+    let to = Hop { transport: Transport::Udp, address, flow: None, name: None };
+    let refuse = |us: &mut Us, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let bytes = format!("refusal {number}").into();
+            us.transports.turn_away(Send { token: Token(number), to: to.clone(), bytes }).unwrap();
+        }
+    };
+    refuse(&mut us, 0..100);
+    let heard = async |numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            let mut buffer = [0; 100];
+            let received = tokio::time::timeout(PATIENCE, peer.recv_from(&mut buffer)).await;
+            let (length, _) = received.expect("a refusal in time").unwrap();
+            assert_eq!(buffer[..length], *format!("refusal {number}").as_bytes());
+        }
+    };
+    heard(0..64).await;
+    assert!(peer.try_recv_from(&mut [0; 100]).is_err(), "the rest is kept");
+    us.transports.hand_over();
+    heard(64..100).await;
+}
+
+#[tokio::test]
+async fn a_refusal_follows_its_connection_or_fails() {
+    let mut us = us();
+    let mut peer = TcpStream::connect(us.address(Transport::Tcp)).await.unwrap();
+    peer.write_all(request(7).as_bytes()).await.unwrap();
+    let arrived = us.arrived().await;
+    let (flow, address) = (Some(arrived.flow), arrived.source);
+    let to = Hop { transport: Transport::Tcp, address, flow, name: None };
+    let send = Send { token: Token(7), to, bytes: Bytes::from_static(b"refusal") };
+    us.transports.turn_away(send).unwrap();
+    let mut text = [0; 7];
+    peer.read_exact(&mut text).await.unwrap();
+    assert_eq!(&text, b"refusal");
+
+    let address = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 5060));
+    let to = Hop { transport: Transport::Udp, address, flow: None, name: None };
+    let send = Send { token: Token(8), to, bytes: Bytes::from_static(b"refusal") };
+    assert_eq!(us.transports.turn_away(send), Err(SendError::NoSocket));
+}

@@ -203,6 +203,7 @@ fn what_is_turned_away_at_a_glance_hears_the_same() {
         assert!(tag.is_some_and(|tag| !tag.is_empty()));
     }
     assert_eq!(world.facts.iter().filter(|fact| **fact == Fact::TurnedAway).count(), 4);
+    assert_eq!(world.set_aside, 4);
 }
 
 #[test]
