@@ -1,7 +1,7 @@
 //! The stack of `deploy/compose.yaml`, as an operator brings it up.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -30,17 +30,30 @@ impl Stack {
         }
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let project = format!("openfed{}", std::process::id());
-        let environment = BTreeMap::from([("OTLP_SINK", sink.to_string())]);
+        // Nobody looks from outside, and this machine may have a Prometheus of its own.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let environment = BTreeMap::from([
+            ("OTLP_SINK", sink.to_string()),
+            ("PROMETHEUS_PORT", port.to_string()),
+        ]);
         let stack = Self { project, root, environment };
         stack.compose(&["--profile", "demo", "up", "--detach", "--no-color"]).await?;
         stack.is_well().await?;
         Ok(stack)
     }
 
+    /// Starts the Prometheus of the profile `observe`.
+    pub async fn observe(&self) -> Result<()> {
+        let up =
+            ["--profile", "observe", "up", "--detach", "--no-color", "--no-deps", "prometheus"];
+        self.compose(&up).await.map(drop)
+    }
+
     /// Ends and removes all of it.
     pub async fn down(self) -> Result<()> {
-        self.compose(&["--profile", "demo", "down", "--volumes", "--timeout", "1"]).await?;
-        Ok(())
+        let profiles = ["--profile", "demo", "--profile", "observe"];
+        let down = [&profiles[..], &["down", "--volumes", "--timeout", "1"]].concat();
+        self.compose(&down).await.map(drop)
     }
 
     /// What all of it has logged, for whoever looks why a scene failed.

@@ -3,6 +3,8 @@
 
 #[path = "compose/hardships.rs"]
 mod hardships;
+#[path = "compose/observed.rs"]
+mod observed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,7 +88,10 @@ async fn scenes() -> Result<()> {
 }
 
 async fn play(stack: &Stack, collector: &Collector) -> Result<()> {
+    stack.observe().await?;
     the_demo_plays(stack).await?;
+    let one_each = ["sip-cm", "xmpp-cm", "xcp-router", "dns"].map(|service| (service, 1));
+    observed::has(stack, &one_each).await?;
     let people = People::meet(stack).await?;
     the_documented_hop(stack, &people, collector).await?;
     drop(people.alice);

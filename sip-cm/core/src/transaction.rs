@@ -183,7 +183,8 @@ impl Transactions {
         self.turned_away.contains(key)
     }
 
-    /// Answers a request without a transaction; copies of it are to hear the same.
+    /// Refuses a request without a transaction; copies of it are to hear the same. Gives what is to
+    /// be sent.
     pub(crate) fn turn_away(
         &mut self,
         key: ServerKey,

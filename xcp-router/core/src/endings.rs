@@ -15,7 +15,8 @@ const MOST: usize = 200_000;
 
 #[derive(Debug)]
 pub(crate) struct Endings {
-    ended: Expiring<PacketId, Ended>,
+    /// Boxed, so that little moves when the table grows.
+    ended: Expiring<PacketId, Box<Ended>>,
     owed: usize,
 }
 
@@ -34,14 +35,16 @@ impl Endings {
     /// Remembers an outcome that was sent. Its hops went with it.
     pub(crate) fn sent(&mut self, outcome: &Outcome, now: Instant) {
         let outcome = Outcome { id: outcome.id, ending: outcome.ending.clone(), hops: Vec::new() };
-        self.ended.insert(&outcome.id.clone(), Ended { outcome, owed_to: None }, now);
+        let ended = Ended { outcome, owed_to: None };
+        self.ended.insert(&ended.outcome.id.clone(), Box::new(ended), now);
     }
 
     /// Keeps an outcome whose origin is not linked now.
     pub(crate) fn owe(&mut self, outcome: Outcome, node: Arc<str>, epoch: u64, now: Instant) {
         let owed_to = Some((node, epoch));
         self.owed += 1;
-        self.ended.insert(&outcome.id.clone(), Ended { outcome, owed_to }, now);
+        let ended = Ended { outcome, owed_to };
+        self.ended.insert(&ended.outcome.id.clone(), Box::new(ended), now);
     }
 
     pub(crate) fn knows(&self, id: PacketId, now: Instant) -> bool {

@@ -47,7 +47,8 @@ pub(crate) enum Begin {
 /// Attempts in work, and the endings of those of the last minute.
 #[derive(Debug)]
 pub(crate) struct Attempts {
-    attempts: HashMap<Key, Attempt>,
+    /// Boxed, so that little moves when the table grows.
+    attempts: HashMap<Key, Box<Attempt>>,
     /// Ended ones, oldest first.
     ended: VecDeque<(Instant, Key)>,
     remembered: Duration,
@@ -86,7 +87,7 @@ impl Attempts {
             return Begin::Full;
         }
         let state = State::Running { trace, hops: hops.to_vec() };
-        self.attempts.insert(key, Attempt { asker, state });
+        self.attempts.insert(key, Box::new(Attempt { asker, state }));
         Begin::New
     }
 

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, Instruction};
-use openfed_proto::packet::{Body, Cause, Ending, Failure, Outcome, Packet, PacketId, Protocol};
+use openfed_proto::packet::{
+    Body, Cause, Ending, Failure, Hop, Outcome, Packet, PacketId, Protocol,
+};
 use openfed_proto::route::{Refusal as RouteRefusal, Use};
 
 use super::Core;
@@ -49,7 +51,11 @@ fn key_of(packet: PacketId, instruction: Instruction) -> AttemptKey {
 
 #[derive(Debug)]
 enum State {
-    Running(Packet),
+    /// The hops of its packet, and the time that it had when it came.
+    Running {
+        hops: Vec<Hop>,
+        remaining: Duration,
+    },
     Ended(Outcome, Option<String>),
 }
 
@@ -62,7 +68,8 @@ struct Known {
 /// The attempts of the last minute.
 #[derive(Debug)]
 pub(super) struct Attempts {
-    known: Table<AttemptKey, Known>,
+    /// Boxed, so that little moves when the table grows.
+    known: Table<AttemptKey, Box<Known>>,
     ended: VecDeque<(Instant, AttemptKey)>,
     running: usize,
 }
@@ -79,7 +86,7 @@ impl Attempts {
     /// Whether the request of this packet was accepted here, and how that ended, if it has.
     pub(super) fn accepted(&self, packet: PacketId) -> Option<Option<&Outcome>> {
         match &self.known.get(&(packet, Instruction::Accept))?.state {
-            State::Running(_) => Some(None),
+            State::Running { .. } => Some(None),
             State::Ended(outcome, _) => Some(Some(outcome)),
         }
     }
@@ -100,7 +107,7 @@ impl Core {
         let key = key_of(packet.id, instruction);
         if let Some(known) = self.attempts.known.get_mut(&key) {
             match &known.state {
-                State::Running(_) => {
+                State::Running { .. } => {
                     known.askers.retain(|(asker, _)| *asker != router);
                     if known.askers.len() < MAX_ASKERS {
                         known.askers.push((router, number));
@@ -125,8 +132,9 @@ impl Core {
             let outcome = Outcome::failed(packet.id, gone);
             return self.tell_ended(router, AttemptEnded { outcome, number, route: None });
         }
-        let state = State::Running(packet.clone());
-        self.attempts.known.insert(key, Known { askers: vec![(router, number)], state });
+        let state = State::Running { hops: packet.hops.clone(), remaining: packet.remaining };
+        let known = Known { askers: vec![(router, number)], state };
+        self.attempts.known.insert(key, Box::new(known));
         self.attempts.running += 1;
         let attempt = Attempt { packet, number, instruction };
         if let Err(failure) = self.run_attempt(key, attempt, now) {
@@ -241,7 +249,7 @@ impl Core {
     /// What is left of the time that the attempt's packet has.
     pub(super) fn attempt_time(&self, key: AttemptKey) -> Option<Duration> {
         match &self.attempts.known.get(&key)?.state {
-            State::Running(packet) => Some(packet.remaining),
+            State::Running { remaining, .. } => Some(*remaining),
             State::Ended(..) => None,
         }
     }
@@ -257,8 +265,8 @@ impl Core {
         let verdict = condition_of(&ending).map_or("delivered", |c| c.as_str());
         let hop = self.hop(verdict, now);
         let Some(known) = self.attempts.known.get_mut(&key) else { return };
-        let State::Running(packet) = &known.state else { return };
-        let mut hops = packet.hops.clone();
+        let State::Running { hops, .. } = &mut known.state else { return };
+        let mut hops = std::mem::take(hops);
         hops.push(hop);
         let outcome = Outcome { id: key.0, ending, hops };
         let askers = std::mem::take(&mut known.askers);

@@ -10,8 +10,8 @@ use crate::uri::Host;
 use crate::wire::Message;
 
 /// Branch, sent-by and method of a request; for peers of RFC 2543, what their requests have
-/// instead of a unique branch. Kept as hashes that peers cannot foresee: two requests that are
-/// taken for one would meet once in many millions of years.
+/// instead of a unique branch. Kept as hashes that peers cannot foresee: at full load it would
+/// take a century until two requests are taken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ServerKey {
     /// Without the method.
