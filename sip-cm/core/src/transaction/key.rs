@@ -173,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn each_address_has_a_key_of_its_own() {
+        let at = |host: &str| key("MESSAGE", &format!("SIP/2.0/UDP {host};branch=z9hG4bK1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+        assert_ne!(at("[2001:db8::1]"), at("[2001:db8::2]"));
+    }
+
+    #[test]
     fn ack_and_cancel_mean_the_invite_with_their_branch() {
         let seed = Random::new(|| 7).seed();
         for branch in ["z9hG4bK1", "1"] {
@@ -189,6 +196,8 @@ mod tests {
     fn peers_cannot_foresee_a_key() {
         let via = Via::parse(&"SIP/2.0/UDP a.example;branch=z9hG4bK1".into()).expect("a Via");
         let of = |seed| ServerKey::by_branch(&via, "MESSAGE", Random::new(move || seed).seed());
-        assert_ne!(of(1), of(2));
+        let parts = |seed| of(seed).map(|key| (key.origin, key.method)).expect("a key");
+        let ((origin, method), (other_origin, other_method)) = (parts(1), parts(2));
+        assert!(origin != other_origin && method != other_method);
     }
 }

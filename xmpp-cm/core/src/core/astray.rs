@@ -59,3 +59,27 @@ fn answers_some_fence(stanza: &Element) -> bool {
         && bare(written.to)
         && written.id.is_some_and(is_ours)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_answers_between_domains_with_an_id_of_ours_are_those_of_fences() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let answers = |kind: &str, from: &str, to: &str, id: &str| {
+            let text = format!(
+                "<iq xmlns='jabber:client' type='{kind}' from='{from}' to='{to}' id='{id}'/>"
+            );
+            answers_some_fence(&text.parse().unwrap())
+        };
+        assert!(answers("result", "a.example", "b.example", id));
+        assert!(answers("error", "a.example", "b.example", id));
+        assert!(!answers("get", "a.example", "b.example", id));
+        assert!(!answers("result", "u@a.example", "b.example", id));
+        assert!(!answers("result", "a.example", "u@b.example", id));
+        assert!(!answers("result", "a.example", "b.example/r", id));
+        assert!(!answers("result", "a.example", "b.example", &id[1..]));
+        assert!(!answers("result", "a.example", "b.example", &id.replace('a', "z")));
+    }
+}

@@ -49,3 +49,13 @@ fn the_domain_is_read_as_the_rfc_separates_it() {
     assert_eq!(domain("a@b@c.example"), None);
     assert_eq!(domain("a@"), None);
 }
+
+#[test]
+fn attributes_of_other_namespaces_are_not_those_of_the_stanza() {
+    let written = "<message xmlns:x='urn:x' x:from='m@evil.example' x:to='m@evil.example' \
+                   x:id='0' x:type='error' from='a@a.example' to='b@b.example' id='1'/>";
+    let stanza = stanza(written);
+    let found = Attributes::of(&stanza);
+    assert_eq!((found.from, found.to), (Some("a@a.example"), Some("b@b.example")));
+    assert_eq!((found.id, found.subtype), (Some("1"), None));
+}
