@@ -25,6 +25,7 @@ mod recent;
 mod settings;
 mod stanzas;
 mod timers;
+mod turning_away;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;

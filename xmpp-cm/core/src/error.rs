@@ -8,28 +8,34 @@ use openfed_proto::condition::Condition;
 use openfed_proto::packet::{Cause, Failure};
 
 use crate::core::ConnectFailure;
-use crate::stanza::set;
 use crate::stream::{CloseReason, Phase, StanzaCondition, StreamCondition, Verdict};
-use crate::xml::ns;
+use crate::xml::{escape_text, ns, push_attribute};
 
 /// Bytes of a peer's descriptive text that are handed on.
 const MAX_TEXT: usize = 256;
 
-/// The `<error/>` child for a failure.
-pub(crate) fn to_element(failure: &Failure) -> Element {
-    let mut condition = Element::bare(failure.condition.as_str(), ns::STANZA_ERRORS);
-    if let Some(address) = failure.condition.new_address() {
-        condition.append_text(address);
-    }
-    let mut error = Element::bare("error", ns::CLIENT);
-    set(&mut error, "type", failure.condition.error_type().as_str());
-    error.append_child(condition);
+/// Writes the `<error/>` child for a failure.
+pub(crate) fn write(failure: &Failure, out: &mut String) {
+    out.push_str("<error");
+    push_attribute(out, "type", failure.condition.error_type().as_str());
+    out.push('>');
+    write_child(failure.condition.as_str(), failure.condition.new_address(), out);
     if let Some(text) = &failure.text {
-        let mut element = Element::bare("text", ns::STANZA_ERRORS);
-        element.append_text(text.as_str());
-        error.append_child(element);
+        write_child("text", Some(text), out);
     }
-    error
+    out.push_str("</error>");
+}
+
+fn write_child(name: &str, text: Option<&str>, out: &mut String) {
+    out.push('<');
+    out.push_str(name);
+    push_attribute(out, "xmlns", ns::STANZA_ERRORS);
+    let Some(text) = text else { return out.push_str("/>") };
+    out.push('>');
+    escape_text(text, out);
+    out.push_str("</");
+    out.push_str(name);
+    out.push('>');
 }
 
 /// What an error stanza says. An error without a known condition is still one.

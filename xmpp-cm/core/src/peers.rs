@@ -42,8 +42,8 @@ impl Pair {
 pub(crate) enum Outgoing {
     /// A stanza passing through: its sender gets an error stanza if it fails.
     Through(Element),
-    /// An answer of ours: nobody is told.
-    Answer(Element),
+    /// An answer of ours, written out: nobody is told. It gets no third chance, either.
+    Answer { text: String, again: bool },
     /// A stanza that did not arrive over a stream that broke. It gets no third chance.
     Again(Element),
     /// An attempt with a stanza that answers for itself: it has ended when it is written.
@@ -57,16 +57,16 @@ pub(crate) enum Outgoing {
 impl Outgoing {
     pub(crate) fn stanza(&self) -> Option<&Element> {
         match self {
-            Self::Through(stanza) | Self::Answer(stanza) | Self::Again(stanza) => Some(stanza),
+            Self::Through(stanza) | Self::Again(stanza) => Some(stanza),
             Self::Plain(_, stanza) | Self::Fenced(_, stanza) => Some(stanza),
-            Self::Probe(_) => None,
+            Self::Answer { .. } | Self::Probe(_) => None,
         }
     }
 
     /// The attempt that it belongs to.
     pub(crate) fn key(&self) -> Option<Key> {
         match self {
-            Self::Through(_) | Self::Answer(_) | Self::Again(_) => None,
+            Self::Through(_) | Self::Answer { .. } | Self::Again(_) => None,
             Self::Plain(key, _) | Self::Fenced(key, _) | Self::Probe(key) => Some(*key),
         }
     }
@@ -74,17 +74,19 @@ impl Outgoing {
     /// The same once more, with nobody waiting for how it goes but its sender.
     pub(crate) fn again(self) -> Option<Self> {
         match self {
-            Self::Through(stanza)
-            | Self::Answer(stanza)
-            | Self::Again(stanza)
-            | Self::Plain(_, stanza)
-            | Self::Fenced(_, stanza) => Some(Self::Again(stanza)),
-            Self::Probe(_) => None,
+            Self::Through(stanza) | Self::Plain(_, stanza) | Self::Fenced(_, stanza) => {
+                Some(Self::Again(stanza))
+            }
+            Self::Answer { text, again: false } => Some(Self::Answer { text, again: true }),
+            Self::Answer { again: true, .. } | Self::Again(_) | Self::Probe(_) => None,
         }
     }
 
     fn bytes(&self) -> usize {
-        self.stanza().map_or(0, |stanza| to_bytes(stanza).len())
+        match self {
+            Self::Answer { text, .. } => text.len(),
+            _ => self.stanza().map_or(0, |stanza| to_bytes(stanza).len()),
+        }
     }
 }
 

@@ -109,6 +109,11 @@ impl Routers {
         serving.min_by_key(|(_, router)| &router.node).map(|(id, _)| *id)
     }
 
+    /// Whether none takes any packet now, whatever conversation it belongs to.
+    pub(crate) fn are_full(&self) -> bool {
+        self.links.values().all(|router| router.leaving || router.window.open() == 0)
+    }
+
     /// Room for another packet of ours.
     pub(crate) fn submitted(&self) -> usize {
         self.packets.len()

@@ -6,7 +6,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use crate::error;
-use crate::xml::ns;
+use crate::xml::{push_attribute, write_element};
 
 /// The three kinds of stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,32 +150,52 @@ impl Reply {
         })
     }
 
-    /// The error stanza that tells the sender what became of it.
-    pub(crate) fn error(self, failure: &Failure) -> Element {
-        let mut answer = self.answer("error");
-        answer.append_child(error::to_element(failure));
-        answer
+    /// The error stanza that tells the sender what became of it, written out.
+    pub(crate) fn error(&self, failure: &Failure) -> String {
+        write_error(self.kind, &self.attributes(), failure)
     }
 
-    /// The result of an iq.
-    pub(crate) fn result(self, payload: Option<Element>) -> Element {
-        let mut answer = self.answer("result");
-        if let Some(payload) = payload {
-            answer.append_child(payload);
-        }
-        answer
+    /// The result of an iq, written out.
+    pub(crate) fn result(&self, payload: Option<&Element>) -> String {
+        write_answer(self.kind, "result", &self.attributes(), |out| {
+            if let Some(payload) = payload {
+                write_element(payload, out);
+            }
+        })
     }
 
-    fn answer(self, subtype: &str) -> Element {
-        let mut answer = Element::bare(self.kind.as_str(), ns::CLIENT);
-        set(&mut answer, "type", subtype);
-        if let Some(id) = &self.id {
-            set(&mut answer, "id", id);
-        }
-        set(&mut answer, "from", &self.to);
-        set(&mut answer, "to", &self.from);
-        answer
+    fn attributes(&self) -> Attributes<'_> {
+        let (from, to) = (Some(&*self.from), Some(&*self.to));
+        Attributes { from, to, id: self.id.as_deref(), subtype: None }
     }
+}
+
+/// The error stanza for the sender of a stanza, written out.
+pub(crate) fn write_error(kind: Kind, asked: &Attributes<'_>, failure: &Failure) -> String {
+    write_answer(kind, "error", asked, |out| error::write(failure, out))
+}
+
+fn write_answer(
+    kind: Kind,
+    subtype: &str,
+    asked: &Attributes<'_>,
+    payload: impl FnOnce(&mut String),
+) -> String {
+    let mut out = String::with_capacity(320);
+    out.push('<');
+    out.push_str(kind.as_str());
+    let ours = [("type", Some(subtype)), ("id", asked.id), ("from", asked.to), ("to", asked.from)];
+    for (name, value) in ours {
+        if let Some(value) = value {
+            push_attribute(&mut out, name, value);
+        }
+    }
+    out.push('>');
+    payload(&mut out);
+    out.push_str("</");
+    out.push_str(kind.as_str());
+    out.push('>');
+    out
 }
 
 /// Sets an attribute without namespace.

@@ -45,7 +45,8 @@ pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
 use crate::stanza::Attributes;
-use crate::xml::{Item, Parser};
+use crate::peers::Pair;
+use crate::xml::{Glimpse, Item, Parser};
 use negotiation::Version;
 use pairs::Pairs;
 
@@ -150,23 +151,46 @@ impl Stream {
     /// Bytes from the peer, split anyhow.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) {
         let mut input = bytes;
-        loop {
-            match self.state {
-                State::Closed => return,
-                State::Decision(_) => return self.hold(input),
-                State::Handshake if input.is_empty() => return,
-                // Plain text after the last word before TLS was put there by someone else.
-                State::Handshake => return self.end(CloseReason::TlsFailed),
-                _ => {}
+        while self.handle_next(&mut input, now) {}
+    }
+
+    /// Takes bytes up to the end of the next item. False if all are taken, or none is wanted.
+    pub(crate) fn handle_next(&mut self, input: &mut &[u8], now: Instant) -> bool {
+        match self.state {
+            State::Closed => return false,
+            State::Decision(_) => {
+                self.hold(std::mem::take(input));
+                return false;
             }
-            match self.parser.next(&mut input) {
-                Ok(Some(item)) => self.handle_item(item, now),
-                Ok(None) => return,
-                Err(error) => {
-                    self.fail(StreamError::new(error.condition).with_text(error.text));
+            // Plain text after the last word before TLS was put there by someone else.
+            State::Handshake => {
+                if !input.is_empty() {
+                    self.end(CloseReason::TlsFailed);
                 }
+                return false;
             }
+            _ => {}
         }
+        match self.parser.next(input) {
+            Ok(Some(item)) => self.handle_item(item, now),
+            Ok(None) => return false,
+            Err(error) => self.fail(StreamError::new(error.condition).with_text(error.text)),
+        }
+        true
+    }
+
+    /// Looks at the message that comes next without reading it: who writes to whom. `None` if it has
+    /// to be read.
+    pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<(Glimpse<'a>, Pair)> {
+        if self.state != State::Open || self.needs_tls() {
+            return None;
+        }
+        let glimpse = self.parser.glimpse(input)?;
+        let Attributes { from: Some(from), to: Some(to), .. } = glimpse.attributes else {
+            return None;
+        };
+        let (from, to) = self.pairs.receiving(jid_domain(from), jid_domain(to))?;
+        Some((glimpse, Pair::new(from, to)))
     }
 
     fn hold(&mut self, bytes: &[u8]) {
@@ -276,6 +300,26 @@ impl Stream {
         }
         self.write(stanza);
         Ok(())
+    }
+
+    /// Sends a stanza that is written out already, between a pair of domains that may send here.
+    ///
+    /// # Errors
+    /// The stanza was not taken, and the stream is as before.
+    pub(crate) fn send_text(
+        &mut self,
+        local: &Domain,
+        remote: &Domain,
+        text: &str,
+    ) -> Result<(), SendError> {
+        match self.state {
+            State::Open if self.pairs.may_send(local.as_str(), remote.as_str()) => {
+                self.out.push_str(text);
+                Ok(())
+            }
+            State::Open => Err(SendError::NotAuthenticated),
+            _ => Err(SendError::NotOpen),
+        }
     }
 
     /// Ends the stream properly: our footer goes out, what the peer still sends is still taken.

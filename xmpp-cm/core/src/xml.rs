@@ -8,6 +8,7 @@
 //! of content elements that hangs on the top-level element is renamed: a forwarded message
 //! (XEP-0297) keeps the namespace that it was written in.
 
+mod glance;
 mod parser;
 mod scope;
 mod writer;
@@ -16,7 +17,9 @@ mod writer;
 mod tests;
 
 pub use parser::{Header, Item, Limits, Parser, XmlError, from_bytes};
+pub(crate) use glance::Glimpse;
 pub use writer::{escape_attribute, to_bytes, write_element};
+pub(crate) use writer::{escape_text, push_attribute};
 
 /// Namespaces of the stream and of its negotiation.
 pub mod ns {

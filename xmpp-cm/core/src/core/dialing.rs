@@ -7,6 +7,7 @@ use openfed_proto::condition::Condition;
 use openfed_proto::packet::{Failure, TraceContext};
 
 use super::conn::{Conn, DialKey, Dialed, Side};
+use super::stanzas::pair_of;
 use super::{Command, ConnId, Core, Fact, Life, Target};
 use crate::error;
 use crate::fence::{Line, Written};
@@ -36,10 +37,12 @@ impl Core {
     }
 
     fn write(&mut self, id: ConnId, pair: Pair, item: Outgoing, now: Instant) {
-        let sent = match (item.stanza(), self.stream(id)) {
-            (None, Some(_)) => Ok(()),
-            (Some(stanza), Some(stream)) => stream.send(stanza),
+        let sent = match (&item, self.stream(id)) {
             (_, None) => Err(SendError::NotOpen),
+            (Outgoing::Answer { text, .. }, Some(stream)) => {
+                stream.send_text(&pair.local, &pair.remote, text)
+            }
+            (item, Some(stream)) => item.stanza().map_or(Ok(()), |stanza| stream.send(stanza)),
         };
         match sent {
             Ok(()) => self.written(id, pair, item, now),
@@ -63,7 +66,7 @@ impl Core {
         }
         self.dirty.insert(id);
         match item {
-            Outgoing::Answer(_) | Outgoing::Again(_) => self.remember(id, pair, item),
+            Outgoing::Answer { .. } | Outgoing::Again(_) => self.remember(id, pair, item),
             Outgoing::Through(_) => {
                 let foreign = self.foreign(&pair).clone();
                 self.note(Fact::Passed { domain: foreign });
@@ -119,7 +122,7 @@ impl Core {
             Outgoing::Through(stanza) | Outgoing::Again(stanza) => {
                 self.answer(&stanza, &failure, now);
             }
-            Outgoing::Answer(_) => {}
+            Outgoing::Answer { .. } => {}
             Outgoing::Plain(key, _) | Outgoing::Fenced(key, _) | Outgoing::Probe(key) => {
                 self.end_attempt(key, Err(failure), now);
             }
@@ -128,17 +131,26 @@ impl Core {
 
     /// Answers a stanza with an error, unless it is one itself.
     pub(super) fn answer(&mut self, stanza: &Element, failure: &Failure, now: Instant) {
-        if let Some(reply) = Reply::to(stanza) {
-            self.note(Fact::Answered { condition: failure.condition.as_str() });
-            self.send_answer(reply.error(failure), now);
+        if let (Some(reply), Some(asked)) = (Reply::to(stanza), pair_of(stanza)) {
+            self.tell_error(&asked, reply.error(failure), failure, now);
         }
     }
 
-    /// Sends an answer of ours to where its `to` says.
-    pub(super) fn send_answer(&mut self, answer: Element, now: Instant) {
-        if let Some(pair) = super::stanzas::pair_of(&answer) {
-            self.send(pair, Outgoing::Answer(answer), now);
-        }
+    /// Sends an error of ours, written out, to who asked.
+    pub(super) fn tell_error(
+        &mut self,
+        asked: &Pair,
+        text: String,
+        failure: &Failure,
+        now: Instant,
+    ) {
+        self.note(Fact::Answered { condition: failure.condition.as_str() });
+        self.send_answer(asked, text, now);
+    }
+
+    /// Sends an answer of ours, written out, to who asked.
+    pub(super) fn send_answer(&mut self, asked: &Pair, text: String, now: Instant) {
+        self.send(asked.reversed(), Outgoing::Answer { text, again: false }, now);
     }
 
     fn dial(&mut self, pair: Pair, item: Outgoing, now: Instant) {

@@ -118,8 +118,9 @@ impl Core {
             Ending::Delivered { .. } => {}
             Ending::Failed(failure) => {
                 if let Some(reply) = submitted.reply {
-                    self.note(Fact::Answered { condition: failure.condition.as_str() });
-                    self.send_answer(reply.error(failure), now);
+                    let Packet { from, to, .. } = &submitted.packet;
+                    let asked = Pair::new(from.domain(), to.domain());
+                    self.tell_error(&asked, reply.error(failure), failure, now);
                 }
             }
         }

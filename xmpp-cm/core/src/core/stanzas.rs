@@ -142,7 +142,8 @@ impl Core {
             Kind::Iq => match iq::answer(head, stanza) {
                 Ok(payload) => {
                     if let Some(reply) = Reply::to(stanza) {
-                        self.send_answer(reply.result(payload), now);
+                        let asked = Pair::new(head.from.domain(), head.to.domain());
+                        self.send_answer(&asked, reply.result(payload.as_ref()), now);
                     }
                 }
                 Err(condition) => self.answer(stanza, &error::unmappable(condition), now),

@@ -2,6 +2,7 @@ use openfed_proto::condition::Condition;
 use openfed_proto::packet::Cause;
 
 use super::*;
+use crate::xml::{Limits, from_bytes};
 
 fn stanza(text: &str) -> Element {
     text.replacen(' ', " xmlns='jabber:client' ", 1).parse().unwrap()
@@ -10,8 +11,9 @@ fn stanza(text: &str) -> Element {
 #[test]
 fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
     let stanza = stanza("<message id='1' from='A@corp.example/r' to='b@D.example'/>");
-    let answer =
-        Reply::to(&stanza).unwrap().error(&Failure::new(Condition::Gone(None), Cause::Policy));
+    let failure = Failure::new(Condition::Gone(None), Cause::Policy);
+    let answer = Reply::to(&stanza).unwrap().error(&failure);
+    let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
     assert_eq!(answer.name(), "message");
     assert_eq!(answer.attr("id"), Some("1"));
     assert_eq!(answer.attr("from"), Some("b@D.example"));

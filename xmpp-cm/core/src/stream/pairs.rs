@@ -126,7 +126,13 @@ impl Pairs {
 
     /// Whether the peer may, as far as names that are not prepared tell.
     pub(super) fn may_receive(&self, from: &str, to: &str) -> bool {
-        self.inbound.get(from).is_some_and(|locals| locals.contains(to))
+        self.receiving(from, to).is_some()
+    }
+
+    /// The same, with the names.
+    pub(super) fn receiving(&self, from: &str, to: &str) -> Option<(&Domain, &Domain)> {
+        let (from, locals) = self.inbound.get_key_value(from)?;
+        Some((from, locals.get(to)?))
     }
 
     pub(super) fn standing(&self, from: &Domain, to: &Domain) -> Standing {

@@ -7,6 +7,7 @@ use rxml::parser::RawQName;
 use rxml::{AttrMap, Namespace, Options, Parse, RawEvent, RawParser, WithOptions};
 use xmpp_parsers::stream_error::DefinedCondition as Condition;
 
+use super::glance::Glimpse;
 use super::ns;
 use super::scope::{ScopeError, Scopes, declared_prefix, is_xml_itself};
 
@@ -185,6 +186,16 @@ impl Parser {
                 Err(EndOrError::Error(error)) => return Err(self.explain(error)),
             }
         }
+    }
+
+    /// What can be seen of the message at the front of `input` without reading it; `None` if that is
+    /// not to be had, or something else is there. Behind it, parsing goes on as if it had not been.
+    pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<Glimpse<'a>> {
+        let between = self.place == Place::InStream && self.open.is_empty() && self.head.is_none();
+        if !between || self.pending > 0 {
+            return None;
+        }
+        Glimpse::at(input.get(..self.limits.element_bytes).unwrap_or(input))
     }
 
     /// Other protocols are told at once, not when a `<` happens to come.

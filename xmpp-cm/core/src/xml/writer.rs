@@ -109,7 +109,8 @@ fn write_attributes(element: &Element, out: &mut String) {
     }
 }
 
-fn push_attribute(out: &mut String, name: &str, value: &str) {
+/// Appends an attribute to a start tag that is open.
+pub(crate) fn push_attribute(out: &mut String, name: &str, value: &str) {
     out.push(' ');
     push_value(out, name, value);
 }
@@ -128,7 +129,8 @@ pub fn escape_attribute(value: &str) -> String {
     out
 }
 
-fn escape_text(text: &str, out: &mut String) {
+/// Appends text between tags.
+pub(crate) fn escape_text(text: &str, out: &mut String) {
     escape(text, out, text_escape);
 }
 

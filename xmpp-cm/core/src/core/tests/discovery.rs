@@ -403,3 +403,66 @@ fn the_operator_takes_it_out_and_nothing_is_lost_or_refused() {
     world.home_says(&HI.replace("m1", "m4"));
     assert_eq!(world.submitted().len(), 1);
 }
+
+/// A message that begins with its text, as nearly all do. Not well-formed: whoever reads it, ends
+/// the stream.
+const UNREADABLE: &str = "<message type='chat' id='m2' from='alice@corp.example/desk' \
+    to='bob@sip.example'><body>hi</b></message>";
+
+/// A home server with a stream to `sip.example`, and no router.
+fn without_room() -> World {
+    let mut world = World::new();
+    world.home_says(HI);
+    let id = world.submitted()[0].id;
+    world.frame(FromRouter::Outcome(Outcome::delivered(id, Protocol::Sip, 200)));
+    let now = world.now;
+    world.core.handle_link_down(ROUTER, now);
+    world
+}
+
+#[test]
+fn what_has_no_room_is_refused_without_being_read() {
+    let mut world = without_room();
+    let whole = UNREADABLE.replace("m2", "m3").replace("chat", "normal");
+    world.home_types("sip.example", &format!("{UNREADABLE}{whole}"));
+    let got = taken(world.home());
+    assert_eq!(got.len(), 2, "{got:?}");
+    for (told, id) in got.iter().zip(["m2", "m3"]) {
+        let parts = [id, "resource-constraint", "type='error'", "to='alice@corp.example/desk'"];
+        assert!(parts.into_iter().all(|part| told.contains(part)), "{told}");
+    }
+    world.home_types("sip.example", &whole[..40]);
+    let now = world.now;
+    world.core.handle_link_up(ROUTER, &hello("r1"), now);
+    world.home_types("sip.example", &whole[40..].replace("/b>", "/body>"));
+    assert_eq!(world.submitted().len(), 1, "the one that had begun is read to its end");
+    world.home_types("sip.example", UNREADABLE);
+    assert_eq!(world.home().opened_to("sip.example"), None, "with room, all is read");
+}
+
+#[test]
+fn what_needs_no_router_is_read_also_without_room() {
+    let unreadable = |from: &str, to: &str| UNREADABLE.replace(from, to);
+    let ends_the_stream = [
+        unreadable("chat", "error"),
+        unreadable("chat", "groupchat"),
+        unreadable("bob@sip.example", "bob@other.example"),
+        unreadable("bob@sip.example", "bob@Sip.example"),
+        unreadable("<body>", "<thread/><body>"),
+    ];
+    for text in ends_the_stream {
+        let mut world = without_room();
+        world.home_types("sip.example", &text);
+        assert_eq!(world.home().opened_to("sip.example"), None, "{text}");
+    }
+    for leaving in [false, true] {
+        let mut world = without_room();
+        if leaving {
+            world.core.handle_leaving();
+        } else {
+            world.block(DomainPattern::Exact(domain("sip.example")));
+        }
+        world.home_types("sip.example", UNREADABLE);
+        assert_eq!(world.home().opened_to("sip.example"), None, "leaving: {leaving}");
+    }
+}

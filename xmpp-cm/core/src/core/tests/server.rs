@@ -87,6 +87,12 @@ impl Server {
         self.hosted.push(domain(name));
     }
 
+    /// The connection that it opened to speak to a domain.
+    pub(in crate::core) fn opened_to(&self, name: &str) -> Option<ConnId> {
+        let leads = |end: &End| end.opened.as_ref().is_some_and(|it| it.remote.as_str() == name);
+        self.ends.iter().find(|(_, end)| leads(end)).map(|(conn, _)| *conn)
+    }
+
     /// The core connected to this server.
     pub(in crate::core) fn accept(&mut self, conn: ConnId, now: Instant) {
         let mut seed = conn.0 << 8;

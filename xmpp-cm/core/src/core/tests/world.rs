@@ -186,6 +186,14 @@ impl World {
         self.run();
     }
 
+    /// Bytes from the home server, as they are, on its open stream to a foreign domain.
+    pub(in crate::core) fn home_types(&mut self, to: &str, text: &str) {
+        let conn = self.home().opened_to(to).unwrap();
+        let now = self.now;
+        self.core.handle_bytes(conn, text.as_bytes(), now);
+        self.run();
+    }
+
     /// The packets that were submitted since the last time.
     pub(in crate::core) fn submitted(&mut self) -> Vec<Packet> {
         let (mut packets, mut rest) = (Vec::new(), Vec::new());
