@@ -96,9 +96,11 @@ pub(crate) struct Transactions {
 
 impl Transactions {
     pub(crate) fn new(limit: usize, seed: Seed) -> Self {
-        // A table that outgrows its room moves all that it has while everybody waits. Room that is
-        // not used costs addresses, hardly memory. A request stays for 32 s, one of ours for 5 s.
-        let (requests, ours) = (limit, limit / 4);
+        // A table that outgrows its room moves all that it has while everybody waits, and one that is
+        // nearly full does so in the end, though nothing is added but what takes another's place.
+        // Room that is not used costs addresses, hardly memory. A request stays for 32 s, one of
+        // ours for 5 s.
+        let (requests, ours) = (limit * 2, limit / 2);
         Transactions {
             limit,
             seed,
