@@ -9,6 +9,7 @@ mod list;
 mod name;
 mod name_addr;
 mod params;
+mod span;
 mod values;
 mod via;
 
@@ -19,7 +20,8 @@ pub use cseq::CSeq;
 pub use list::{split_list, split_ranges};
 pub use name::HeaderId;
 pub use name_addr::NameAddr;
-pub use params::Params;
+pub use params::{Params, ParamsRef};
+pub(crate) use span::Span;
 pub use values::{MediaType, WallTime, parse_date, parse_u32};
 pub use via::Via;
 
@@ -137,6 +139,21 @@ impl Header {
         ByteString::try_from(flat).map_err(bad)
     }
 
+    /// The first of the values that are joined by commas, as one line of text.
+    ///
+    /// # Errors
+    /// As [`Header::text`].
+    pub(crate) fn first_value(&self) -> Result<ByteString, WireError> {
+        let value = self.value();
+        let range = split_ranges(value).next().unwrap_or_default();
+        let plain = range.len() == value.len() && memchr::memchr2(b'\r', b'\n', value).is_none();
+        if !plain {
+            return Ok(split_list(&self.text()?).next().unwrap_or_default());
+        }
+        let text = self.line.slice(self.value_range());
+        ByteString::try_from(text).map_err(|_| WireError::Value(self.id))
+    }
+
     /// The whole line as written, without its final CRLF.
     #[must_use]
     pub fn line(&self) -> &Bytes {
@@ -157,8 +174,20 @@ impl std::fmt::Debug for Header {
 
 /// RFC 3261 §25.1 `token`.
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte)
+    TOKEN[usize::from(byte)]
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let marks =
+            matches!(byte, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        table[byte as usize] = byte.is_ascii_alphanumeric() || marks;
+        byte += 1;
+    }
+    table
+};
 
 /// A value without line breaks and NUL, so that it can never open a header line of its own.
 pub(crate) fn one_line(value: &str) -> Cow<'_, str> {

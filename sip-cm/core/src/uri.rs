@@ -11,9 +11,10 @@ mod host;
 mod tests;
 
 pub use escape::{percent_decode, percent_encode_user};
-pub use host::{Host, parse_host_port};
+pub use host::Host;
+pub(crate) use host::host_port_within;
 
-use crate::headers::Params;
+use crate::headers::{Params, Span};
 use bytestring::ByteString;
 
 /// Longest URI that is looked into, in bytes (a longer Request-URI is answered 414).
@@ -60,8 +61,8 @@ pub enum Scheme {
 pub struct Uri {
     text: ByteString,
     scheme: Scheme,
-    user: Option<ByteString>,
-    password: Option<ByteString>,
+    user: Option<Span>,
+    password: Option<Span>,
     host: Option<Host>,
     port: Option<u16>,
     params: Params,
@@ -102,12 +103,14 @@ impl Uri {
             headers: ByteString::new(),
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => bare.with_sip_parts(rest),
+            Scheme::Sip | Scheme::Sips => bare.with_sip_parts(text, rest),
             Scheme::Tel => {
                 let (number, run) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-                let user = Some(text.slice_ref(number)).filter(|n| !n.is_empty());
+                if number.is_empty() {
+                    return Err(UriError::User);
+                }
                 let params = Params::new(text.slice_ref(run));
-                Ok(Self { user: Some(user.ok_or(UriError::User)?), params, ..bare })
+                Ok(Self { user: Some(Span::of(number, text)), params, ..bare })
             }
             Scheme::Other if rest.is_empty() => Err(UriError::Character),
             Scheme::Other => Ok(bare),
@@ -124,8 +127,7 @@ impl Uri {
         Self::parse(&format!("sip:{user}{host}{port}").into())
     }
 
-    fn with_sip_parts(self, rest: &str) -> Result<Self, UriError> {
-        let text = self.text.clone();
+    fn with_sip_parts(self, text: &ByteString, rest: &str) -> Result<Self, UriError> {
         let (user, password, rest) = match rest.split_once('@') {
             None => (None, None, rest),
             Some((info, rest)) => {
@@ -137,12 +139,12 @@ impl Uri {
                 if !sound || !password.is_none_or(escape::is_user) || rest.contains('@') {
                     return Err(UriError::User);
                 }
-                (Some(text.slice_ref(user)), password.map(|p| text.slice_ref(p)), rest)
+                (Some(Span::of(user, text)), password.map(|it| Span::of(it, text)), rest)
             }
         };
         let (rest, headers) = rest.split_once('?').unwrap_or((rest, ""));
         let (hostport, run) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        let (host, port) = parse_host_port(&text.slice_ref(hostport))?;
+        let (host, port) = host_port_within(text, hostport)?;
         if !escape::has_sound_escapes(run) || !escape::has_sound_escapes(headers) {
             return Err(UriError::Character);
         }
@@ -184,7 +186,7 @@ impl Uri {
     /// The user part with its escapes; of a tel URI the number.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.user.map(|user| user.within(&self.text))
     }
 
     /// The user part without escapes.
@@ -198,7 +200,7 @@ impl Uri {
     /// The password with its escapes (RFC 3261 §19.1.1 advises against it; it only passes).
     #[must_use]
     pub fn password(&self) -> Option<&str> {
-        self.password.as_deref()
+        self.password.map(|password| password.within(&self.text))
     }
 
     /// The host; `None` unless `sip:` or `sips:`.

@@ -145,10 +145,9 @@ fn recovery(ledger: &Ledger, all_answered: bool) -> Option<Duration> {
         let times = ledger.times(all_answered, from, from + WINDOW);
         let sent = ledger.account(from, from + WINDOW).sent;
         let lost = 1.0 - times.len() as f64 / f64::from(sent.max(1));
-        if !(lost < FINE_LOSS && times.at(990) < FINE_P99) { eprintln!("bad window {from:?}: sent {sent}, lost {lost}, p50 {:?} p90 {:?} p99 {:?} max {:?}", times.at(500), times.at(900), times.at(990), times.at(1000)); }
         lost < FINE_LOSS && times.at(990) < FINE_P99
     };
-    let last_bad = (0..windows).rev().filter(|window| !is_well(window)).max();
+    let last_bad = (0..windows).rev().find(|window| !is_well(window));
     match last_bad {
         None => Some(Duration::ZERO),
         Some(bad) if bad + 1 == windows => None,

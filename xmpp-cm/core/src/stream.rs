@@ -44,8 +44,8 @@ pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
 pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
-use crate::stanza::Attributes;
 use crate::peers::Pair;
+use crate::stanza::Attributes;
 use crate::xml::{Glimpse, Item, Parser};
 use negotiation::Version;
 use pairs::Pairs;

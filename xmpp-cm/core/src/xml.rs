@@ -16,8 +16,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use parser::{Header, Item, Limits, Parser, XmlError, from_bytes};
 pub(crate) use glance::Glimpse;
+pub use parser::{Header, Item, Limits, Parser, XmlError, from_bytes};
 pub use writer::{escape_attribute, to_bytes, write_element};
 pub(crate) use writer::{escape_text, push_attribute};
 

@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use openfed_proto::admission::Thresholds;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Cause, Ending, Protocol};
@@ -135,7 +136,7 @@ impl Core {
     /// it is to be read and handled as any other.
     pub fn turns_away(
         &mut self,
-        datagram: &[u8],
+        datagram: &Bytes,
         arrival: &Arrival,
         waited: Duration,
         now: Instant,

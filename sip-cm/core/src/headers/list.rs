@@ -11,7 +11,7 @@ pub fn split_ranges(raw: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut next = Some(0);
     std::iter::from_fn(move || {
         let start = next?;
-        let end = value_end(raw, start);
+        let end = start + plain_until(raw.get(start..)?, b',');
         next = (end < raw.len()).then_some(end + 1);
         let value = raw.get(start..end).unwrap_or_default();
         let from = start + (value.len() - value.trim_ascii_start().len());
@@ -25,10 +25,17 @@ pub fn split_list(text: &ByteString) -> impl Iterator<Item = ByteString> + '_ {
         .map(move |range| text.slice_ref(text.get(range).unwrap_or_default()))
 }
 
-fn value_end(raw: &[u8], start: usize) -> usize {
+/// Where `separator` first stands outside of quoted strings and angle brackets, or the end.
+pub(super) fn plain_until(raw: &[u8], separator: u8) -> usize {
+    // Nearly always there are neither before it.
+    match memchr::memchr3(separator, b'"', b'<', raw) {
+        None => return raw.len(),
+        Some(at) if raw.get(at) == Some(&separator) => return at,
+        Some(_) => {}
+    }
     let mut scan = Scan::Plain;
-    for (at, byte) in raw.iter().enumerate().skip(start) {
-        if scan == Scan::Plain && *byte == b',' {
+    for (at, byte) in raw.iter().enumerate() {
+        if scan == Scan::Plain && *byte == separator {
             return at;
         }
         scan = scan.after(*byte);

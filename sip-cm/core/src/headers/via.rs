@@ -1,7 +1,7 @@
 //! Via (RFC 3261 §20.42, RFC 3581).
 
-use super::{HeaderId, Params};
-use crate::uri::{Host, parse_host_port};
+use super::{HeaderId, ParamsRef, Span};
+use crate::uri::{Host, host_port_within};
 use crate::wire::WireError;
 use bytestring::ByteString;
 use std::fmt::Write as _;
@@ -12,10 +12,10 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
     text: ByteString,
-    transport: ByteString,
+    transport: Span,
     host: Host,
     port: Option<u16>,
-    params: Params,
+    params: Span,
 }
 
 impl Via {
@@ -24,8 +24,12 @@ impl Via {
     /// # Errors
     /// [`WireError::Value`]; [`WireError::Version`] if the protocol is not SIP/2.0.
     pub fn parse(text: &ByteString) -> Result<Self, WireError> {
+        Self::of(text.slice_ref(text.trim()))
+    }
+
+    /// Reads one value without white space around it.
+    pub(crate) fn of(text: ByteString) -> Result<Self, WireError> {
         let bad = || WireError::Value(HeaderId::Via);
-        let text = text.slice_ref(text.trim());
         let (protocol, rest) = text.split_once('/').ok_or_else(bad)?;
         let (version, rest) = rest.split_once('/').ok_or_else(bad)?;
         if !protocol.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
@@ -36,12 +40,12 @@ impl Via {
             return Err(bad());
         }
         let (sent_by, run) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
-        let (host, port) = parse_host_port(&text.slice_ref(sent_by.trim())).map_err(|_| bad())?;
-        let params = Params::new(text.slice_ref(run));
-        if !params.is_sound() {
+        let (host, port) = host_port_within(&text, sent_by.trim()).map_err(|_| bad())?;
+        if !ParamsRef::new(run).is_sound() {
             return Err(bad());
         }
-        Ok(Self { transport: text.slice_ref(transport), host, port, params, text: text.clone() })
+        let (transport, params) = (Span::of(transport, &text), Span::of(run, &text));
+        Ok(Self { transport, host, port, params, text })
     }
 
     /// The whole value as written.
@@ -53,7 +57,7 @@ impl Via {
     /// `UDP`, `TCP`, `TLS`, … as written.
     #[must_use]
     pub fn transport(&self) -> &str {
-        &self.transport
+        self.transport.within(&self.text)
     }
 
     /// The host of sent-by.
@@ -70,14 +74,14 @@ impl Via {
 
     /// All parameters.
     #[must_use]
-    pub fn params(&self) -> &Params {
-        &self.params
+    pub fn params(&self) -> ParamsRef<'_> {
+        ParamsRef::new(self.params.within(&self.text))
     }
 
     /// The transaction's branch.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
-        self.params.value("branch")
+        self.params().value("branch")
     }
 
     /// The source address that the next hop saw (RFC 3261 §18.2.1).
@@ -85,25 +89,25 @@ impl Via {
     /// An IPv6 address is taken with and without brackets (RFC 5118 §4.5).
     #[must_use]
     pub fn received(&self) -> Option<IpAddr> {
-        parse_ip(self.params.value("received")?)
+        parse_ip(self.params().value("received")?)
     }
 
     /// `Some(None)`: asked for; `Some(Some(port))`: filled in (RFC 3581 §4).
     #[must_use]
     pub fn rport(&self) -> Option<Option<u16>> {
-        Some(self.params.get("rport")?.and_then(|port| port.parse().ok()))
+        Some(self.params().get("rport")?.and_then(|port| port.parse().ok()))
     }
 
     /// The multicast or alternative address for responses.
     #[must_use]
     pub fn maddr(&self) -> Option<&str> {
-        self.params.value("maddr")
+        self.params().value("maddr")
     }
 
     /// The multicast time to live.
     #[must_use]
     pub fn ttl(&self) -> Option<u8> {
-        self.params.value("ttl")?.parse().ok()
+        self.params().value("ttl")?.parse().ok()
     }
 
     /// Host and port that a response over an unreliable transport goes to (RFC 3261 §18.2.2,
@@ -130,13 +134,14 @@ impl Via {
     pub fn marked(&self, source: SocketAddr) -> Option<String> {
         let asked = self.rport().is_some();
         let ip = source.ip().to_canonical();
-        let forged = self.params.get("received").is_some();
+        let params = self.params();
+        let forged = params.get("received").is_some();
         if !asked && !forged && self.host.ip() == Some(ip) {
             return None;
         }
-        let head = self.text.len() - self.params.as_str().len();
+        let head = self.text.len() - self.params().as_str().len();
         let mut value = self.text.get(..head).unwrap_or_default().trim_end().to_owned();
-        for (name, written) in self.params.iter() {
+        for (name, written) in params.iter() {
             if name.eq_ignore_ascii_case("received") {
                 continue;
             }
@@ -157,15 +162,15 @@ impl Via {
     /// for so long, or `None` if it does not ask for one (RFC 7339 §4: `oc` without a value).
     #[must_use]
     pub fn controlled(&self, loss: u32, valid: Duration, unix_us: u64) -> Option<String> {
-        if self.params.get("oc") != Some(None) {
+        if self.params().get("oc") != Some(None) {
             return None;
         }
-        let head = self.text.len() - self.params.as_str().len();
+        let head = self.text.len() - self.params().as_str().len();
         let mut value = self.text.get(..head).unwrap_or_default().trim_end().to_owned();
         let ours = |name: &str| {
             ["oc", "oc-algo", "oc-validity", "oc-seq"].iter().any(|n| n.eq_ignore_ascii_case(name))
         };
-        for (name, written) in self.params.iter().filter(|(name, _)| !ours(name)) {
+        for (name, written) in self.params().iter().filter(|(name, _)| !ours(name)) {
             let _ = write!(value, ";{name}");
             if let Some(written) = written {
                 let _ = write!(value, "={written}");

@@ -21,6 +21,11 @@ impl Host {
     /// # Errors
     /// [`UriError::Host`].
     pub fn parse(text: &ByteString) -> Result<Self, UriError> {
+        Self::within(text, text)
+    }
+
+    /// The same of a part of `whole`.
+    fn within(whole: &ByteString, text: &str) -> Result<Self, UriError> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or(UriError::Host)?;
             // COMPAT(RFC 3261 §25.1): its grammar yields a third colon before an embedded IPv4
@@ -31,7 +36,7 @@ impl Host {
         if let Ok(ip) = text.parse() {
             return Ok(Self::V4(ip));
         }
-        if is_name(text) { Ok(Self::Name(text.clone())) } else { Err(UriError::Host) }
+        if is_name(text) { Ok(Self::Name(whole.slice_ref(text))) } else { Err(UriError::Host) }
     }
 
     /// The address, unless the host is a name.
@@ -76,18 +81,21 @@ impl std::fmt::Display for Host {
     }
 }
 
-/// Reads `host` or `host:port`; white space around the colon as RFC 3261 §25.1 allows in sent-by.
+/// Reads `host` or `host:port`, a part of `whole`; white space around the colon as RFC 3261 §25.1
+/// allows in sent-by.
 ///
 /// # Errors
 /// [`UriError::Host`], [`UriError::Port`].
-pub fn parse_host_port(text: &ByteString) -> Result<(Host, Option<u16>), UriError> {
+pub(crate) fn host_port_within(
+    whole: &ByteString,
+    text: &str,
+) -> Result<(Host, Option<u16>), UriError> {
     let host_end = match text.find(']') {
         Some(bracket) => bracket + 1,
         None => text.find(':').unwrap_or(text.len()),
     };
-    let whole: &str = text;
-    let (host, rest) = whole.split_at(host_end);
-    let host = Host::parse(&text.slice_ref(host.trim_end()))?;
+    let (host, rest) = text.split_at(host_end);
+    let host = Host::within(whole, host.trim_end())?;
     if rest.trim().is_empty() {
         return Ok((host, None));
     }

@@ -1,8 +1,8 @@
 //! What must be known of a request to turn it away, found without reading the rest of it: under
 //! overload, what refusing costs is taken from those who are served.
 
-use super::parse::lines;
 use crate::headers::{HeaderId, Via};
+use bytes::Bytes;
 use bytestring::ByteString;
 use std::net::SocketAddr;
 
@@ -25,18 +25,17 @@ pub(crate) struct Glance<'a> {
 impl<'a> Glance<'a> {
     /// Looks at a datagram. `None` if it is no whole request, belongs to a dialog or may do so, or
     /// has anything that needs a closer look: then it is to be read in full.
-    pub(crate) fn at(bytes: &'a [u8]) -> Option<Self> {
-        let head = std::str::from_utf8(bytes.get(..head_length(bytes)?)?).ok()?;
-        let mut lines = lines(head.as_bytes()).filter_map(|line| head.get(line));
+    pub(crate) fn at(bytes: &'a Bytes) -> Option<Self> {
+        let mut lines = Lines(bytes);
         let (method, host) = request_line(lines.next()?)?;
         let (mut via, mut to) = (None, None);
         let mut counts = [(HeaderId::From, 0), (HeaderId::CallId, 0), (HeaderId::CSeq, 0)];
         let mut repeated = Vec::with_capacity(REPEATED);
-        for line in lines {
+        for line in lines.by_ref() {
             let (name, value) = line.split_once(':')?;
-            match HeaderId::of(name.trim_end().as_bytes()) {
-                _ if line.contains(['\r', '\n']) || repeated.len() == REPEATED => return None,
-                HeaderId::Via if via.is_none() => via = Some(only_via(value)?),
+            match HeaderId::of(name.trim_ascii_end().as_bytes()) {
+                _ if repeated.len() == REPEATED || line.starts_with([' ', '\t']) => return None,
+                HeaderId::Via if via.is_none() => via = Some(only_via(bytes, value)?),
                 HeaderId::To if to.is_none() && !mentions(value, "tag") => to = Some(line),
                 HeaderId::To => return None,
                 HeaderId::Via => repeated.push(line),
@@ -49,7 +48,7 @@ impl<'a> Glance<'a> {
             }
         }
         let once = counts.iter().all(|(_, count)| *count == 1);
-        once.then_some(())?;
+        (once && lines.are_whole()).then_some(())?;
         Some(Self { method, host, via: via?, to: to?, repeated })
     }
 
@@ -79,9 +78,26 @@ impl<'a> Glance<'a> {
     }
 }
 
-/// Up to the empty line, which must be there.
-fn head_length(bytes: &[u8]) -> Option<usize> {
-    memchr::memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4)
+/// The lines of a head, up to the empty line or to what is none.
+struct Lines<'a>(&'a [u8]);
+
+impl Lines<'_> {
+    /// Whether the empty line is there, so that all lines before it were given.
+    fn are_whole(&self) -> bool {
+        self.0.starts_with(b"\r\n")
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let end = memchr::memchr2(b'\r', b'\n', self.0).filter(|end| *end > 0)?;
+        let (line, rest) = self.0.split_at_checked(end)?;
+        let line = std::str::from_utf8(line).ok()?;
+        self.0 = rest.strip_prefix(b"\r\n")?;
+        Some(line)
+    }
 }
 
 /// Method and host of a request line with a plain `sip:` URI.
@@ -96,9 +112,13 @@ fn request_line(line: &str) -> Option<(&str, &str)> {
 }
 
 /// A line with one value that asks for nothing but its own response (RFC 7339 §4 asks for more).
-fn only_via(value: &str) -> Option<Via> {
-    let plain = !value.contains([',', '"']) && !mentions(value, "oc");
-    plain.then(|| Via::parse(&ByteString::from(value)).ok())?
+fn only_via(bytes: &Bytes, value: &str) -> Option<Via> {
+    let value = value.trim_ascii();
+    if memchr::memchr2(b',', b'"', value.as_bytes()).is_some() {
+        return None;
+    }
+    let text = ByteString::try_from(bytes.slice_ref(value.as_bytes())).ok()?;
+    Via::of(text).ok().filter(|via| via.params().get("oc").is_none())
 }
 
 fn mentions(value: &str, word: &str) -> bool {

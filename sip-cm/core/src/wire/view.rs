@@ -57,9 +57,7 @@ impl Message {
     /// [`WireError::Missing`], [`WireError::Value`], [`WireError::Version`].
     pub fn top_via(&self) -> Result<Via, WireError> {
         let header = self.header(HeaderId::Via).ok_or(WireError::Missing(HeaderId::Via))?;
-        let text = header.text()?;
-        let top = split_list(&text).next().unwrap_or_default();
-        Via::parse(&top)
+        Via::of(header.first_value()?)
     }
 
     /// All Via values, topmost first.

@@ -171,7 +171,7 @@ fn attempts_that_waited_too_long_fail_for_the_time_being() {
 fn turned_away(world: &mut World, waited: Duration, text: &str) -> bool {
     let source = PEER.parse().expect("an address");
     let arrival = Arrival { source, transport: Transport::Udp, flow: FlowId(9) };
-    let turned_away = world.core.turns_away(text.as_bytes(), &arrival, waited, world.now);
+    let turned_away = world.core.turns_away(&text.to_owned().into(), &arrival, waited, world.now);
     world.collect();
     turned_away
 }
