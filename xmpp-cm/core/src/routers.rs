@@ -44,6 +44,8 @@ pub(crate) struct Submitted {
 pub(crate) struct Routers {
     links: BTreeMap<RouterId, Router>,
     packets: HashMap<PacketId, Submitted>,
+    /// How many of them nobody has: they wait for a link.
+    parked: usize,
     /// In the order in which they came; those that have ended stay until they are first.
     order: VecDeque<PacketId>,
     /// How many of each conversation are under way, and with whom.
@@ -67,6 +69,7 @@ impl Routers {
         self.links.remove(&id);
         for submitted in self.packets.values_mut().filter(|packet| packet.router == Some(id)) {
             submitted.router = None;
+            self.parked += 1;
         }
         for (_, router) in self.conversations.values_mut() {
             if *router == Some(id) {
@@ -151,6 +154,7 @@ impl Routers {
     /// The packet has its ending.
     pub(crate) fn finish(&mut self, id: PacketId) -> Option<Submitted> {
         let submitted = self.packets.remove(&id)?;
+        self.parked -= usize::from(submitted.router.is_none());
         let conversation = submitted.packet.conversation;
         if let Some(entry) = self.conversations.get_mut(&conversation) {
             entry.0 -= 1;
@@ -168,7 +172,7 @@ impl Routers {
     /// whoever saw it before drops it.
     pub(crate) fn resubmit(&mut self, now: Instant) -> Vec<(RouterId, Packet)> {
         let mut again = Vec::new();
-        if self.links.is_empty() {
+        if self.parked == 0 || self.links.is_empty() {
             return again;
         }
         let parked: Vec<PacketId> = self
@@ -187,6 +191,7 @@ impl Routers {
             }
             if let Some(submitted) = self.packets.get_mut(&id) {
                 submitted.router = Some(router);
+                self.parked -= 1;
                 submitted.packet.remaining =
                     submitted.deadline.saturating_duration_since(now + EDGE_GRACE);
                 again.push((router, submitted.packet.clone()));
