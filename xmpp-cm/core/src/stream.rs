@@ -36,17 +36,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use minidom::Element;
-
 pub use event::{CloseReason, Direction, Event, Features, Phase, SendError, StreamError, Verdict};
 pub use openfed_proto::domain::Domain;
 pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
 pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
-use crate::peers::Pair;
-use crate::stanza::Attributes;
-use crate::xml::{Glimpse, Item, Parser};
+use crate::xml::{Item, Parser};
 use negotiation::Version;
 use pairs::Pairs;
 
@@ -179,20 +175,6 @@ impl Stream {
         true
     }
 
-    /// Looks at the message that comes next without reading it: who writes to whom. `None` if it has
-    /// to be read.
-    pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<(Glimpse<'a>, Pair)> {
-        if self.state != State::Open || self.needs_tls() {
-            return None;
-        }
-        let glimpse = self.parser.glimpse(input)?;
-        let Attributes { from: Some(from), to: Some(to), .. } = glimpse.attributes else {
-            return None;
-        };
-        let (from, to) = self.pairs.receiving(jid_domain(from), jid_domain(to))?;
-        Some((glimpse, Pair::new(from, to)))
-    }
-
     fn hold(&mut self, bytes: &[u8]) {
         if self.held.len() + bytes.len() > self.settings.unauthenticated_bytes {
             return self.fail(StreamError::new(StreamCondition::PolicyViolation));
@@ -275,51 +257,6 @@ impl Stream {
         }
         self.flush();
         self.events.pop_front()
-    }
-
-    /// Sends a stanza between a pair of domains that may send here. In `jabber:client` or
-    /// `jabber:server`, as it is at hand.
-    ///
-    /// # Errors
-    /// The stanza was not taken, and the stream is as before.
-    pub fn send(&mut self, stanza: &Element) -> Result<(), SendError> {
-        if self.state != State::Open {
-            return Err(SendError::NotOpen);
-        }
-        let Attributes { from: Some(from), to: Some(to), .. } = Attributes::of(stanza) else {
-            return Err(SendError::ImproperAddressing);
-        };
-        let (from, to) = (jid_domain(from), jid_domain(to));
-        if !self.pairs.may_send(from, to) {
-            let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
-                return Err(SendError::ImproperAddressing);
-            };
-            if !self.pairs.may_send(from.as_str(), to.as_str()) {
-                return Err(SendError::NotAuthenticated);
-            }
-        }
-        self.write(stanza);
-        Ok(())
-    }
-
-    /// Sends a stanza that is written out already, between a pair of domains that may send here.
-    ///
-    /// # Errors
-    /// The stanza was not taken, and the stream is as before.
-    pub(crate) fn send_text(
-        &mut self,
-        local: &Domain,
-        remote: &Domain,
-        text: &str,
-    ) -> Result<(), SendError> {
-        match self.state {
-            State::Open if self.pairs.may_send(local.as_str(), remote.as_str()) => {
-                self.out.push_str(text);
-                Ok(())
-            }
-            State::Open => Err(SendError::NotAuthenticated),
-            _ => Err(SendError::NotOpen),
-        }
     }
 
     /// Ends the stream properly: our footer goes out, what the peer still sends is still taken.

@@ -9,6 +9,7 @@
 //! (XEP-0297) keeps the namespace that it was written in.
 
 mod glance;
+mod limits;
 mod parser;
 mod scope;
 mod writer;
@@ -17,7 +18,8 @@ mod writer;
 mod tests;
 
 pub(crate) use glance::Glimpse;
-pub use parser::{Header, Item, Limits, Parser, XmlError, from_bytes};
+pub use limits::Limits;
+pub use parser::{Header, Item, Parser, XmlError, from_bytes};
 pub use writer::{escape_attribute, to_bytes, write_element};
 pub(crate) use writer::{escape_text, push_attribute};
 

@@ -1,3 +1,5 @@
+//! Parts of a text as places in it.
+
 /// Where a part of a text is, for those who hold the text: a part that shared its bytes would count
 /// its holders anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

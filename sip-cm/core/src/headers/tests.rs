@@ -195,3 +195,32 @@ fn media_types() {
         assert!(MediaType::parse(&bad.into()).is_none(), "{bad}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_separator_counts_where_a_scan_of_every_byte_finds_it(text in "[a;,\"<>\\\\ ]{0,12}") {
+        let raw = text.as_bytes();
+        for separator in [b';', b','] {
+            let mut scan = list::Scan::Plain;
+            let found = raw.iter().position(|byte| {
+                let found = scan == list::Scan::Plain && *byte == separator;
+                scan = scan.after(*byte);
+                found
+            });
+            let until = list::plain_until(raw, separator);
+            proptest::prop_assert_eq!(until, found.unwrap_or(raw.len()), "{:?}", text);
+        }
+    }
+}
+
+#[test]
+fn the_first_of_joined_values_is_found_in_every_form() {
+    let first = |line: &str| Header::parse(line.to_owned().into()).unwrap().first_value();
+    assert_eq!(first("Via: a").unwrap(), "a");
+    assert_eq!(first("Via: a ,b").unwrap(), "a");
+    assert_eq!(first("Via:\r\n a\r\n ,b").unwrap(), "a");
+    assert_eq!(first("Via: ,b").unwrap(), "");
+    assert_eq!(first("Via: \"a,b\";c, d").unwrap(), "\"a,b\";c");
+    let broken = Header::parse(b"Via: a, \xff".as_slice().into()).unwrap();
+    assert_eq!(broken.first_value(), Err(crate::wire::WireError::Value(HeaderId::Via)));
+}

@@ -306,3 +306,23 @@ fn a_full_table_lets_the_oldest_answered_request_go_for_a_new_one() {
     assert_eq!(l.events(), [Event::ServerGone(answered[0].1)]);
     assert_eq!(l.receive(&answered[1].0, Transport::Udp), Arrived::Retransmission);
 }
+
+#[test]
+fn a_table_at_its_limit_never_moves() {
+    let mut layer = Layer::new();
+    // Just as many as would fill a table without spare room.
+    let limit = 1_700;
+    layer.layer = Transactions::new(limit, Random::new(|| 3).seed());
+    let room = |layer: &Layer| layer.layer.by_key.capacity().max(layer.layer.servers.capacity());
+    let before = room(&layer);
+    for number in 0..20 * limit {
+        let request = text("MESSAGE", &format!("z9hG4bK{number}"), "UDP");
+        let Arrived::New(id) = layer.receive(&request, Transport::Udp) else {
+            panic!("refused: {number}");
+        };
+        layer.layer.respond(id, &reply(&request, 200), layer.now);
+        while layer.layer.next_send().is_some() {}
+        assert!(room(&layer) <= before, "after {number}");
+    }
+    assert_eq!(layer.layer.open().0, limit);
+}

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::{ConnId, Core, Life};
 use crate::error;
 use crate::knowledge::Way;
+use crate::peers::Pair;
 use crate::stanza::{Kind, write_error};
 
 impl Core {
@@ -34,7 +35,8 @@ impl Core {
     /// about it. Its length.
     fn turn_away(&mut self, conn: ConnId, bytes: &[u8], now: Instant) -> Option<usize> {
         let it = self.conns.get_mut(&conn)?;
-        let (glimpse, pair) = it.stream.as_ref()?.glimpse(bytes)?;
+        let (glimpse, local, remote) = it.stream.as_ref()?.glimpse(bytes)?;
+        let pair = Pair { local, remote };
         let plain = matches!(glimpse.attributes.subtype, None | Some("chat" | "normal"));
         let asks = || match self.knowledge.way(&pair.remote, now) {
             Way::Sip | Way::Unknown => true,

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::dialback::Secret;
 use crate::stanza::Attributes;
-use crate::xml::ns;
+use crate::xml::{Glimpse, ns};
 
 /// How much of a peer's error text is kept, in bytes.
 const MAX_ERROR_TEXT: usize = 256;
@@ -72,6 +72,20 @@ impl Stream {
             Standing::WrongRecipient if is_answer(&stanza) => self.push(Event::Stanza(stanza)),
             Standing::WrongRecipient => self.fail_with(StreamCondition::HostUnknown),
         }
+    }
+
+    /// Looks at the message that comes next without reading it: from whom it is and to whom. `None`
+    /// if it has to be read.
+    pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<(Glimpse<'a>, Domain, Domain)> {
+        if self.state != State::Open || self.needs_tls() {
+            return None;
+        }
+        let glimpse = self.parser.glimpse(input)?;
+        let Attributes { from: Some(from), to: Some(to), .. } = glimpse.attributes else {
+            return None;
+        };
+        let (from, to) = self.pairs.receiving(jid_domain(from), jid_domain(to))?;
+        Some((glimpse, from.clone(), to.clone()))
     }
 
     fn handle_dialback(&mut self, element: &Element, now: Instant) {
@@ -200,6 +214,47 @@ impl Stream {
         let mut element = addressed("verify", to, from);
         set(&mut element, "id", id);
         self.write(&with_verdict(element, verdict));
+    }
+
+    /// Sends a stanza between a pair of domains that may send here. In `jabber:client` or
+    /// `jabber:server`, as it is at hand.
+    ///
+    /// # Errors
+    /// The stanza was not taken, and the stream is as before.
+    pub fn send(&mut self, stanza: &Element) -> Result<(), SendError> {
+        self.check_open()?;
+        let Attributes { from: Some(from), to: Some(to), .. } = Attributes::of(stanza) else {
+            return Err(SendError::ImproperAddressing);
+        };
+        let (from, to) = (jid_domain(from), jid_domain(to));
+        if !self.pairs.may_send(from, to) {
+            let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
+                return Err(SendError::ImproperAddressing);
+            };
+            if !self.pairs.may_send(from.as_str(), to.as_str()) {
+                return Err(SendError::NotAuthenticated);
+            }
+        }
+        self.write(stanza);
+        Ok(())
+    }
+
+    /// Sends a stanza that is written out already, between a pair of domains that may send here.
+    ///
+    /// # Errors
+    /// The stanza was not taken, and the stream is as before.
+    pub(crate) fn send_text(
+        &mut self,
+        local: &Domain,
+        remote: &Domain,
+        text: &str,
+    ) -> Result<(), SendError> {
+        self.check_open()?;
+        if !self.pairs.may_send(local.as_str(), remote.as_str()) {
+            return Err(SendError::NotAuthenticated);
+        }
+        self.out.push_str(text);
+        Ok(())
     }
 
     fn check_open(&self) -> Result<(), SendError> {

@@ -8,41 +8,9 @@ use rxml::{AttrMap, Namespace, Options, Parse, RawEvent, RawParser, WithOptions}
 use xmpp_parsers::stream_error::DefinedCondition as Condition;
 
 use super::glance::Glimpse;
+use super::limits::Limits;
 use super::ns;
 use super::scope::{ScopeError, Scopes, declared_prefix, is_xml_itself};
-
-/// What one stream may make us hold. Bytes are bytes on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Nesting below the stream, the top-level element counted as 1.
-    pub depth: usize,
-    /// Bytes of one top-level element. See [`Parser::set_element_bytes`].
-    pub element_bytes: usize,
-    /// Elements inside one top-level element, itself included.
-    pub elements: usize,
-    /// Attributes and namespace declarations of one element.
-    pub attributes: usize,
-    /// Bytes of one element or attribute name with its prefix.
-    pub name_bytes: usize,
-    /// Bytes of one attribute value; also the size of the parser's buffer.
-    pub attribute_bytes: usize,
-    /// Bytes of the XML declaration and the stream header.
-    pub header_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            depth: 64,
-            element_bytes: 262_144,
-            elements: 10_000,
-            attributes: 64,
-            name_bytes: 256,
-            attribute_bytes: 32_768,
-            header_bytes: 8_192,
-        }
-    }
-}
 
 /// The peer's XML cannot go on: the stream error to answer with (RFC 6120 §4.9.3) and why.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -1,5 +1,7 @@
 //! Our initiator and our responder talk to each other.
 
+use minidom::Element;
+
 use super::*;
 use crate::dialback::Secret;
 use crate::xml;

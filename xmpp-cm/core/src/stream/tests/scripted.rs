@@ -1,5 +1,7 @@
 //! One stream against a peer whose every word is typed in.
 
+use minidom::Element;
+
 use super::*;
 
 fn told(stream: &mut Stream, text: &str) -> (String, Vec<Event>) {
