@@ -242,3 +242,16 @@ impl Peers {
         !self.pairs.values().any(|state| matches!(state, State::Waiting(_)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_takes_its_room_in_a_queue() {
+        let mut queue = Queue::default();
+        let answer = || Outgoing::Answer { text: "x".repeat(60), again: false };
+        assert!(queue.push(answer(), 10, 100).is_none());
+        assert!(queue.push(answer(), 10, 100).is_some(), "120 bytes");
+    }
+}

@@ -44,6 +44,15 @@ fn names_are_known_in_every_form() {
 }
 
 #[test]
+fn a_token_is_made_of_what_the_rfc_says() {
+    let tokens: Vec<u8> = (0..=255).filter(|byte| is_token(*byte)).collect();
+    let mut wanted: Vec<u8> = (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z').collect();
+    wanted.extend(b"-.!%*_+`'~");
+    wanted.sort_unstable();
+    assert_eq!(tokens, wanted);
+}
+
+#[test]
 fn our_own_value_never_opens_a_line() {
     let header = Header::new("Subject", "a\r\nRoute: <sip:evil.example>\0");
     assert_eq!(header.line(), "Subject: a  Route: <sip:evil.example> ");
@@ -219,6 +228,7 @@ fn the_first_of_joined_values_is_found_in_every_form() {
     assert_eq!(first("Via: a").unwrap(), "a");
     assert_eq!(first("Via: a ,b").unwrap(), "a");
     assert_eq!(first("Via:\r\n a\r\n ,b").unwrap(), "a");
+    assert_eq!(first("Via: a\r\n b").unwrap(), "a   b");
     assert_eq!(first("Via: ,b").unwrap(), "");
     assert_eq!(first("Via: \"a,b\";c, d").unwrap(), "\"a,b\";c");
     let broken = Header::parse(b"Via: a, \xff".as_slice().into()).unwrap();

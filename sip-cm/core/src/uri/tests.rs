@@ -23,7 +23,7 @@ fn a_dot_in_the_user_part_is_no_host() {
 fn every_part_is_found() {
     let full = uri("sips:alice:secret@[2001:db8::1]:5061");
     assert_eq!(full.scheme(), Scheme::Sips);
-    assert_eq!(full.password(), Some("secret"));
+    assert_eq!((full.user(), full.password()), (Some("alice"), Some("secret")));
     assert_eq!(full.host().unwrap().to_string(), "[2001:db8::1]");
     assert_eq!(full.port(), Some(5061));
     let bare = uri("SIP:example.com.");

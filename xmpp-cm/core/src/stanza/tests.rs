@@ -10,12 +10,12 @@ fn stanza(text: &str) -> Element {
 
 #[test]
 fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
-    let stanza = stanza("<message id='1' from='A@corp.example/r' to='b@D.example'/>");
+    let stanza = stanza("<message id='1&lt;&apos;' from='A@corp.example/r' to='b@D.example'/>");
     let failure = Failure::new(Condition::Gone(None), Cause::Policy);
     let answer = Reply::to(&stanza).unwrap().error(&failure);
     let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
     assert_eq!(answer.name(), "message");
-    assert_eq!(answer.attr("id"), Some("1"));
+    assert_eq!(answer.attr("id"), Some("1<'"));
     assert_eq!(answer.attr("from"), Some("b@D.example"));
     assert_eq!(answer.attr("to"), Some("A@corp.example/r"));
     assert_eq!(answer.attr("type"), Some("error"));

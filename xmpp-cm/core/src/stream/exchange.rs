@@ -77,7 +77,7 @@ impl Stream {
     /// Looks at the message that comes next without reading it: from whom it is and to whom. `None`
     /// if it has to be read.
     pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<(Glimpse<'a>, Domain, Domain)> {
-        if self.state != State::Open || self.needs_tls() {
+        if self.state != State::Open {
             return None;
         }
         let glimpse = self.parser.glimpse(input)?;

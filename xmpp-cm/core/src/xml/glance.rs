@@ -6,7 +6,7 @@ use memchr::{memchr, memchr_iter};
 use crate::stanza::Attributes;
 
 const START: &[u8] = b"<message";
-const END: &[u8] = b"</message>";
+const END: &[u8] = b"</message";
 const BODY: &[u8] = b"<body>";
 
 /// A message stanza with a text, looked at.
@@ -66,8 +66,8 @@ fn attributes(head: &str) -> Option<Attributes<'_>> {
 fn end(content: &[u8]) -> Option<usize> {
     for at in memchr_iter(b'<', content) {
         let tag = content.get(at..)?;
-        if tag.starts_with(END) {
-            return Some(at + END.len());
+        if let Some(behind) = tag.strip_prefix(END) {
+            return (behind.first() == Some(&b'>')).then_some(at + END.len() + 1);
         }
         if tag.starts_with(START) || matches!(tag.get(1), None | Some(b'!' | b'?')) {
             return None;

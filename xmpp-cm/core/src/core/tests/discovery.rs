@@ -466,3 +466,27 @@ fn what_needs_no_router_is_read_also_without_room() {
         assert_eq!(world.home().opened_to("sip.example"), None, "leaving: {leaving}");
     }
 }
+
+#[test]
+fn a_stream_on_which_all_is_refused_is_in_use() {
+    let mut world = without_room();
+    for _ in 0..3 {
+        world.wait(Duration::from_secs(200));
+        world.home_types("sip.example", UNREADABLE);
+    }
+    assert_eq!(taken(world.home()).len(), 3);
+}
+
+#[test]
+fn a_refusal_that_is_lost_is_told_once_more_and_no_third_time() {
+    let mut world = without_room();
+    world.home_types("sip.example", UNREADABLE);
+    for told in [1, 1, 0] {
+        assert_eq!(taken(world.home()).len(), told);
+        world.home().deny_last(200);
+        let now = world.now;
+        let World { core, servers, .. } = &mut world;
+        servers.get_mut("corp.example").unwrap().crash(core, now);
+        world.run();
+    }
+}

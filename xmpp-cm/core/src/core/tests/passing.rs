@@ -5,7 +5,7 @@ use std::time::Duration;
 use openfed_proto::link::Instruction;
 use openfed_proto::packet::{Ending, Protocol};
 
-use super::world::{World, taken};
+use super::world::{ROUTER, World, taken};
 use crate::core::ConnId;
 use crate::dialback::Secret;
 
@@ -258,4 +258,23 @@ fn a_late_home_stream_takes_over_what_waits_for_ours() {
     home.types(&mut world, "</stream:stream>");
     assert_eq!(world.endings().len(), 1, "nobody knows whether it was taken");
     world.wait(Duration::from_secs(1));
+}
+
+#[test]
+fn between_xmpp_domains_nothing_needs_a_router() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let hi = users("bob@xmpp.example/r", "alice@corp.example");
+    let back = users("alice@corp.example/d", "bob@xmpp.example/r");
+    let message = |users: &str| format!("<message {users} id='1'><body>x</body></message>");
+    world.server("xmpp.example").say(&message(&hi));
+    world.home_says(&message(&back));
+    assert_eq!((taken(world.home()).len(), taken(world.server("xmpp.example")).len()), (1, 1));
+    let now = world.now;
+    world.core.handle_link_down(ROUTER, now);
+    world.server("xmpp.example").say(&message(&hi));
+    world.home_says(&message(&back));
+    let (home, foreign) = (taken(world.home()), taken(world.server("xmpp.example")));
+    assert_eq!((home.len(), foreign.len()), (1, 1));
+    assert!(!home[0].contains("error") && !foreign[0].contains("error"));
 }

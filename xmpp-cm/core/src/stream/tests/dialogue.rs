@@ -181,6 +181,29 @@ fn e50_dialback_in_all_four_roles() {
 }
 
 #[test]
+fn e45_a_message_is_looked_at_only_from_whom_and_to_whom_it_may_be() {
+    let secret = Secret::new(b"the secret of a.example");
+    let (a, b) = (domain("a.example"), domain("b.example"));
+    let (mut wire, _) = negotiated(Tls::Opportunistic);
+    let text = "<message from='u@a.example/r' to='v@b.example'><body>hi</body></message>";
+    wire.a.request_dialback(&a, &b, &secret).unwrap();
+    wire.run();
+    assert!(wire.b.glimpse(text.as_bytes()).is_none());
+    wire.b.answer_dialback(&a, &b, &Verdict::Valid);
+    wire.run();
+    let (_, from, to) = wire.b.glimpse(text.as_bytes()).unwrap();
+    assert_eq!((from, to), (a.clone(), b.clone()));
+    for (domain, other) in [("a.example", "c.example"), ("b.example", "c.example")] {
+        assert!(wire.b.glimpse(text.replace(domain, other).as_bytes()).is_none(), "{other}");
+    }
+    assert_eq!(wire.a.send_text(&a, &b, text), Ok(()));
+    assert_eq!(wire.b.send_text(&b, &a, text), Err(SendError::NotAuthenticated));
+    wire.b.close(start());
+    assert!(wire.b.glimpse(text.as_bytes()).is_none());
+    assert_eq!(wire.b.send_text(&b, &a, text), Err(SendError::NotOpen));
+}
+
+#[test]
 fn e50_a_wrong_key_and_an_unknown_host_are_told_and_let_nothing_through() {
     let secret = Secret::new(b"the secret of a.example");
     let (a, b) = (domain("a.example"), domain("b.example"));

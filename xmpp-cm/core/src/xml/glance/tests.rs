@@ -57,6 +57,7 @@ fn what_is_no_plain_message_or_not_whole_is_to_be_read() {
         HI.replace("</message>", "<message></message></message>"),
         HI.replace("</message>", "<messages/></message>"),
         HI.replace("</message>", &format!("</message ><iq/>{HI}")),
+        HI.replace("</message>", "</message ></message>"),
         HI.replace("</body></message>", "<"),
     ];
     for text in to_be_read {
