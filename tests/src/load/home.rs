@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use memchr::{memchr, memmem, memrchr};
 use tokio::io::{AsyncReadExt, ReadHalf, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -206,9 +207,9 @@ impl Shared {
             ([b'<', b'm', ..], Some(b"error")) => {
                 let Some((ledger, mark)) = marked() else { return };
                 let condition = condition(element);
-                let timed_out = condition == "remote-server-timeout";
+                let timed_out = condition == b"remote-server-timeout";
                 let word = if timed_out { Word::Doubt } else { Word::Failure };
-                ledger.heard(mark, word, || condition);
+                ledger.heard(mark, word, || String::from_utf8_lossy(condition).into_owned());
             }
             ([b'<', b'm', ..], _) => {
                 if let Some((ledger, mark)) = marked() {
@@ -234,11 +235,11 @@ fn answer_ping(ping: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The name of the element that carries the namespace of stanza errors (RFC 6120 §8.3.2).
-fn condition(error: &[u8]) -> String {
-    let text = String::from_utf8_lossy(error);
-    let before = text.split("urn:ietf:params:xml:ns:xmpp-stanzas").next().unwrap_or_default();
-    let name = before.rsplit('<').next().unwrap_or_default();
-    name.split(' ').next().unwrap_or_default().to_owned()
+fn condition(error: &[u8]) -> &[u8] {
+    let namespace = memmem::find(error, b"urn:ietf:params:xml:ns:xmpp-stanzas").unwrap_or(0);
+    let start = memrchr(b'<', &error[..namespace]).map_or(0, |at| at + 1);
+    let name = &error[start..namespace];
+    &name[..memchr(b' ', name).unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -249,7 +250,8 @@ mod tests {
     fn errors_are_read_and_pings_answered() {
         let error = b"<message type='error' id='load-0001-00000001'><error type='wait'>\
             <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
-        assert_eq!(condition(error), "resource-constraint");
+        assert_eq!(condition(error), b"resource-constraint");
+        assert_eq!(condition(b"<message type='error'/>"), b"");
         let mut out = Vec::new();
         answer_ping(b"<iq type='get' id='7' from='a' to='b'><ping/></iq>", &mut out);
         assert_eq!(out, b"<iq type='result' id='7' from='b' to='a'/>");
