@@ -21,6 +21,7 @@ mod links;
 mod overload;
 mod requests;
 mod responses;
+mod stages;
 mod standing;
 mod stateless;
 mod submissions;
@@ -33,15 +34,12 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use bytestring::ByteString;
 use openfed_proto::admission::Admission;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
-use openfed_proto::packet::{Hop as PacketHop, PacketId, Role};
+use openfed_proto::packet::PacketId;
 
 use crate::cache::{NearCache, Usage};
-use crate::command::{
-    Arrival, Command, Fact, Hop, Parent, RouterId, Stage, StageEnd, StageId, StageKind, Token,
-};
+use crate::command::{Arrival, Command, Fact, Hop, RouterId, Token};
 use crate::config::Config;
 use crate::edge::{Edge, Policy, Trust};
 use crate::random::{Random, Table};
@@ -377,47 +375,5 @@ impl Core {
 
     fn fact(&mut self, fact: Fact) {
         self.commands.push_back(Command::Fact(fact));
-    }
-
-    /// Opens a stage.
-    fn begin(
-        &mut self,
-        kind: StageKind,
-        parent: Parent,
-        method: ByteString,
-        call_id: ByteString,
-    ) -> Stage {
-        self.next_stage += 1;
-        Stage {
-            id: StageId(self.next_stage),
-            kind,
-            parent,
-            method,
-            call_id,
-            domain: None,
-            packet: None,
-            conversation: None,
-            attempt: 0,
-        }
-    }
-
-    fn end(&mut self, end: StageEnd) {
-        self.fact(Fact::Ended(end));
-    }
-
-    fn wall_us(&self, now: Instant) -> u64 {
-        let (instant, unix_us) = self.started;
-        let since = now.saturating_duration_since(instant).as_micros();
-        unix_us.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
-    }
-
-    /// This node's entry in a packet's way.
-    fn hop(&self, verdict: &str, now: Instant) -> PacketHop {
-        PacketHop {
-            node: self.config.node.clone(),
-            role: Role::SipCm,
-            verdict: verdict.to_owned(),
-            at_us: self.wall_us(now),
-        }
     }
 }

@@ -82,9 +82,6 @@ impl BuildHasher for Seed {
 /// A hash table keyed by a [`Seed`].
 pub(crate) type Table<K, V> = std::collections::HashMap<K, V, Seed>;
 
-/// A hash table whose keys are numbers of ours, or hashes that peers cannot choose.
-pub(crate) type NumberTable<K, V> = std::collections::HashMap<K, V, Spread>;
-
 /// Hashes numbers by spreading them over all bits.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spread;

@@ -9,9 +9,11 @@
 
 mod client;
 mod derived;
+mod due;
 mod facts;
 mod key;
 mod server;
+mod slots;
 mod turned_away;
 
 #[cfg(test)]
@@ -23,11 +25,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::command::{Arrival, Hop, Send, Token};
-use crate::random::{NumberTable, Seed, Spread};
+use crate::random::Seed;
 use crate::timer::Timers;
 use crate::wire::{Glance, Message};
 use client::Client;
 use server::Server;
+use slots::{Index, Slots};
 
 pub(crate) use derived::{cancel_of, hop_by_via, response_hop};
 pub(crate) use facts::{Arrived, Event};
@@ -79,15 +82,15 @@ enum Owner {
 pub(crate) struct Transactions {
     limit: usize,
     seed: Seed,
-    next_id: u64,
-    servers: NumberTable<ServerId, Box<Server>>,
-    by_key: NumberTable<ServerKey, ServerId>,
+    next_number: u64,
+    servers: Slots<Server>,
+    by_key: Index,
     /// Requests being answered, by what stays the same when they come on two ways (E-04).
-    merged: NumberTable<u64, ServerId>,
+    merged: Index,
     /// Answered non-INVITEs that only wait for their copies (timer J), oldest first.
     answered: VecDeque<ServerId>,
-    clients: NumberTable<ClientId, Box<Client>>,
-    by_key_of_ours: NumberTable<ClientKey, ClientId>,
+    clients: Slots<Client>,
+    by_key_of_ours: Index,
     turned_away: TurnedAway,
     timers: Timers<Owner>,
     sends: VecDeque<Send>,
@@ -96,21 +99,20 @@ pub(crate) struct Transactions {
 
 impl Transactions {
     pub(crate) fn new(limit: usize, seed: Seed) -> Self {
-        // A table that outgrows its room moves all that it has while everybody waits, and one that is
-        // nearly full does so in the end, though nothing is added but what takes another's place.
-        // Room that is not used costs addresses, hardly memory. A request stays for 32 s, one of
-        // ours for 5 s.
-        let (requests, ours) = (limit * 2, limit / 2);
+        let limit = limit.min(slots::MOST);
+        // An index that outgrows its room moves all that it has while everybody waits, and one that
+        // is nearly full does so in the end, though nothing is added but what takes another's place.
+        let (requests, ours) = (limit * 2, limit);
         Transactions {
             limit,
             seed,
-            next_id: 1,
-            servers: NumberTable::with_capacity_and_hasher(requests, Spread),
-            by_key: NumberTable::with_capacity_and_hasher(requests, Spread),
-            merged: NumberTable::with_capacity_and_hasher(requests, Spread),
+            next_number: 1,
+            servers: Slots::new(limit),
+            by_key: Index::with_room(requests),
+            merged: Index::with_room(requests),
             answered: VecDeque::new(),
-            clients: NumberTable::with_capacity_and_hasher(ours, Spread),
-            by_key_of_ours: NumberTable::with_capacity_and_hasher(ours, Spread),
+            clients: Slots::new(limit),
+            by_key_of_ours: Index::with_room(ours),
             turned_away: TurnedAway::default(),
             timers: Timers::new(),
             sends: VecDeque::new(),
@@ -120,8 +122,28 @@ impl Transactions {
 
     /// Ids are never used twice; tokens of sends are drawn from the same numbers.
     pub(crate) fn fresh_id(&mut self) -> u64 {
-        self.next_id += 1;
-        self.next_id
+        slots::without_place(self.next_number())
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    fn server_by_key(&self, key: ServerKey) -> Option<ServerId> {
+        let found = self.by_key.find(&self.servers, key.number(), |server| server.key == key);
+        found.map(ServerId)
+    }
+
+    /// The first request with this key (RFC 3261 §8.2.2.2).
+    fn by_merge_key(&self, key: u64) -> Option<ServerId> {
+        let found = self.merged.find(&self.servers, key, |server| server.merge == Some(key));
+        found.map(ServerId)
+    }
+
+    fn client_by_key(&self, key: ClientKey) -> Option<ClientId> {
+        let found = self.by_key_of_ours.find(&self.clients, key.number(), |it| it.key == key);
+        found.map(ClientId)
     }
 
     /// Takes a request whose source is already marked in its top Via.
@@ -134,13 +156,13 @@ impl Transactions {
         let Some(key) = ServerKey::of(request, self.seed) else { return Arrived::Full };
         let method = request.method().unwrap_or_default();
         if method == "ACK" {
-            return match self.by_key.get(&key.invite(self.seed)).copied() {
+            return match self.server_by_key(key.invite(self.seed)) {
                 Some(id) if self.acknowledge(id, now) => Arrived::Retransmission,
                 _ => Arrived::Ack,
             };
         }
-        if let Some(id) = self.by_key.get(&key).copied() {
-            if let Some(server) = self.servers.get(&id)
+        if let Some(id) = self.server_by_key(key) {
+            if let Some(server) = self.servers.get(id.0)
                 && let Some(bytes) = server.repeat()
             {
                 let to = server.reply_to.clone();
@@ -151,7 +173,7 @@ impl Transactions {
         if self.servers.len() >= self.limit && !self.make_room() {
             return Arrived::Full;
         }
-        let meant = (method == "CANCEL").then(|| self.by_key.get(&key.invite(self.seed)).copied());
+        let meant = (method == "CANCEL").then(|| self.server_by_key(key.invite(self.seed)));
         let own = self.open_server(request, key, arrival, now);
         match meant {
             Some(meant) => Arrived::Cancel { own, meant },
@@ -163,7 +185,7 @@ impl Transactions {
     pub(crate) fn new_key(&self, request: &Message) -> Option<ServerKey> {
         let begins = merge_key(request, self.seed).is_some() && request.method() != Some("ACK");
         let key = begins.then(|| ServerKey::of(request, self.seed)).flatten();
-        key.filter(|key| !self.by_key.contains_key(key))
+        key.filter(|key| self.server_by_key(*key).is_none())
     }
 
     /// The same of a request that was only looked at.
@@ -171,7 +193,7 @@ impl Transactions {
         let begins = !matches!(glance.method, "ACK" | "CANCEL");
         let key = || ServerKey::by_branch(&glance.via, glance.method, self.seed);
         let key = begins.then(key).flatten();
-        key.filter(|key| !self.by_key.contains_key(key))
+        key.filter(|key| self.server_by_key(*key).is_none())
     }
 
     /// Whether requests were turned away lately.
@@ -205,15 +227,17 @@ impl Transactions {
         arrival: &Arrival,
         now: Instant,
     ) -> ServerId {
-        let id = ServerId(self.fresh_id());
         let kind = Kind::of(request.method().unwrap_or_default());
         let merge = merge_key(request, self.seed);
-        if let Some(merge) = merge {
-            self.merged.entry(merge).or_insert(id);
-        }
+        let number = self.next_number();
+        let is_first = merge.is_some_and(|merge| self.by_merge_key(merge).is_none());
         let server = Server::new(kind, key, merge, response_hop(request, arrival));
-        self.by_key.insert(key, id);
-        self.servers.insert(id, Box::new(server));
+        let id = self.servers.insert(number, server);
+        self.by_key.insert(&self.servers, id, |server| server.key.number());
+        if is_first {
+            self.merged.insert(&self.servers, id, |server| server.merge.unwrap_or_default());
+        }
+        let id = ServerId(id);
         if kind == Kind::Other {
             self.timers.set(now + TRYING_AFTER, Owner::Server(id));
         }
@@ -223,14 +247,14 @@ impl Transactions {
     /// Whether the same request came before on another way (RFC 3261 §8.2.2.2, E-04).
     pub(crate) fn is_merged(&self, request: &Message, id: ServerId) -> bool {
         merge_key(request, self.seed)
-            .and_then(|key| self.merged.get(&key))
-            .is_some_and(|first| *first != id)
+            .and_then(|key| self.by_merge_key(key))
+            .is_some_and(|first| first != id)
     }
 
     /// Sends a response to the request. Says whether it went out: a second final response never
     /// does, except further 2xx to an INVITE (RFC 6026 §7.1).
     pub(crate) fn respond(&mut self, id: ServerId, response: &Message, now: Instant) -> bool {
-        let Some(server) = self.servers.get_mut(&id) else { return false };
+        let Some(server) = self.servers.get_mut(id.0) else { return false };
         let Some(bytes) = server.respond(response, now) else { return false };
         self.sends.push_back(Send { token: Token(id.0), to: server.reply_to.clone(), bytes });
         if server.only_waits_for_copies() {
@@ -244,7 +268,7 @@ impl Transactions {
     /// new than a new request for too much.
     fn make_room(&mut self) -> bool {
         while let Some(id) = self.answered.pop_front() {
-            if self.servers.contains_key(&id) {
+            if self.servers.contains(id.0) {
                 self.close_server(id);
                 return true;
             }
@@ -254,11 +278,12 @@ impl Transactions {
 
     /// Sends a request. Its top Via is ours, with a branch that was never used before.
     pub(crate) fn request(&mut self, request: &Message, to: Hop, now: Instant) -> ClientId {
-        let id = ClientId(self.fresh_id());
         let client = Client::new(request, to, self.seed, now);
         let (bytes, to) = (client.bytes(), client.to.clone());
-        self.by_key_of_ours.insert(client.key, id);
-        self.clients.insert(id, Box::new(client));
+        let number = self.next_number();
+        let id = self.clients.insert(number, client);
+        self.by_key_of_ours.insert(&self.clients, id, |client| client.key.number());
+        let id = ClientId(id);
         self.sends.push_back(Send { token: Token(id.0), to, bytes });
         self.settle_client(id);
         id
@@ -279,8 +304,8 @@ impl Transactions {
         let via = response.top_via().ok()?;
         let method = response.cseq().ok()?.method;
         let key = ClientKey::new(via.branch()?, &method, self.seed);
-        let id = self.by_key_of_ours.get(&key).copied()?;
-        let client = self.clients.get_mut(&id)?;
+        let id = self.client_by_key(key)?;
+        let client = self.clients.get_mut(id.0)?;
         let fresh = client.receive(response, now);
         if let Some(ack) = client.ack_to_send() {
             let to = client.to.clone();
@@ -292,45 +317,31 @@ impl Transactions {
 
     /// The request is of no more interest to its user; a late response is absorbed or dropped.
     pub(crate) fn forget(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.remove(&id) {
-            self.by_key_of_ours.remove(&client.key);
+        if let Some(client) = self.clients.remove(id.0) {
+            self.by_key_of_ours.remove(client.key.number(), id.0);
         }
     }
 
     /// The request as it was sent, where it went to: what a CANCEL is made from.
     pub(crate) fn sent_invite(&self, id: ClientId) -> Option<(&Message, &Hop)> {
-        let client = self.clients.get(&id)?;
+        let client = self.clients.get(id.0)?;
         Some((client.invite()?, &client.to))
     }
 
     /// A [`Send`] with this token did not leave.
     pub(crate) fn send_failed(&mut self, token: Token) {
         let (client, server) = (ClientId(token.0), ServerId(token.0));
-        if let Some(gone) = self.clients.get(&client) {
+        if let Some(gone) = self.clients.get(client.0) {
             if gone.awaits_final() {
                 self.events.push_back(Event::Unsent(client));
             }
             self.forget(client);
             self.events.push_back(Event::ClientGone(client));
-        } else if self.servers.get(&server).is_some_and(|server| server.is_reliable()) {
+        } else if self.servers.get(server.0).is_some_and(|server| server.is_reliable()) {
             self.close_server(server);
         }
         // Over UDP the peer asks again; without the transaction its copy would be a new request,
         // and a message delivered twice.
-    }
-
-    /// Retransmits and gives up what is due.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(owner) = self.timers.due(now) {
-            match owner {
-                Owner::Server(id) => self.server_due(id, now),
-                Owner::Client(id) => self.client_due(id, now),
-            }
-        }
-    }
-
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
     }
 
     pub(crate) fn next_send(&mut self) -> Option<Send> {
@@ -357,77 +368,18 @@ impl Transactions {
     }
 
     fn acknowledge(&mut self, id: ServerId, now: Instant) -> bool {
-        let absorbed = self.servers.get_mut(&id).is_some_and(|server| server.acknowledge(now));
+        let absorbed = self.servers.get_mut(id.0).is_some_and(|server| server.acknowledge(now));
         self.settle_server(id);
         absorbed
     }
 
-    fn server_due(&mut self, id: ServerId, now: Instant) {
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        match server.due(now) {
-            server::Due::Nothing => {}
-            server::Due::Trying => self.events.push_back(Event::TryingDue(id)),
-            server::Due::Resend(bytes) => {
-                let to = server.reply_to.clone();
-                self.sends.push_back(Send { token: Token(id.0), to, bytes });
-            }
-            server::Due::Over => return self.close_server(id),
-        }
-        self.settle_server(id);
-    }
-
-    fn client_due(&mut self, id: ClientId, now: Instant) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        match client.due(now) {
-            client::Due::Nothing => {}
-            client::Due::Resend(bytes) => {
-                let to = client.to.clone();
-                self.sends.push_back(Send { token: Token(id.0), to, bytes });
-            }
-            client::Due::TimedOut => {
-                self.forget(id);
-                self.events.push_back(Event::TimedOut(id));
-                self.events.push_back(Event::ClientGone(id));
-                return;
-            }
-            client::Due::Over => {
-                self.forget(id);
-                self.events.push_back(Event::ClientGone(id));
-                return;
-            }
-        }
-        self.settle_client(id);
-    }
-
-    /// Sets the timer that the server's new state asks for, or ends it.
-    fn settle_server(&mut self, id: ServerId) {
-        let Some(server) = self.servers.get_mut(&id) else { return };
-        if server.is_over() {
-            self.close_server(id);
-        } else if let Some(at) = server.take_timer() {
-            self.timers.set(at, Owner::Server(id));
-        }
-    }
-
-    fn settle_client(&mut self, id: ClientId) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        if client.is_over() {
-            self.forget(id);
-            self.events.push_back(Event::ClientGone(id));
-        } else if let Some(at) = client.take_timer() {
-            self.timers.set(at, Owner::Client(id));
-        }
-    }
-
     fn close_server(&mut self, id: ServerId) {
-        if let Some(server) = self.servers.remove(&id) {
-            self.by_key.remove(&server.key);
-            if let Some(merge) = server.merge
-                && self.merged.get(&merge) == Some(&id)
-            {
-                self.merged.remove(&merge);
+        if let Some(server) = self.servers.remove(id.0) {
+            self.by_key.remove(server.key.number(), id.0);
+            if let Some(merge) = server.merge {
+                self.merged.remove(merge, id.0);
             }
-            while self.answered.front().is_some_and(|id| !self.servers.contains_key(id)) {
+            while self.answered.front().is_some_and(|id| !self.servers.contains(id.0)) {
                 self.answered.pop_front();
             }
             self.events.push_back(Event::ServerGone(id));

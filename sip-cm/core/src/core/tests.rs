@@ -26,7 +26,7 @@ use openfed_proto::packet::{
 use openfed_proto::route::{DomainPattern, Pattern, StaticRoute, Transport};
 
 use super::*;
-use crate::command::{FlowId, Send};
+use crate::command::{FlowId, Send, StageId, StageKind};
 use crate::config::{Listener, Trusted};
 use crate::uri::Host;
 

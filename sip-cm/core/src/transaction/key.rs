@@ -64,6 +64,10 @@ impl ClientKey {
     pub(crate) fn new(branch: &str, method: &str, seed: Seed) -> Self {
         ClientKey(seed.hash_one((branch, method)))
     }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// The branch, if it is one by RFC 3261 (§8.1.1.7) and no other request has it.

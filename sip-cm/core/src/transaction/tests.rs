@@ -313,7 +313,7 @@ fn a_table_at_its_limit_never_moves() {
     // Just as many as would fill a table without spare room.
     let limit = 1_700;
     layer.layer = Transactions::new(limit, Random::new(|| 3).seed());
-    let room = |layer: &Layer| layer.layer.by_key.capacity().max(layer.layer.servers.capacity());
+    let room = |layer: &Layer| layer.layer.by_key.room().max(layer.layer.merged.room());
     let before = room(&layer);
     for number in 0..20 * limit {
         let request = text("MESSAGE", &format!("z9hG4bK{number}"), "UDP");
