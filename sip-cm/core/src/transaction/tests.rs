@@ -313,16 +313,29 @@ fn a_table_at_its_limit_never_moves() {
     // Just as many as would fill a table without spare room.
     let limit = 1_700;
     layer.layer = Transactions::new(limit, Random::new(|| 3).seed());
-    let room = |layer: &Layer| layer.layer.by_key.room().max(layer.layer.merged.room());
-    let before = room(&layer);
+    let room = |layer: &Transactions| {
+        [&layer.by_key, &layer.merged, &layer.by_key_of_ours].map(slots::Index::room)
+    };
+    let before = room(&layer.layer);
     for number in 0..20 * limit {
-        let request = text("MESSAGE", &format!("z9hG4bK{number}"), "UDP");
+        let request = text("MESSAGE", &format!("z9hG4bK{number}"), "UDP").to_bytes();
+        let request = String::from_utf8_lossy(&request).replace("c1", &format!("c{number}"));
+        let request = Message::parse(Bytes::from(request)).expect("a sound request");
         let Arrived::New(id) = layer.receive(&request, Transport::Udp) else {
             panic!("refused: {number}");
         };
         layer.layer.respond(id, &reply(&request, 200), layer.now);
+        let ours = layer.layer.request(&request, hop(Transport::Udp), layer.now);
+        layer.layer.forget(ours);
         while layer.layer.next_send().is_some() {}
-        assert!(room(&layer) <= before, "after {number}");
+        let grew = room(&layer.layer).iter().zip(&before).any(|(now, before)| now > before);
+        assert!(!grew, "after {number}");
     }
-    assert_eq!(layer.layer.open().0, limit);
+    assert_eq!(layer.layer.open(), (limit, 0));
+}
+
+#[test]
+fn there_are_never_more_than_there_are_places() {
+    let layer = Transactions::new(slots::MOST + 1, Random::new(|| 3).seed());
+    assert_eq!(layer.limit, slots::MOST);
 }
