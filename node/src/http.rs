@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ::metrics::gauge;
 use axum::extract::State;
@@ -27,6 +28,11 @@ use tls::Certificate;
 
 pub use connection::Peer;
 
+/// How often a service's thread shows that it turns.
+const BEAT: Duration = Duration::from_secs(1);
+/// One that has not shown it for so long hangs, and is to be started anew.
+const HANGS_AFTER: Duration = Duration::from_secs(15);
+
 /// How a service feels. Cheap to clone; all clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
@@ -36,6 +42,7 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct Shared {
     ready: AtomicBool,
+    beat: Mutex<Option<Instant>>,
     reasons: Mutex<BTreeMap<&'static str, String>>,
 }
 
@@ -50,6 +57,30 @@ impl Health {
     /// Whether the service is ready.
     pub fn is_ready(&self) -> bool {
         self.shared.ready.load(Ordering::Relaxed)
+    }
+
+    /// From now on the thread that this is called on is to show that it turns: if it hangs,
+    /// `/healthz` and `/readyz` answer 503. Ends with what it gives.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let health = self.clone();
+        let task = tokio::spawn(async move {
+            let mut every = tokio::time::interval(BEAT);
+            loop {
+                every.tick().await;
+                *health.beat() = Some(Instant::now());
+            }
+        });
+        Watch { health: self.clone(), task }
+    }
+
+    /// Whether the service's thread has shown nothing for too long.
+    fn hangs(&self) -> bool {
+        self.beat().is_some_and(|at| at.elapsed() >= HANGS_AFTER)
+    }
+
+    fn beat(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.shared.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// `part` works badly, for `reason`; logged when that is news.
@@ -78,6 +109,20 @@ impl Health {
 
     fn reasons(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
         self.shared.reasons.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Health::watch`].
+#[derive(Debug)]
+pub struct Watch {
+    health: Health,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+        *self.health.beat() = None;
     }
 }
 
@@ -159,15 +204,20 @@ fn metrics_page() -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render()).into_response()
 }
 
-/// Always 200: a degraded service still works and must not be restarted for it.
+/// 503 only if the service hangs: a degraded one still works and must not be restarted for it.
 async fn healthz(State(health): State<Health>) -> Response {
     let problems = health.problems();
-    let status = if problems.is_empty() { "ok" } else { "degraded" };
-    Json(json!({ "status": status, "problems": problems })).into_response()
+    let (code, status) = match () {
+        () if health.hangs() => (StatusCode::SERVICE_UNAVAILABLE, "hangs"),
+        () if problems.is_empty() => (StatusCode::OK, "ok"),
+        () => (StatusCode::OK, "degraded"),
+    };
+    let ready = health.is_ready();
+    (code, Json(json!({ "status": status, "ready": ready, "problems": problems }))).into_response()
 }
 
 async fn readyz(State(health): State<Health>) -> Response {
-    if health.is_ready() {
+    if health.is_ready() && !health.hangs() {
         (StatusCode::OK, "ready\n").into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n").into_response()

@@ -44,6 +44,7 @@ pub(crate) struct Inputs {
 impl Engine {
     /// Runs until everything is answered after the shutdown has begun, or it stops.
     pub(crate) async fn run(mut self, mut from: Inputs, shutdown: Shutdown) {
+        let _watch = self.health.watch();
         // Bounded by the core's look-ups under way.
         let (answers, mut resolved) = unbounded_channel();
         let mut gauges = tokio::time::interval(GAUGES_EVERY);

@@ -13,6 +13,7 @@ use openfed_node::telemetry::Tracer;
 use openfed_node::trial::Trials;
 use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
+use openfed_proto::route::Transport;
 use sip_cm_core::config::{Config, Listener, Trusted};
 use sip_cm_core::core::Core;
 use sip_cm_core::random::Random;
@@ -123,6 +124,9 @@ impl Service {
 
 /// What the core is told about our addresses.
 fn listeners(bound: &[Listen], advertise: Option<&HostPort>) -> Result<Vec<Listener>, ServeError> {
+    // One port is said: that of UDP and TCP. TLS beside them is at the port that it listens at.
+    let plain = bound.iter().any(|listen| listen.transport != Transport::Tls);
+    let aside = |listen: &Listen| plain && listen.transport == Transport::Tls;
     let listener = |listen: &Listen| {
         let advertised = match advertise {
             Some(own) => {
@@ -133,7 +137,7 @@ fn listeners(bound: &[Listen], advertise: Option<&HostPort>) -> Result<Vec<Liste
                 };
                 let host = Host::parse(&text.as_str().into())
                     .map_err(|_| ServeError::Advertise(own.host.clone()))?;
-                (host, own.port)
+                (host, if aside(listen) { listen.address.port() } else { own.port })
             }
             None => (literal(reachable(listen.address)), listen.address.port()),
         };

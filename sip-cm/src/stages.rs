@@ -60,6 +60,8 @@ impl Stages {
         ] {
             metrics::gauge!("openfed_sip_open_limit", "kind" => kind).set(size(limit));
         }
+        // There from the start: whoever watches sees the first one as an increase.
+        metrics::counter!("openfed_sip_parser_panics_total").increment(0);
     }
 
     /// How much is under way, now.

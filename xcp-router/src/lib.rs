@@ -178,7 +178,9 @@ impl Service {
 
     /// Runs until the end of the drain.
     pub async fn run(self) {
+        let watch = self.health.watch();
         let performer = self.engine.run().await;
+        drop(watch);
         self.health.set_ready(false);
         self.http.close().await;
         if let Some(metrics) = self.metrics {

@@ -55,12 +55,13 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Dn
     let health = Health::default();
     let mut serving = start(dns, settings.xmpp.listen.port(), health.clone()).await?;
     let http = Http::start(dns.http, Default::default(), health.clone()).await?;
+    let watch = health.watch();
     tokio::select! {
         () = serving.keep_ready(&health) => {}
         () = shutdown.draining() => {}
     }
     health.set_ready(false);
-    drop(serving);
+    drop((serving, watch));
     http.close().await;
     Ok(())
 }

@@ -84,9 +84,12 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let hello = Hello { role: Role::XmppCm, node, epoch: unix_us(), capacity, version };
     let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
     let shown = Shown::new(tracer.clone(), settings.local.iter().cloned());
-    let engine = Engine::new(core, connections, links, (shown, health), settings.local.clone());
-    let watch = watch_homes(homes.into_values().collect());
-    engine.run(link_events, watch, shutdown).await;
+    let engine =
+        Engine::new(core, connections, links, (shown, health.clone()), settings.local.clone());
+    let homes = watch_homes(homes.into_values().collect());
+    let watch = health.watch();
+    engine.run(link_events, homes, shutdown).await;
+    drop(watch);
     http.close().await;
     tracer.shutdown().await;
     Ok(())

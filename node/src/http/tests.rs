@@ -50,17 +50,51 @@ async fn a_degraded_service_is_alive_and_says_why() {
     metrics::start();
     let degraded = r#"openfed_degraded{part="store"}"#;
     let (http, health) = started(Router::new()).await;
-    assert_eq!(get_page(&http, "/healthz").await.1, r#"{"problems":{},"status":"ok"}"#);
+    assert_eq!(
+        get_page(&http, "/healthz").await.1,
+        r#"{"problems":{},"ready":false,"status":"ok"}"#
+    );
 
     health.degrade("store", "Redis does not answer");
     let (status, body) = get_page(&http, "/healthz").await;
     assert!(status.contains("200"), "{status}");
-    assert_eq!(body, r#"{"problems":{"store":"Redis does not answer"},"status":"degraded"}"#);
+    let reason = r#"{"store":"Redis does not answer"}"#;
+    assert_eq!(body, format!(r#"{{"problems":{reason},"ready":false,"status":"degraded"}}"#));
     assert_eq!(value(&http, degraded).await, Some(1.0));
 
     health.recover("store");
     assert!(health.problems().is_empty());
     assert_eq!(value(&http, degraded).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_thread_that_hangs_is_seen_from_outside() {
+    metrics::start();
+    let (http, health) = started(Router::new()).await;
+    health.set_ready(true);
+    let watch = health.watch();
+    let statuses = async || {
+        [get_page(&http, "/healthz").await.0, get_page(&http, "/readyz").await.0]
+            .map(|line| line.split(' ').nth(1).unwrap_or_default().to_owned())
+    };
+    let long_ago = |health: &Health| {
+        *health.beat() = Instant::now().checked_sub(HANGS_AFTER);
+    };
+    assert_eq!(statuses().await, ["200", "200"]);
+    // As if it had hung until now; then it turns again.
+    long_ago(&health);
+    assert_eq!(statuses().await, ["503", "503"]);
+    let beats = async || {
+        while health.hangs() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BEAT * 10, beats()).await.expect("it turns again");
+    assert_eq!(statuses().await, ["200", "200"]);
+    // Who has stopped in order does not hang.
+    long_ago(&health);
+    drop(watch);
+    assert_eq!(statuses().await, ["200", "200"]);
 }
 
 #[tokio::test]

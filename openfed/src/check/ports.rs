@@ -30,6 +30,7 @@ struct Service {
 /// What `/healthz` says.
 #[derive(Deserialize)]
 struct Health {
+    ready: bool,
     problems: BTreeMap<String, String>,
 }
 
@@ -96,14 +97,29 @@ fn services(settings: &Settings) -> Vec<Service> {
 }
 
 fn running(report: &mut Report<'_>, name: &str, health: Health) -> Result<(), Failure> {
-    if health.problems.is_empty() {
+    if health.problems.is_empty() && health.ready {
         return report.good("process", &format!("{name} runs and is well"));
     }
     for (part, problem) in health.problems {
         let finding = format!("{name} runs, but {part} works badly: {problem}");
         report.doubt("process", &finding, "its log says since when")?;
     }
+    if !health.ready {
+        let finding = format!("{name} runs, but is not ready");
+        report.doubt("process", &finding, lacking(name))?;
+    }
     Ok(())
+}
+
+/// What an instance waits for that is not ready.
+fn lacking(name: &str) -> &'static str {
+    match name {
+        DNS => "it waits for the addresses of xmpp-cm: see [xmpp.dns]",
+        name if name == Role::Router.as_str() => {
+            "it waits for its store (see [store] url), or drains (openfed nodes)"
+        }
+        _ => "it waits for a router (see [cm] routers), or drains (openfed nodes)",
+    }
 }
 
 async fn answering(report: &mut Report<'_>, service: &Service) -> Result<(), Failure> {

@@ -102,6 +102,7 @@ impl Transactions {
         let limit = limit.min(slots::MOST);
         // An index that outgrows its room moves all that it has while everybody waits, and one that
         // is nearly full does so in the end, though nothing is added but what takes another's place.
+        // Requests of peers stay for 32 s, ours for 5 s.
         let (requests, ours) = (limit * 2, limit);
         Transactions {
             limit,
@@ -276,9 +277,13 @@ impl Transactions {
         false
     }
 
-    /// Sends a request. Its top Via is ours, with a branch that was never used before.
+    /// Sends a request. Its top Via is ours; if another has the same branch (a peer sent its request
+    /// anew after its connection was lost), responses are for this one.
     pub(crate) fn request(&mut self, request: &Message, to: Hop, now: Instant) -> ClientId {
         let client = Client::new(request, to, self.seed, now);
+        if let Some(older) = self.client_by_key(client.key) {
+            self.by_key_of_ours.remove(client.key.number(), older.0);
+        }
         let (bytes, to) = (client.bytes(), client.to.clone());
         let number = self.next_number();
         let id = self.clients.insert(number, client);

@@ -259,4 +259,10 @@ fn a_wildcard_listener_advertises_an_address_that_peers_can_use() {
     let named = super::listeners(&[wildcard], own.as_ref()).expect("listeners");
     assert_eq!(named[0].advertised.0.to_string(), "[2001:db8::5]");
     assert_eq!(named[0].advertised.1, 5070);
+    // One port is said: that of UDP and TCP. TLS beside them has its own, TLS alone that one.
+    let tls = Listen { address, ..any_port(Transport::Tls) };
+    let both = super::listeners(&[wildcard, tls], own.as_ref()).expect("listeners");
+    assert_eq!((both[0].advertised.1, both[1].advertised.1), (5070, 5060));
+    let alone = super::listeners(&[tls], own.as_ref()).expect("listeners");
+    assert_eq!(alone[0].advertised.1, 5070);
 }

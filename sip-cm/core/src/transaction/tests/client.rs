@@ -127,3 +127,17 @@ fn an_unsent_request_is_told_once_and_its_response_is_dropped() {
     l.layer.send_failed(Token(id.0));
     assert_eq!(l.events(), []);
 }
+
+#[test]
+fn of_two_requests_with_one_branch_the_newer_hears_the_response() {
+    let mut l = Layer::new();
+    let (request, older) = l.client("MESSAGE", Transport::Udp);
+    assert_eq!(l.layer.receive_response(&reply(&request, 200), l.now), Some(older));
+    let (again, newer) = l.client("MESSAGE", Transport::Udp);
+    assert_eq!(l.layer.receive_response(&reply(&again, 200), l.now), Some(newer));
+    let (last, newest) = l.client("MESSAGE", Transport::Udp);
+    // The end of the older ones takes nothing from it.
+    l.layer.forget(older);
+    l.layer.forget(newer);
+    assert_eq!(l.layer.receive_response(&reply(&last, 200), l.now), Some(newest));
+}
