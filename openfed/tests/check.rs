@@ -16,7 +16,10 @@ use tokio::net::UdpSocket;
 const LOOPBACK: &str = "127.0.0.1:0";
 
 /// A settings file of its own, gone at the end of the scene.
-struct SettingsFile(PathBuf);
+struct SettingsFile {
+    file: PathBuf,
+    sip_http: SocketAddr,
+}
 
 impl SettingsFile {
     fn write(name: &str, sip: SocketAddr, home: SocketAddr, dns: SocketAddr) -> Self {
@@ -33,17 +36,17 @@ impl SettingsFile {
             "#
         );
         std::fs::write(&file, text).unwrap();
-        Self(file)
+        Self { file, sip_http }
     }
 
     fn path(&self) -> &str {
-        self.0.to_str().unwrap()
+        self.file.to_str().unwrap()
     }
 }
 
 impl Drop for SettingsFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.file);
     }
 }
 
@@ -116,6 +119,25 @@ async fn all_is_in_place() {
     ] {
         assert!(printed.contains(finding), "{finding} is missing in\n{printed}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_ready_is_said_to_wait() {
+    let listener = || TcpListener::bind(LOOPBACK).unwrap();
+    let (home, sip) = (listener(), listener());
+    let at = |listener: &TcpListener| listener.local_addr().unwrap();
+    let settings = SettingsFile::write("waiting", at(&sip), at(&home), name_server().await);
+    let http = tokio::net::TcpListener::bind(settings.sip_http).await.unwrap();
+    let health = r#"{"status":"ok","ready":false,"problems":{}}"#;
+    let page = axum::routing::get(async move || health);
+    let routes = axum::Router::new().route("/healthz", page);
+    tokio::spawn(async move { axum::serve(http, routes).await });
+    let next_hop = next_hop().await;
+    let script = Script::default().get("/api/v1/static-routes", open_route(next_hop));
+    let (_, printed) = script.run(&["check", "--config", settings.path()]).await;
+    assert!(printed.contains("sip-cm runs, but is not ready"), "{printed}");
+    assert!(printed.contains("it waits for a router"), "{printed}");
+    assert!(!printed.contains("sip-cm runs and is well"), "{printed}");
 }
 
 #[tokio::test]
