@@ -72,9 +72,12 @@ fn without_login_nothing_is_readable_but_health() {
             assert!(!answer.text.contains("items"), "{path}: {answer:?}");
         }
         // The password of the first administrator was told to the console alone.
-        let lines = openfed.log_lines();
-        let told = lines.iter().filter(|line| line.contains("log in as \"administrator\""));
-        assert_eq!(told.count(), 1, "{lines:?}");
+        let told = || {
+            let lines = openfed.log_lines();
+            lines.iter().filter(|line| line.contains("log in as \"administrator\"")).count()
+        };
+        openfed_tests::process::until(async || told() > 0).await?;
+        assert_eq!(told(), 1, "{:?}", openfed.log_lines());
         openfed.stop().await
     });
 }

@@ -3,7 +3,8 @@
 
 use openfed_tests::collector::Span;
 use openfed_tests::http;
-use openfed_tests::openfed::{LOCAL, Setup};
+use openfed_tests::openfed::{LOCAL, Openfed, Setup};
+use openfed_tests::process::until;
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::sip::Outgoing;
 use openfed_tests::world::{Kind, World};
@@ -122,7 +123,7 @@ fn every_service_shows_metrics_and_says_that_it_is_alive() {
             assert!(value.is_some_and(|value| value != "0"), "{series} is {value:?} in\n{shown}");
         }
         let listening = |line: &&String| line.contains(&openfed.sip().to_string());
-        assert!(openfed.log_lines().iter().any(|line| listening(&line)), "every address is logged");
+        until(async || openfed.log_lines().iter().any(|line| listening(&line))).await?;
         Ok(())
     });
 }
@@ -146,5 +147,23 @@ fn a_second_trace_is_another_one() {
         };
         assert_ne!(of("one.example").await?.trace, of("two.example").await?.trace);
         Ok(())
+    });
+}
+
+#[test]
+fn what_an_alert_waits_for_is_counted_from_nothing() {
+    play(async |place| {
+        let openfed = Openfed::start(place, &Setup::default()).await?;
+        let mut shown = String::new();
+        for server in openfed.http() {
+            shown += &http::get(server, "/metrics").await?.text;
+        }
+        for counter in [
+            "openfed_sip_parser_panics_total 0",
+            "openfed_xmpp_dials_total{peer=\"home\",result=\"ok\"} 0",
+        ] {
+            assert!(shown.lines().any(|line| line == counter), "{counter} is not in\n{shown}");
+        }
+        openfed.stop().await
     });
 }
