@@ -16,7 +16,10 @@ struct Kustomization {
     api_version: String,
     kind: String,
     namespace: Option<String>,
+    #[serde(default)]
     resources: Vec<String>,
+    #[serde(default)]
+    components: Vec<String>,
     #[serde(default)]
     config_map_generator: Vec<Generator>,
     #[serde(default)]
@@ -74,13 +77,17 @@ enum Change {
 
 /// All objects that `kubectl apply -k FOLDER` would send.
 pub(crate) fn build(folder: &Path) -> Result<Vec<Value>> {
-    let own: Kustomization = serde_json::from_value(document(&folder.join("kustomization.yaml"))?)?;
-    assert_eq!(
-        (own.api_version.as_str(), own.kind.as_str()),
-        ("kustomize.config.k8s.io/v1beta1", "Kustomization")
-    );
-    every_file_is_listed(folder, &own)?;
     let mut objects = Vec::new();
+    let kind = ("kustomize.config.k8s.io/v1beta1", "Kustomization");
+    apply(folder, kind, &mut objects)?;
+    Ok(objects)
+}
+
+/// Adds to the objects, and changes them, as the file in this folder says.
+fn apply(folder: &Path, kind: (&str, &str), objects: &mut Vec<Value>) -> Result<()> {
+    let own: Kustomization = serde_json::from_value(document(&folder.join("kustomization.yaml"))?)?;
+    assert_eq!((own.api_version.as_str(), own.kind.as_str()), kind, "{}", folder.display());
+    every_file_is_listed(folder, &own)?;
     for resource in &own.resources {
         let path = folder.join(resource);
         objects.extend(if path.is_dir() { build(&path)? } else { documents(&path)? });
@@ -95,8 +102,12 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Value>> {
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data,
         }));
     }
+    for component in &own.components {
+        let kind = ("kustomize.config.k8s.io/v1alpha1", "Component");
+        apply(&folder.join(component), kind, objects)?;
+    }
     for patch in own.patches {
-        let object = named(&mut objects, &patch.target.kind, &patch.target.name)?;
+        let object = named(objects, &patch.target.kind, &patch.target.name)?;
         let patch = match (patch.path, patch.patch) {
             (Some(path), None) => text(&folder.join(path))?,
             (None, Some(patch)) => patch,
@@ -106,18 +117,18 @@ pub(crate) fn build(folder: &Path) -> Result<Vec<Value>> {
             .map_err(|error| Failure::new(format!("{error} in {patch}")))?;
         change(object, changes)?;
     }
-    own.images.iter().try_for_each(|image| use_image(&mut objects, image))?;
+    own.images.iter().try_for_each(|image| use_image(objects, image))?;
     for Replicas { name, count } in own.replicas {
-        named(&mut objects, "Deployment", &name)?["spec"]["replicas"] = count.into();
+        named(objects, "Deployment", &name)?["spec"]["replicas"] = count.into();
     }
     if let Some(namespace) = own.namespace {
-        for object in &mut objects {
+        for object in objects {
             let is_namespace = object["kind"] == "Namespace";
             let field = if is_namespace { "name" } else { "namespace" };
             object["metadata"][field] = namespace.as_str().into();
         }
     }
-    Ok(objects)
+    Ok(())
 }
 
 /// The object of a kind and a name; a failure if there is none.

@@ -20,6 +20,19 @@ pub(crate) fn example() -> Result<Vec<Value>> {
     build(&deploy("kubernetes/overlays/example"))
 }
 
+/// What an operator applies who wants SIP over TLS, too.
+pub(crate) fn example_with_tls() -> Result<Vec<Value>> {
+    let overlay = tempfile::tempdir()?;
+    let written = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [deploy("kubernetes/overlays/example")],
+        "components": [deploy("kubernetes/components/sip-tls")],
+    });
+    std::fs::write(overlay.path().join("kustomization.yaml"), written.to_string())?;
+    build(overlay.path())
+}
+
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Value> {
     objects.iter().filter(move |object| object["kind"] == kind)
 }
@@ -83,7 +96,7 @@ fn check(object: &Value) -> Result<()> {
 fn every_object_is_what_kubernetes_takes() -> Result<()> {
     let base = build(&deploy("kubernetes/base"))?;
     let example = example()?;
-    base.iter().chain(&example).try_for_each(check)?;
+    base.iter().chain(&example).chain(&example_with_tls()?).try_for_each(check)?;
     for kind in ["Deployment", "PodDisruptionBudget"] {
         assert_eq!(of_kind(&example, kind).count(), 4, "{kind}: three services and dns");
     }
@@ -161,23 +174,31 @@ fn has_port(pod: &Value, port: &Value, protocol: &Value) -> bool {
 
 #[test]
 fn ports_that_are_named_exist() -> Result<()> {
-    let objects = example()?;
-    for service in of_kind(&objects, "Service") {
+    every_named_port_exists(&example()?)?;
+    let with_tls = example_with_tls()?;
+    let service = of_kind(&with_tls, "Service").find(|own| own["metadata"]["name"] == "sip-cm");
+    let service = service.ok_or_else(|| Failure::new("no Service sip-cm"))?;
+    assert!(list(service, "/spec/ports").any(|port| port["port"] == 5061));
+    every_named_port_exists(&with_tls)
+}
+
+fn every_named_port_exists(objects: &[Value]) -> Result<()> {
+    for service in of_kind(objects, "Service") {
         let selector = json!({ "matchLabels": service["spec"]["selector"] });
         for port in list(service, "/spec/ports") {
             let (target, protocol) = (&port["targetPort"], &port["protocol"]);
-            let found = selected(&objects, &selector);
+            let found = selected(objects, &selector);
             let exists = found.iter().all(|(_, pod)| has_port(pod, target, protocol));
             assert!(target.is_string() && exists, "{}: {target}", title(service));
         }
     }
-    for policy in of_kind(&objects, "NetworkPolicy") {
-        let pods = selected(&objects, &policy["spec"]["podSelector"]);
+    for policy in of_kind(objects, "NetworkPolicy") {
+        let pods = selected(objects, &policy["spec"]["podSelector"]);
         assert!(!pods.is_empty(), "{} is about no pod", title(policy));
         let incoming = list(policy, "/spec/ingress").map(|rule| (rule, pods.clone()));
         let outgoing = list(policy, "/spec/egress").map(|rule| {
             let to = list(rule, "/to").filter_map(|to| to.get("podSelector"));
-            (rule, to.flat_map(|selector| selected(&objects, selector)).collect())
+            (rule, to.flat_map(|selector| selected(objects, selector)).collect())
         });
         for (rule, pods) in incoming.chain(outgoing) {
             for port in list(rule, "/ports").filter(|port| port["port"].is_string()) {
@@ -186,7 +207,7 @@ fn ports_that_are_named_exist() -> Result<()> {
                 assert!(exists && !pods.is_empty(), "{}: {port}", title(policy));
             }
             for from in list(rule, "/from").filter_map(|from| from.get("podSelector")) {
-                assert!(!selected(&objects, from).is_empty(), "{}: {from}", title(policy));
+                assert!(!selected(objects, from).is_empty(), "{}: {from}", title(policy));
             }
         }
     }

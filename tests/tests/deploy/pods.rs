@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use xmpp_cm::tls::Authority;
 
 use crate::kustomize::{containers, pods};
-use crate::manifests::example;
+use crate::manifests::{example, example_with_tls};
 use crate::{deploy, list, string, text};
 
 /// What a process has after the end of its drain.
@@ -128,9 +128,13 @@ fn port(container: &Value, name: &str) -> Option<(u64, String)> {
 
 #[test]
 fn the_services_take_their_settings_and_listen_at_the_ports_of_their_pods() -> Result<()> {
-    let objects = example()?;
-    for (name, pod) in pods(&objects) {
-        let settings = settings(&objects, name, pod)?;
+    pods_listen_at_their_ports(&example()?)?;
+    pods_listen_at_their_ports(&example_with_tls()?)
+}
+
+fn pods_listen_at_their_ports(objects: &[Value]) -> Result<()> {
+    for (name, pod) in pods(objects) {
+        let settings = settings(objects, name, pod)?;
         let container = container(name, pod)?;
         let dns = settings.xmpp.dns.clone().ok_or_else(|| Failure::new("no [xmpp.dns]"))?;
         assert!(dns.apart);
@@ -215,6 +219,25 @@ fn replicas_of_xmpp_cm_share_the_key_of_a_secret() -> Result<()> {
     assert_eq!(string(keys, "/secret/secretName"), "openfed-authority");
     // Readable for the group: user 10001 does not own it.
     assert_eq!(keys["secret"]["defaultMode"], 0o440);
+    Ok(())
+}
+
+#[test]
+fn sip_over_tls_has_the_certificate_of_a_secret() -> Result<()> {
+    let objects = example_with_tls()?;
+    let all = pods(&objects);
+    let found = all.iter().find(|(name, _)| *name == "sip-cm");
+    let (name, pod) = *found.ok_or_else(|| Failure::new("no sip-cm"))?;
+    let settings = settings(&objects, name, pod)?;
+    let identity = settings.sip.tls.identity.ok_or_else(|| Failure::new("no certificate"))?;
+    // What `kubectl create secret tls` makes.
+    for (file, key) in [(&identity.certificate, "tls.crt"), (&identity.key, "tls.key")] {
+        assert_eq!(file.file_name().and_then(|name| name.to_str()), Some(key));
+        let secret = volume(pod, container(name, pod)?, file.parent().unwrap_or(file))?;
+        assert_eq!(string(secret, "/secret/secretName"), "openfed-sip-tls");
+        assert_eq!(secret["secret"]["defaultMode"], 0o440);
+    }
+    assert!(guide()?.contains("create secret tls openfed-sip-tls --cert="), "the guide makes it");
     Ok(())
 }
 
