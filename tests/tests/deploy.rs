@@ -78,6 +78,9 @@ fn what_compose_mounts_and_builds_is_there() -> Result<()> {
             let dockerfile = deploy(context).join(dockerfile);
             assert!(dockerfile.is_file(), "{name} is built from {}", dockerfile.display());
         }
+        if context == Some("..") {
+            assert_eq!(service["mem_limit"], "1g", "{name}: the guide says so");
+        }
         let named = list(service, "/volumes").filter_map(Value::as_str);
         let named = named.filter_map(|mount| mount.split(':').next());
         for volume in named.filter(|source| !source.starts_with('.')) {

@@ -190,6 +190,14 @@ fn every_named_port_exists(objects: &[Value]) -> Result<()> {
             let found = selected(objects, &selector);
             let exists = found.iter().all(|(_, pod)| has_port(pod, target, protocol));
             assert!(target.is_string() && exists, "{}: {target}", title(service));
+            for (name, pod) in found {
+                let let_in = of_kind(objects, "NetworkPolicy")
+                    .filter(|own| selects(&own["spec"]["podSelector"], &pod["metadata"]["labels"]))
+                    .flat_map(|policy| list(policy, "/spec/ingress"))
+                    .flat_map(|rule| list(rule, "/ports"))
+                    .any(|open| &open["port"] == target && &open["protocol"] == protocol);
+                assert!(let_in, "no NetworkPolicy lets {target} in to {name}");
+            }
         }
     }
     for policy in of_kind(objects, "NetworkPolicy") {

@@ -206,36 +206,39 @@ fn routers_share_a_store_and_managers_find_them() -> Result<()> {
     Ok(())
 }
 
+/// The pod of one service.
+fn pod<'a>(objects: &'a [Value], name: &str) -> Result<&'a Value> {
+    let found = pods(objects).into_iter().find(|(own, _)| *own == name);
+    found.map(|(_, pod)| pod).ok_or_else(|| Failure::new(format!("no {name}")))
+}
+
+/// The Secret that the pod of a service finds in this folder.
+fn secret<'a>(name: &str, pod: &'a Value, folder: &Path) -> Result<&'a str> {
+    let secret = &volume(pod, container(name, pod)?, folder)?["secret"];
+    // Readable for the group: user 10001 does not own it.
+    assert_eq!(secret["defaultMode"], 0o440, "{name}: {}", folder.display());
+    Ok(string(secret, "/secretName"))
+}
+
 #[test]
 fn replicas_of_xmpp_cm_share_the_key_of_a_secret() -> Result<()> {
-    let objects = example()?;
-    let all = pods(&objects);
-    let (name, pod) = *all
-        .iter()
-        .find(|(name, _)| *name == "xmpp-cm")
-        .ok_or_else(|| Failure::new("no xmpp-cm"))?;
+    let (name, objects) = ("xmpp-cm", example()?);
+    let pod = pod(&objects, name)?;
     let settings = settings(&objects, name, pod)?;
-    let keys = volume(pod, container(name, pod)?, &settings.xmpp.tls_directory)?;
-    assert_eq!(string(keys, "/secret/secretName"), "openfed-authority");
-    // Readable for the group: user 10001 does not own it.
-    assert_eq!(keys["secret"]["defaultMode"], 0o440);
+    assert_eq!(secret(name, pod, &settings.xmpp.tls_directory)?, "openfed-authority");
     Ok(())
 }
 
 #[test]
 fn sip_over_tls_has_the_certificate_of_a_secret() -> Result<()> {
-    let objects = example_with_tls()?;
-    let all = pods(&objects);
-    let found = all.iter().find(|(name, _)| *name == "sip-cm");
-    let (name, pod) = *found.ok_or_else(|| Failure::new("no sip-cm"))?;
+    let (name, objects) = ("sip-cm", example_with_tls()?);
+    let pod = pod(&objects, name)?;
     let settings = settings(&objects, name, pod)?;
     let identity = settings.sip.tls.identity.ok_or_else(|| Failure::new("no certificate"))?;
     // What `kubectl create secret tls` makes.
     for (file, key) in [(&identity.certificate, "tls.crt"), (&identity.key, "tls.key")] {
         assert_eq!(file.file_name().and_then(|name| name.to_str()), Some(key));
-        let secret = volume(pod, container(name, pod)?, file.parent().unwrap_or(file))?;
-        assert_eq!(string(secret, "/secret/secretName"), "openfed-sip-tls");
-        assert_eq!(secret["secret"]["defaultMode"], 0o440);
+        assert_eq!(secret(name, pod, file.parent().unwrap_or(file))?, "openfed-sip-tls");
     }
     assert!(guide()?.contains("create secret tls openfed-sip-tls --cert="), "the guide makes it");
     Ok(())
@@ -243,16 +246,11 @@ fn sip_over_tls_has_the_certificate_of_a_secret() -> Result<()> {
 
 #[test]
 fn routers_share_the_token_of_a_secret() -> Result<()> {
-    let objects = example()?;
-    let all = pods(&objects);
-    let router = all.iter().find(|(name, _)| *name == "xcp-router");
-    let (name, pod) = *router.ok_or_else(|| Failure::new("no xcp-router"))?;
+    let (name, objects) = ("xcp-router", example()?);
+    let pod = pod(&objects, name)?;
     let settings = settings(&objects, name, pod)?;
     let file = settings.token_file().ok_or_else(|| Failure::new("no token file"))?;
-    let folder = file.parent().unwrap_or(&file);
-    let secret = volume(pod, container(name, pod)?, folder)?;
-    assert_eq!(string(secret, "/secret/secretName"), "openfed-access");
-    assert_eq!(secret["secret"]["defaultMode"], 0o440);
+    assert_eq!(secret(name, pod, file.parent().unwrap_or(&file))?, "openfed-access");
     assert!(!settings.router.first_administrator, "a password would be in the cluster's logs");
     Ok(())
 }
