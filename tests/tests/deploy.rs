@@ -58,6 +58,28 @@ fn string<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Services that name one image share one build: Compose v5 builds all at once, and the second
+/// export of a tag fails. Whoever builds is started first, so that Compose 1.29 does not pull it.
+#[test]
+fn compose_builds_no_tag_twice() -> Result<()> {
+    let compose = document(&deploy("compose.yaml"))?;
+    let services = compose["services"].as_object().ok_or_else(|| Failure::new("no services"))?;
+    let builds = |service: &Value| service.get("build").is_some_and(|build| !build.is_null());
+    let mut builders = std::collections::BTreeMap::new();
+    for (name, service) in services.iter().filter(|(_, service)| builds(service)) {
+        let other = builders.insert(string(service, "/image"), name.as_str());
+        assert_eq!(other, None, "{name} builds the same tag");
+    }
+    assert_eq!(builders.len(), 2, "openfed and the world of the demo: {builders:?}");
+    for (name, service) in services.iter().filter(|(_, service)| !builds(service)) {
+        let Some(builder) = builders.get(string(service, "/image")) else { continue };
+        let named = list(service, "/depends_on").filter_map(Value::as_str).any(|it| it == *builder);
+        let keyed = service["depends_on"].get(*builder).is_some();
+        assert!(named || keyed, "{name} starts before {builder} has built its image");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_compose_mounts_and_builds_is_there() -> Result<()> {
     let compose = document(&deploy("compose.yaml"))?;
@@ -78,7 +100,7 @@ fn what_compose_mounts_and_builds_is_there() -> Result<()> {
             let dockerfile = deploy(context).join(dockerfile);
             assert!(dockerfile.is_file(), "{name} is built from {}", dockerfile.display());
         }
-        if context == Some("..") {
+        if string(service, "/image").contains("OPENFED_IMAGE") {
             assert_eq!(service["mem_limit"], "1g", "{name}: the guide says so");
         }
         let named = list(service, "/volumes").filter_map(Value::as_str);
