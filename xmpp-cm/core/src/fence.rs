@@ -93,8 +93,11 @@ impl Fences {
         Some(self.finish(&line).into_iter().map(|message| message.key).collect())
     }
 
-    /// An error stanza came for a message with this id from `to` to `from`, both without
-    /// resource. If it is for one of these, that one has ended.
+    /// An error stanza came for a message with this id from `to` to `from`. If one with this id
+    /// waits here, that one has ended.
+    ///
+    /// The id decides, the addresses only choose between several: a server may answer in the form
+    /// that its own preparation makes of an address (Prosody: RFC 3920, where ß becomes ss).
     pub(crate) fn refused(
         &mut self,
         pair: &Pair,
@@ -102,19 +105,35 @@ impl Fences {
         from: &Address,
         to: &Address,
     ) -> Option<Key> {
+        let (line, index, is_fenced) = self.find(pair, id, from, to)?;
+        let messages = self.lines.get_mut(&line)?;
+        let list = if is_fenced { &mut messages.fenced } else { &mut messages.unfenced };
+        Some(list.remove(index).key)
+    }
+
+    /// The message that an error is most likely for: its line, its place, whether it is fenced.
+    fn find(
+        &self,
+        pair: &Pair,
+        id: &str,
+        from: &Address,
+        to: &Address,
+    ) -> Option<(Line, usize, bool)> {
         let first = Line { pair: pair.clone(), conn: ConnId(0) };
-        let lines = self.lines.range_mut(first..).take_while(|(line, _)| line.pair == *pair);
-        let is_it = |message: &Written| {
-            message.id == id && message.from.bare() == to.bare() && message.to.bare() == from.bare()
-        };
-        for (_, messages) in lines {
-            for list in [&mut messages.fenced, &mut messages.unfenced] {
-                if let Some(index) = list.iter().position(is_it) {
-                    return Some(list.remove(index).key);
+        let mut best: Option<(u8, &Line, usize, bool)> = None;
+        for (line, messages) in self.lines.range(first..).take_while(|(it, _)| it.pair == *pair) {
+            for (list, is_fenced) in [(&messages.fenced, true), (&messages.unfenced, false)] {
+                for (index, message) in list.iter().enumerate().filter(|(_, it)| it.id == id) {
+                    let ours = message.from.bare() == to.bare();
+                    let theirs = message.to.bare() == from.bare();
+                    let likeness = u8::from(ours) + u8::from(theirs);
+                    if best.as_ref().is_none_or(|(most, ..)| likeness > *most) {
+                        best = Some((likeness, line, index, is_fenced));
+                    }
                 }
             }
         }
-        None
+        best.map(|(_, line, index, is_fenced)| (line.clone(), index, is_fenced))
     }
 
     /// Pings that were not answered in time, each with its domain and messages.

@@ -73,12 +73,27 @@ fn an_error_ends_the_one_message_that_it_names_the_older_first() {
     let (user, sender) = (address("alice@corp.example"), address("bob@sip.example/phone"));
     let mut error =
         |id: &str, from: &Address, to: &Address| fences.refused(&pair("sip.example"), id, from, to);
-    assert_eq!(error("b", &address("carol@corp.example"), &sender), None);
     assert_eq!(error("c", &user, &sender), None);
     assert_eq!(error("b", &user, &sender), Some(key(2)));
     assert_eq!(error("b", &user, &sender), Some(key(3)));
     assert_eq!(error("b", &user, &sender), None);
     assert_eq!(error("a", &user, &sender), Some(key(1)));
+}
+
+#[test]
+fn an_error_in_another_form_of_the_address_is_the_outcome_too() {
+    let (mut fences, _) = batch();
+    fences.wrote(
+        line("sip.example", 1),
+        Written { to: address("carol@corp.example"), ..message(4, "b") },
+    );
+    let sender = address("bob@sip.example/phone");
+    let mut error =
+        |id: &str, from: &Address| fences.refused(&pair("sip.example"), id, from, &sender);
+    assert_eq!(error("b", &address("carol@corp.example")), Some(key(4)), "the likeliest");
+    assert_eq!(error("b", &address("strasse@corp.example")), Some(key(2)), "the first of its id");
+    assert_eq!(error("a", &address("strasse@corp.example")), Some(key(1)));
+    assert_eq!(error("a", &address("strasse@corp.example")), None);
 }
 
 #[test]
