@@ -17,6 +17,7 @@ pub mod load;
 pub mod openfed;
 pub mod place;
 pub mod process;
+pub mod proof;
 pub mod prosody;
 pub mod redis;
 pub mod scene;
