@@ -45,6 +45,7 @@ impl Stages {
                 tracing::info!(next_hop, transport = transport.as_str(), "next hop answers again");
             }
             Fact::TurnedAway => metrics::counter!("openfed_sip_turned_away_total").increment(1),
+            Fact::Unready => metrics::counter!("openfed_sip_unready_total").increment(1),
             Fact::Discarded { reason } => {
                 metrics::counter!("openfed_sip_discarded_total", "reason" => reason).increment(1);
             }

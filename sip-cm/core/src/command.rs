@@ -164,6 +164,8 @@ pub enum Fact {
     },
     /// A request was refused before it began, because there is more to do than can be done.
     TurnedAway,
+    /// A request was left for its sender to repeat: no tables had come yet.
+    Unready,
     /// A message was not understood or not wanted, and nothing could be answered.
     Discarded {
         reason: &'static str,

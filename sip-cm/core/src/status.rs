@@ -63,6 +63,8 @@ pub(crate) enum Refusal {
     Busy,
     /// More comes than can be done. Another instance may have room (RFC 3263 §4.3).
     Overloaded,
+    /// The same so soon after a restart that it may be the copy of a request that has arrived.
+    Doubtful,
     /// This instance is ending, or has just started and not heard of a router's tables yet;
     /// another one takes it (RFC 3263 §4.3).
     Elsewhere,
@@ -98,6 +100,8 @@ impl Refusal {
             Refusal::Overloaded => {
                 Answer::new(503, C::ResourceConstraint).retry_after(SHORTEST_RETRY)
             }
+            Refusal::Doubtful => Answer::new(504, C::RemoteServerTimeout)
+                .explained("too much after a restart: it may have arrived before"),
             Refusal::Elsewhere => Answer::new(503, C::ResourceConstraint).retry_after(RETRY),
             Refusal::Busy => Answer::new(500, C::ResourceConstraint).retry_after(RETRY),
             Refusal::NoDialog => Answer::new(481, C::ItemNotFound),
@@ -111,7 +115,7 @@ impl Refusal {
     pub(crate) fn failure(&self) -> Failure {
         let condition = self.answer().condition.unwrap_or(Condition::UndefinedCondition);
         let cause = match self {
-            Refusal::Unreachable => Cause::Unreachable,
+            Refusal::Unreachable | Refusal::Doubtful => Cause::Unreachable,
             Refusal::OutOfService => Cause::Unreachable,
             Refusal::Busy | Refusal::Overloaded => {
                 return Failure::new(condition, Cause::Busy).retry_after(RETRY);

@@ -74,6 +74,9 @@ impl Scene {
         };
         let tables = Tables { version: 1, routes: vec![open], ..Tables::default() };
         scene.say(FromRouter::Tables(tables));
+        // What comes before the tables is left for its sender to repeat.
+        let ready = async { while !scene.status_of("/readyz").await.contains("200 OK") {} };
+        timeout(LONG, ready).await.expect("tables in time");
         scene
     }
 

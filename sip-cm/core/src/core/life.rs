@@ -9,9 +9,17 @@
 use std::time::{Duration, Instant};
 
 use openfed_proto::link::FromCm;
+use openfed_proto::route::Transport;
 
 use super::Core;
+use crate::command::Arrival;
 use crate::edge::Way;
+
+/// A sender repeats a request over UDP for so long (64*T1, RFC 3261 §17.1.2.2), also to an instance
+/// that was restarted meanwhile.
+const COPIES: Duration = Duration::from_secs(32);
+/// The first tables come within this, if there is a router at all.
+const WAKING: Duration = Duration::from_secs(2);
 
 /// Whether new requests are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +46,21 @@ impl Core {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         !self.links.is_empty() && self.policy.version > 0 && self.life == Life::Serving
+    }
+
+    /// Whether a request may be the copy of one that this instance took before it was restarted. What
+    /// became of that one is not known here, so nothing final can be said but that time ran out.
+    pub(super) fn may_be_a_copy(&self, arrival: &Arrival, now: Instant) -> bool {
+        arrival.transport == Transport::Udp && self.age(now) < COPIES
+    }
+
+    /// Whether this instance knows too little to answer yet, and the request will come once more.
+    pub(super) fn is_waking(&self, arrival: &Arrival, now: Instant) -> bool {
+        !self.next_hops.are_known() && arrival.transport == Transport::Udp && self.age(now) < WAKING
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started.0)
     }
 
     /// The operator takes this instance out, or back in.

@@ -155,7 +155,8 @@ impl Core {
         }
         self.control.note(false, waited, now);
         let tag = self.random.token();
-        let answer = Refusal::Overloaded.answer().to_bytes(&glance, &tag, arrival.source);
+        let answer =
+            self.too_much_for(arrival, now).answer().to_bytes(&glance, &tag, arrival.source);
         let hop = hop_by_via(Some(&glance.via), arrival);
         let send = self.transactions.turn_away(key, answer, hop, now);
         self.commands.push_back(Command::TurnAway(send));
@@ -175,9 +176,14 @@ impl Core {
         // Every response repeats the Via of its request, so it is written there.
         message.mark_control(loss, PERIOD, self.wall_us(now));
         let Some(key) = refused else { return Some(message) };
-        self.turn_away(key, &Refusal::Overloaded, &message, arrival, now);
+        self.turn_away(key, &self.too_much_for(arrival, now), &message, arrival, now);
         self.fact(Fact::TurnedAway);
         None
+    }
+
+    /// What is told to whoever sent more than can be done.
+    fn too_much_for(&self, arrival: &Arrival, now: Instant) -> Refusal {
+        if self.may_be_a_copy(arrival, now) { Refusal::Doubtful } else { Refusal::Overloaded }
     }
 
     /// Refuses a request without a transaction.

@@ -70,6 +70,9 @@ impl Request {
 
 impl Core {
     pub(super) fn on_request(&mut self, message: Message, arrival: Arrival, now: Instant) {
+        if self.is_waking(&arrival, now) {
+            return self.fact(Fact::Unready);
+        }
         let Some(message) = self.admit(message, &arrival, now) else { return };
         match self.transactions.receive_request(&message, &arrival, now) {
             Arrived::Retransmission => {}

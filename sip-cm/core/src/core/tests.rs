@@ -86,6 +86,13 @@ impl World {
     }
 
     pub(super) fn with(config: Config) -> Self {
+        let world = World::just_started(config);
+        // Nobody repeats any more what an instance before this one may have had.
+        World { now: world.now + secs(60), ..world }
+    }
+
+    /// A core whose process has begun at this moment.
+    pub(super) fn just_started(config: Config) -> Self {
         let now = crate::random::some_instant();
         let mut state = 7_u64;
         let random = Random::new(move || {
@@ -147,9 +154,19 @@ impl World {
 
     /// It has waited so long for its turn.
     pub(super) fn arrives_late(&mut self, waited: Duration, from: &str, text: &str) {
+        self.arrives_late_by(Transport::Udp, waited, from, text);
+    }
+
+    pub(super) fn arrives_late_by(
+        &mut self,
+        transport: Transport,
+        waited: Duration,
+        from: &str,
+        text: &str,
+    ) {
         let message = Message::parse(Bytes::from(text.to_owned())).expect("a sound message");
         let source = from.parse().expect("an address");
-        let arrival = Arrival { source, transport: Transport::Udp, flow: FlowId(9) };
+        let arrival = Arrival { source, transport, flow: FlowId(9) };
         self.core.handle_message(message, arrival, waited, self.now);
         self.collect();
     }

@@ -286,6 +286,31 @@ fn what_no_router_has_ever_been_there_for_goes_elsewhere() {
     world.ends();
 }
 
+#[test]
+fn what_comes_before_the_first_tables_is_answered_when_it_comes_again() {
+    let mut world = World::just_started(config());
+    world.arrives(PEER, &message(ALICE, BOB));
+    world.silent();
+    assert_eq!(world.facts, [Fact::Unready]);
+    world.link(R1, "r1", 100);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
+    world.pass(Duration::from_millis(500));
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn without_any_tables_senders_do_not_wait_for_long() {
+    let mut world = World::just_started(config());
+    world.pass(secs(2));
+    world.arrives(PEER, &message(ALICE, BOB));
+    world.answered(503);
+    world.ends();
+}
+
 /// The scene's message forwarded to the next hop by an instance that has drawn other random numbers.
 fn forwarded_by_another_life() -> Message {
     let mut world = World::open();

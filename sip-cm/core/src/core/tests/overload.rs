@@ -25,6 +25,27 @@ fn overloaded() -> (World, Message) {
     (world, onward)
 }
 
+/// What the instance before this one had may come again, and have arrived.
+#[test]
+fn soon_after_a_restart_what_is_too_much_is_told_a_time_out() {
+    let mut world = World::just_started(config());
+    world.link(R1, "r1", 100);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
+    world.knows("partner.example");
+    world.arrives_late(LONG, PEER, &numbered(1));
+    world.requested("MESSAGE", HOP);
+    world.pass(Duration::from_millis(1_050));
+    world.sent.clear();
+    world.arrives_late(LONG, PEER, &numbered(2));
+    assert!(header(&world.answered(504), HeaderId::Warning).contains("may have arrived"));
+    assert!(turned_away(&mut world, LONG, &numbered(3)));
+    world.answered(504);
+
+    // Over TCP nothing is sent again (RFC 3261 §17.1.2.2).
+    world.arrives_late_by(Transport::Tcp, LONG, PEER, &numbered(4));
+    world.answered(503);
+}
+
 /// The last request that was turned away; copies of what is under way may have left meanwhile.
 fn last_refused(world: &mut World) -> Message {
     let sent = std::iter::from_fn(|| (!world.sent.is_empty()).then(|| world.next_sent().0));
