@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{AttemptEnded, Instruction};
-use openfed_proto::packet::{Cause, Ending, Failure, PacketId, Role};
+use openfed_proto::packet::{Cause, Ending, Failure, PacketId, Protocol, Role};
 
 use crate::answers;
 use crate::clock::Now;
@@ -150,9 +150,12 @@ impl Router {
 
     /// What an instance had when it died may have been delivered. Rather an error for a message
     /// that arrived than a message twice, and rather twice than lost without a word: it is given
-    /// again if it delivers nothing, or if nobody is left who could tell the sender.
+    /// again if it delivers nothing, or if nobody is left who could tell the sender. A SIP sender
+    /// always hears: it repeats its request, or its own time runs out (RFC 3261 §17.1.2.2).
     fn instance_died(&mut self, id: PacketId, running: &Running, except: Option<&str>, now: Now) {
-        let told = self.deliveries.get(id).is_some_and(|it| it.source.link.is_some());
+        let told = self.deliveries.get(id).is_some_and(|delivery| {
+            delivery.source.link.is_some() || delivery.packet.original.protocol == Protocol::Sip
+        });
         match running.instruction {
             Instruction::Probe => self.give_again(id, running, except, now),
             _ if !told => self.give_again(id, running, except, now),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, FromRouter, Instruction};
-use openfed_proto::packet::{Cause, Packet, Protocol, Role};
+use openfed_proto::packet::{Cause, Ending, Packet, Protocol, Role};
 use openfed_proto::route::Origin;
 use xcp_router_core::{Event, LinkId, TableChange};
 
@@ -137,6 +137,27 @@ fn what_may_have_arrived_when_its_instance_died_is_told_and_never_sent_twice() {
         assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Busy));
         scene.forget_frames();
     }
+}
+
+#[test]
+fn what_two_dead_instances_had_is_told_when_its_sender_repeats_it() {
+    let mut scene = Scene::open();
+    scene.link(Role::XmppCm, "xmpp-2");
+    scene.forget_frames();
+    let packet = scene.sip_out("foreign.example");
+    scene.submit(SIP, packet.clone());
+    let (has_it, ..) = scene.attempt();
+    scene.unlink(SIP);
+    scene.unlink(has_it);
+    scene.pass(GONE);
+    assert_eq!(why(&scene.finished()), (Condition::RemoteServerTimeout, Cause::Busy));
+    let back = scene.link_as(Role::SipCm, "sip-1", 2, 100);
+    scene.forget_frames();
+    scene.submit(back, packet);
+    let told = scene.frame_to(back);
+    let FromRouter::Outcome(told) = told else { panic!("expected an outcome, got {told:?}") };
+    assert!(matches!(told.ending, Ending::Failed(failure) if failure.cause == Cause::Busy));
+    scene.quiet();
 }
 
 #[test]
