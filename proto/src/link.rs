@@ -153,6 +153,8 @@ pub enum FromCm {
     Submit {
         packet: Packet,
         accepted_in: Option<PacketId>,
+        /// Another router had it, and is gone: a manager may have it, or have ended it.
+        again: bool,
     },
     Ended(AttemptEnded),
     /// Room for this many more attempts.
@@ -172,6 +174,12 @@ pub enum FromCm {
     Streams {
         streams: Vec<StreamView>,
         total: u32,
+    },
+    /// Answers [`FromRouter::Recall`].
+    Recalled {
+        packet: PacketId,
+        instruction: Instruction,
+        known: bool,
     },
     /// Answers [`FromRouter::Try`]: at most [`TRIAL_STEPS`].
     Tried {
@@ -216,4 +224,10 @@ pub enum FromRouter {
     ListStreams,
     /// An operator wants to see whether a domain can be reached.
     Try(Trial),
+    /// Whether this manager has an attempt of this packet, or has ended one: the router that gave
+    /// it is gone.
+    Recall {
+        packet: PacketId,
+        instruction: Instruction,
+    },
 }

@@ -27,7 +27,7 @@ impl fmt::Debug for PacketId {
 }
 
 /// The key of ordering: packets of one conversation never overtake each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Conversation(pub u64);
 
 impl Conversation {

@@ -91,6 +91,7 @@ impl Shown {
             | FromCm::Ask(_)
             | FromCm::Astray(_)
             | FromCm::Streams { .. }
+            | FromCm::Recalled { .. }
             | FromCm::Tried { .. } => {}
         }
     }

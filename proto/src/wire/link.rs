@@ -16,9 +16,10 @@ impl From<FromCm> for v1::FromCm {
         use v1::from_cm::Frame;
         let frame = match frame {
             FromCm::Hello(hello) => Frame::Hello(hello_out(hello)),
-            FromCm::Submit { packet, accepted_in } => Frame::Submit(v1::Submit {
+            FromCm::Submit { packet, accepted_in, again } => Frame::Submit(v1::Submit {
                 packet: Some(packet.into()),
                 accepted_in: accepted_in.map(|id| id.0.to_vec()),
+                again,
             }),
             FromCm::Ended(ended) => Frame::Ended(v1::AttemptEnded {
                 outcome: Some(ended.outcome.into()),
@@ -39,6 +40,11 @@ impl From<FromCm> for v1::FromCm {
                 streams: streams.into_iter().map(stream_out).collect(),
                 total,
             }),
+            FromCm::Recalled { packet, instruction, known } => Frame::Recalled(v1::Recalled {
+                packet: packet.0.to_vec(),
+                instruction: instruction_out(instruction).into(),
+                known,
+            }),
             FromCm::Tried { number, steps } => {
                 Frame::Tried(v1::Tried { number, steps: steps.into_iter().map(step_out).collect() })
             }
@@ -57,6 +63,7 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Submit(submit) => FromCm::Submit {
                 packet: required(submit.packet, "packet")?.try_into()?,
                 accepted_in: submit.accepted_in.as_deref().map(id_in).transpose()?,
+                again: submit.again,
             },
             Frame::Ended(ended) => FromCm::Ended(AttemptEnded {
                 outcome: required(ended.outcome, "outcome")?.try_into()?,
@@ -76,6 +83,11 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Streams(v1::Streams { streams, total }) => FromCm::Streams {
                 streams: streams.into_iter().map(stream_in).collect::<Result<_, _>>()?,
                 total,
+            },
+            Frame::Recalled(recalled) => FromCm::Recalled {
+                packet: id_in(&recalled.packet)?,
+                instruction: instruction_in(recalled.instruction)?,
+                known: recalled.known,
             },
             Frame::Tried(v1::Tried { number, steps }) => {
                 FromCm::Tried { number, steps: steps.into_iter().map(step_in).collect() }
@@ -114,6 +126,10 @@ impl From<FromRouter> for v1::FromRouter {
             FromRouter::Astray(stanza) => Frame::Astray(v1::Astray { stanza }),
             FromRouter::ListStreams => Frame::ListStreams(v1::ListStreams {}),
             FromRouter::Try(trial) => Frame::Trial(trial_out(trial)),
+            FromRouter::Recall { packet, instruction } => Frame::Recall(v1::Recall {
+                packet: packet.0.to_vec(),
+                instruction: instruction_out(instruction).into(),
+            }),
         };
         v1::FromRouter { frame: Some(frame) }
     }
@@ -149,6 +165,10 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Astray(astray) => FromRouter::Astray(astray.stanza),
             Frame::ListStreams(v1::ListStreams {}) => FromRouter::ListStreams,
             Frame::Trial(trial) => FromRouter::Try(trial_in(trial)?),
+            Frame::Recall(recall) => FromRouter::Recall {
+                packet: id_in(&recall.packet)?,
+                instruction: instruction_in(recall.instruction)?,
+            },
         })
     }
 }

@@ -68,7 +68,7 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         .retry_after(Duration::from_secs(5));
     let frames = [
         FromCm::Hello(hello()),
-        FromCm::Submit { packet: packet(), accepted_in: Some(PacketId([3; 16])) },
+        FromCm::Submit { packet: packet(), accepted_in: Some(PacketId([3; 16])), again: true },
         FromCm::Ended(AttemptEnded {
             outcome: Outcome::failed(PacketId([7; 16]), failure),
             number: 2,
@@ -90,6 +90,7 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         FromCm::Serving,
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),
         FromCm::Astray("<iq/>".into()),
+        FromCm::Recalled { packet: PacketId([4; 16]), instruction: Instruction::Home, known: true },
         FromCm::Tried {
             number: 9,
             steps: vec![TrialStep {
@@ -156,6 +157,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Drain(false),
         FromRouter::Astray("<iq/>".into()),
         FromRouter::ListStreams,
+        FromRouter::Recall { packet: PacketId([4; 16]), instruction: Instruction::Send },
         FromRouter::Try(Trial { number: 9, domain: domain.clone(), hop: None }),
         FromRouter::Try(Trial {
             number: 10,

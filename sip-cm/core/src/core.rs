@@ -290,6 +290,10 @@ impl Core {
             FromRouter::Drain(on) => self.drain(on),
             // XMPP is no language of ours.
             FromRouter::Astray(_) | FromRouter::ListStreams => {}
+            FromRouter::Recall { packet, instruction } => {
+                let known = self.attempts.knows(packet, instruction);
+                self.tell_router(router, FromCm::Recalled { packet, instruction, known });
+            }
             // Done beside the core: no packet is involved.
             FromRouter::Try(_) => {}
         }

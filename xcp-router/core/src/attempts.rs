@@ -1,6 +1,7 @@
 //! One attempt at a time per packet: started, lost and given to another
 //! instance, ended, or overdue.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use openfed_proto::condition::Condition;
@@ -16,6 +17,9 @@ use crate::deliveries::{Delivery, RESENDS, RETURN, Running, SLACK, State};
 use crate::nodes::{Lack, LinkId};
 use crate::routing::condition_of;
 
+/// An instance that has room, by its link, name and life.
+type Taken = (LinkId, Arc<str>, u64);
+
 impl Router {
     /// Starts the next attempt of a packet, as a hop of its own.
     pub(crate) fn attempt(&mut self, id: PacketId, instruction: Instruction, now: Now) {
@@ -24,12 +28,15 @@ impl Router {
             let decision = delivery.decision.as_str();
             delivery.pass(&config.node, decision, now.unix_us);
         });
+        if self.follows_a_recall(id) {
+            self.deliveries.change(id, |delivery| delivery.again = true);
+        }
         self.give_to_instance(id, instruction, None, 0, now);
     }
 
     /// Gives the attempt to the instance it belongs to, or to the one that the
     /// conversation goes to.
-    fn give_to_instance(
+    pub(crate) fn give_to_instance(
         &mut self,
         id: PacketId,
         instruction: Instruction,
@@ -39,6 +46,10 @@ impl Router {
     ) {
         let Some(delivery) = self.deliveries.get(id) else { return };
         let native = delivery.is_native(instruction);
+        if !native && delivery.wants_recall(instruction) && self.recall(id, instruction, now) {
+            return;
+        }
+        let Some(delivery) = self.deliveries.get(id) else { return };
         let chosen = match (native, delivery.source.link) {
             (true, Some(link)) => Ok(link),
             (true, None) => return self.park(id, instruction, resent, now),
@@ -47,26 +58,38 @@ impl Router {
                 self.nodes.pick(role, delivery.packet.conversation, except)
             }
         };
-        let taken = chosen.and_then(|link| match self.nodes.get_mut(link) {
-            Some(node) => match node.take() {
-                true => Ok((link, node.node.clone(), node.epoch)),
-                false => Err(Lack::Room),
-            },
-            None => Err(Lack::Nobody),
-        });
-        match taken {
-            Ok((link, node, epoch)) => {
-                let until = self.until(id, instruction, now);
-                let running = Running { instruction, node, epoch, until, resent };
-                self.deliveries.change(id, |delivery| {
-                    delivery.attempts += 1;
-                    delivery.state = State::Attempting { link, running };
-                });
-                self.send_attempt(id, now);
-            }
+        match self.take_room(chosen) {
+            Ok(taken) => self.start_attempt(id, instruction, taken, resent, now),
             Err(Lack::Room) => self.finish(id, Ending::Failed(answers::busy()), now),
             Err(Lack::Nobody) => self.finish(id, Ending::Failed(answers::leaving()), now),
         }
+    }
+
+    /// Room for an attempt at this instance, and who that is in this life.
+    pub(crate) fn take_room(&mut self, chosen: Result<LinkId, Lack>) -> Result<Taken, Lack> {
+        let link = chosen?;
+        let node = self.nodes.get_mut(link).ok_or(Lack::Nobody)?;
+        match node.take() {
+            true => Ok((link, node.node.clone(), node.epoch)),
+            false => Err(Lack::Room),
+        }
+    }
+
+    pub(crate) fn start_attempt(
+        &mut self,
+        id: PacketId,
+        instruction: Instruction,
+        (link, node, epoch): Taken,
+        resent: u32,
+        now: Now,
+    ) {
+        let until = self.until(id, instruction, now);
+        let running = Running { instruction, node, epoch, until, resent };
+        self.deliveries.change(id, |delivery| {
+            delivery.attempts += 1;
+            delivery.state = State::Attempting { link, running };
+        });
+        self.send_attempt(id, now);
     }
 
     /// XMPP with an unknown domain has its budget, so that time is left for
@@ -243,7 +266,10 @@ impl Router {
                     self.finish(id, Ending::Failed(answers::timeout()), now);
                 }
             }
-            State::Routing | State::Waiting => {
+            &State::Recalling { instruction, .. } if !out_of_time => {
+                self.nobody_knows(id, instruction, now);
+            }
+            State::Routing | State::Waiting | State::Recalling { .. } => {
                 self.finish(id, Ending::Failed(answers::timeout()), now);
             }
         }
@@ -270,7 +296,7 @@ impl Router {
     }
 }
 
-fn role_for(instruction: Instruction) -> Role {
+pub(crate) fn role_for(instruction: Instruction) -> Role {
     match instruction {
         Instruction::Reach | Instruction::Probe | Instruction::Home => Role::XmppCm,
         Instruction::Send | Instruction::Discover | Instruction::Accept => Role::SipCm,

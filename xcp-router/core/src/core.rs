@@ -1,12 +1,12 @@
 //! The contract with the world: facts in, commands out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use openfed_proto::admission::Admission;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromCm, FromRouter, Hello};
-use openfed_proto::packet::{Direction, PacketId, Role};
+use openfed_proto::packet::{Conversation, Direction, PacketId, Role};
 
 use crate::answers;
 use crate::clock::Now;
@@ -61,6 +61,8 @@ pub struct Router {
     pub(crate) xmpp_missing: bool,
     /// Packets to be routed before the current call returns, in order.
     pub(crate) ready: VecDeque<PacketId>,
+    /// Packets whose instance is being asked for.
+    pub(crate) recalling: BTreeSet<(Conversation, PacketId)>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) next_sweep: Option<Instant>,
     pub(crate) admission: Admission,
@@ -87,6 +89,7 @@ impl Router {
             table_full: false,
             xmpp_missing: false,
             ready: VecDeque::new(),
+            recalling: BTreeSet::new(),
             commands: VecDeque::new(),
             next_sweep: None,
             admission: Admission::default(),
@@ -111,8 +114,11 @@ impl Router {
     pub fn handle_frame(&mut self, link: LinkId, frame: FromCm, waited: Duration, now: Now) {
         self.admission.note(waited, now.instant);
         match frame {
-            FromCm::Submit { packet, accepted_in } => {
-                self.submit(link, packet, accepted_in, now);
+            FromCm::Submit { packet, accepted_in, again } => {
+                self.submit(link, packet, (accepted_in, again), now);
+            }
+            FromCm::Recalled { packet, instruction, known } => {
+                self.recalled(link, packet, (instruction, known), now);
             }
             FromCm::Ended(ended) => self.attempt_ended(link, ended, now),
             FromCm::Credit(packets) => {

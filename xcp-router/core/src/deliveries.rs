@@ -5,7 +5,8 @@
 //!             ▲      │    │   ▲      ├─▶ Inserting ─▶ Finished
 //!             │      │    ▼   │      └─▶ Routing      (XMPP did not reach it)
 //!             │      │  Parked        the instance that has it is not linked
-//!             └──────┴─▶ Waiting      another packet leads the discovery
+//!             ├──────┴─▶ Waiting      another packet leads the discovery
+//!             └────────▶ Recalling    which instance has it? The router that knew is gone
 //! ```
 //! Every state has an end in time: its own, or the packet's.
 
@@ -59,6 +60,13 @@ pub(crate) enum State {
         running: Running,
         until: Instant,
     },
+    /// Another router gave it to an instance, and is gone: these have not said yet whether it is
+    /// them.
+    Recalling {
+        instruction: Instruction,
+        asked: Vec<LinkId>,
+        until: Instant,
+    },
     /// Delivered by SIP; the store is asked to remember the domain.
     Inserting {
         ending: Ending,
@@ -91,6 +99,10 @@ pub(crate) struct Delivery {
     pub(crate) decision: Decision,
     /// E: why XMPP did not reach its domain.
     pub(crate) xmpp: Option<Failure>,
+    /// Another router had it before.
+    pub(crate) again: bool,
+    /// What instances were asked about last.
+    pub(crate) recalled: Option<Instruction>,
     /// Attempts made so far; the number of the current one.
     pub(crate) attempts: u32,
     pub(crate) state: State,
@@ -101,8 +113,15 @@ impl Delivery {
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.state {
             State::Attempting { running, .. } | State::Parked { running, .. } => Some(running),
-            State::Routing | State::Waiting | State::Inserting { .. } => None,
+            State::Routing | State::Waiting | State::Recalling { .. } | State::Inserting { .. } => {
+                None
+            }
         }
+    }
+
+    /// Whether an instance may have the attempt without our knowing.
+    pub(crate) fn wants_recall(&self, instruction: Instruction) -> bool {
+        self.again && self.recalled != Some(instruction)
     }
 
     /// Whether the attempt can only be made where the packet came in: there the
@@ -160,6 +179,7 @@ impl Delivery {
             State::Attempting { running, .. } => {
                 running.until.checked_add(SLACK).unwrap_or(running.until).min(self.deadline)
             }
+            State::Recalling { until, .. } => (*until).min(self.deadline),
             State::Inserting { until, .. } => *until,
             State::Routing | State::Waiting => self.deadline,
         }

@@ -32,6 +32,7 @@ mod links;
 mod memory;
 mod nodes;
 mod rates;
+mod recall;
 mod routing;
 mod trials;
 mod usage;

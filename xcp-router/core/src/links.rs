@@ -76,6 +76,7 @@ impl Router {
         for packet in lost {
             self.attempt_lost(packet, now);
         }
+        self.recalls_lost(id, now);
     }
 
     /// A manager takes nothing new, or takes it again.

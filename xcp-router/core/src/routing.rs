@@ -18,7 +18,7 @@ impl Router {
         &mut self,
         link: LinkId,
         packet: Packet,
-        accepted_in: Option<PacketId>,
+        (accepted_in, again): (Option<PacketId>, bool),
         now: Now,
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
@@ -55,6 +55,8 @@ impl Router {
             deadline,
             decision: Decision::Refused,
             xmpp: None,
+            again,
+            recalled: None,
             attempts: 0,
             state: State::Routing,
         });
@@ -164,6 +166,7 @@ impl Router {
     /// The one place where a packet ends.
     pub(crate) fn finish(&mut self, id: PacketId, ending: Ending, now: Now) {
         self.attempt_is_over(id, &ending);
+        self.recall_is_over(id);
         let Some(delivery) = self.deliveries.remove(id) else { return };
         let Delivery { packet, source, decision, attempts, started_us, .. } = delivery;
         let domain = packet.foreign().clone();

@@ -83,6 +83,11 @@ impl Attempts {
         self.running > 0
     }
 
+    /// Whether the attempt is here, or has ended here.
+    pub(super) fn knows(&self, packet: PacketId, instruction: Instruction) -> bool {
+        self.known.contains_key(&key_of(packet, instruction))
+    }
+
     /// Whether the request of this packet was accepted here, and how that ended, if it has.
     pub(super) fn accepted(&self, packet: PacketId) -> Option<Option<&Outcome>> {
         match &self.known.get(&(packet, Instruction::Accept))?.state {

@@ -91,7 +91,7 @@ impl Core {
         };
         self.fact(Fact::Began(stage));
         self.timers.set(now + submission.packet.remaining + GRACE, Due::Submission(id));
-        self.send_submission(router, &submission, now);
+        self.send_submission(router, &submission, false, now);
         self.submissions.insert(id, submission);
         if accepted.is_none()
             && let Some(request) = self.requests.get_mut(&request_id)
@@ -144,12 +144,18 @@ impl Core {
         })
     }
 
-    fn send_submission(&mut self, router: RouterId, submission: &Submission, now: Instant) {
+    fn send_submission(
+        &mut self,
+        router: RouterId,
+        submission: &Submission,
+        again: bool,
+        now: Instant,
+    ) {
         let mut packet = submission.packet.clone();
         let passed = now.saturating_duration_since(submission.since);
         packet.remaining = packet.remaining.saturating_sub(passed);
         let accepted_in = submission.accepted_in;
-        let frame = Box::new(FromCm::Submit { packet, accepted_in });
+        let frame = Box::new(FromCm::Submit { packet, accepted_in, again });
         self.commands.push_back(Command::ToRouter { router, frame, stage: Some(submission.stage) });
     }
 
@@ -251,7 +257,7 @@ impl Core {
             let chosen = self.links.choose(submission.packet.conversation);
             if let Ok(router) = chosen {
                 submission.router = Some(router);
-                self.send_submission(router, &submission, now);
+                self.send_submission(router, &submission, true, now);
             }
             self.submissions.insert(id, submission);
             if chosen.is_err() {

@@ -239,7 +239,9 @@ impl World {
     /// The next frame, which submits a packet.
     pub(super) fn submitted(&mut self) -> (RouterId, Packet, Option<PacketId>) {
         match self.frames.pop_front() {
-            Some((router, FromCm::Submit { packet, accepted_in })) => (router, packet, accepted_in),
+            Some((router, FromCm::Submit { packet, accepted_in, .. })) => {
+                (router, packet, accepted_in)
+            }
             other => panic!("expected a submission, got {other:?}"),
         }
     }

@@ -9,6 +9,7 @@ mod known;
 mod links;
 mod operator;
 mod random;
+mod recall;
 mod scene;
 mod store;
 mod trials;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{Attempt, FromCm};
+use openfed_proto::link::{Attempt, FromCm, FromRouter};
 use openfed_proto::packet::{Cause, Packet, PacketId, Protocol, Role};
 use openfed_proto::route::{Origin, StaticRoute};
 use proptest::prelude::*;
@@ -168,7 +168,8 @@ impl Play {
         self.packets.push(packet.clone());
         self.ends.insert(packet.id, 0);
         let accepted_in = self.packets.first().filter(|_| accepted && way == 2).map(|p| p.id);
-        self.scene.frame(link, FromCm::Submit { packet, accepted_in });
+        let again = self.serial.is_multiple_of(3);
+        self.scene.frame(link, FromCm::Submit { packet, accepted_in, again });
     }
 
     fn say(&mut self, node: u8, frame: FromCm) {
@@ -184,6 +185,14 @@ impl Play {
                 Act::Insert { id, .. } => self.inserts.push(id),
                 Act::Finished(finished) => {
                     *self.ends.get_mut(&finished.outcome.id).unwrap() += 1;
+                }
+                // Every second time it is silent; the packet's id says what it has.
+                Act::Frame { link, frame: FromRouter::Recall { packet, instruction } } => {
+                    if packet.0[3].is_multiple_of(2) {
+                        let known = packet.0[3].is_multiple_of(4);
+                        let frame = FromCm::Recalled { packet, instruction, known };
+                        self.scene.frame(link, frame);
+                    }
                 }
                 Act::Frame { .. } | Act::Close(_) | Act::Streams { .. } | Act::Tried { .. } => {}
             }

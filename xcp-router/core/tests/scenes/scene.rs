@@ -180,13 +180,13 @@ impl Scene {
 
     pub(crate) fn submit(&mut self, link: LinkId, packet: Packet) -> PacketId {
         let id = packet.id;
-        self.frame(link, FromCm::Submit { packet, accepted_in: None });
+        self.frame(link, FromCm::Submit { packet, accepted_in: None, again: false });
         id
     }
 
     /// The packet has waited so long for its turn.
     pub(crate) fn submit_late(&mut self, waited: Duration, link: LinkId, packet: Packet) {
-        let frame = FromCm::Submit { packet, accepted_in: None };
+        let frame = FromCm::Submit { packet, accepted_in: None, again: false };
         self.router.handle_frame(link, frame, waited, self.now);
         self.collect();
     }

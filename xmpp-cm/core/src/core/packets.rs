@@ -69,6 +69,11 @@ impl Core {
             FromRouter::Drain(on) => self.drain(on),
             FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
             FromRouter::ListStreams => self.list_streams(router),
+            FromRouter::Recall { packet, instruction } => {
+                let known = self.attempts.knows(&(packet, instruction));
+                let frame = FromCm::Recalled { packet, instruction, known };
+                self.commands.push_back(Command::ToRouter { router, frame });
+            }
             // Done beside the core: no packet is involved.
             FromRouter::Try(_) => {}
         }
@@ -94,7 +99,7 @@ impl Core {
 
     fn resubmit(&mut self, now: Instant) {
         for (router, packet) in self.routers.resubmit(now) {
-            let frame = FromCm::Submit { packet, accepted_in: None };
+            let frame = FromCm::Submit { packet, accepted_in: None, again: true };
             self.commands.push_back(Command::ToRouter { router, frame });
         }
     }

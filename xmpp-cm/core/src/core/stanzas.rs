@@ -181,7 +181,7 @@ impl Core {
         };
         let packet = self.packet(head, stanza, now);
         self.routers.submit(router, packet.clone(), Reply::to(stanza), now);
-        let frame = FromCm::Submit { packet, accepted_in: None };
+        let frame = FromCm::Submit { packet, accepted_in: None, again: false };
         self.commands.push_back(Command::ToRouter { router, frame });
     }
 

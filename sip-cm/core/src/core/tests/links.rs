@@ -22,6 +22,8 @@ fn a_dead_routers_packets_go_to_another_one_with_the_same_id() {
     world.pass(secs(2));
     world.core.handle_link_down(first, world.now);
     world.collect();
+    let is_again = |frame: &FromCm| matches!(frame, FromCm::Submit { again: true, .. });
+    assert!(world.frames.front().is_some_and(|(_, frame)| is_again(frame)));
     let (second, again, _) = world.submitted();
     assert_eq!(second, other);
     assert_eq!(again.id, packet.id);
@@ -30,6 +32,22 @@ fn a_dead_routers_packets_go_to_another_one_with_the_same_id() {
     world.frame(other, FromRouter::Outcome(outcome));
     world.answered(200);
     world.ends();
+}
+
+#[test]
+fn a_router_hears_which_attempts_are_here() {
+    let mut world = World::open();
+    let packet = packet_from_xmpp(1, BOB, "hello");
+    world.attempt(&packet, 1, Instruction::Send);
+    world.requested("MESSAGE", HOP);
+    // What one router discovers the next one may know already.
+    let here = [Instruction::Send, Instruction::Discover].map(|instruction| (instruction, true));
+    for (instruction, known) in here.into_iter().chain([(Instruction::Accept, false)]) {
+        let packet = packet.id;
+        world.frame(R1, FromRouter::Recall { packet, instruction });
+        let frame = FromCm::Recalled { packet, instruction, known };
+        assert_eq!(world.frames.pop_front(), Some((R1, frame)));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{Attempt, FromRouter, Instruction};
+use openfed_proto::link::{Attempt, FromCm, FromRouter, Instruction};
 use openfed_proto::packet::{Body, Cause, Ending, Failure, Protocol};
 
 use super::world::{ROUTER, World, hello, taken};
@@ -196,6 +196,21 @@ fn a_repeated_attempt_gets_the_same_ending_and_is_not_sent_twice() {
     world.attempt(&packet, Instruction::Home);
     world.attempt(&packet, Instruction::Home);
     assert_eq!(world.endings(), [DELIVERED, DELIVERED]);
+    assert_eq!(taken(world.home()).len(), 1);
+}
+
+#[test]
+fn a_router_hears_which_attempts_are_here() {
+    let mut world = World::new();
+    let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    for (instruction, known) in [(Instruction::Home, true), (Instruction::Reach, false)] {
+        let packet = packet.id;
+        world.frame(FromRouter::Recall { packet, instruction });
+        let frame = FromCm::Recalled { packet, instruction, known };
+        assert_eq!(std::mem::take(&mut world.frames), [(ROUTER, frame)]);
+    }
     assert_eq!(taken(world.home()).len(), 1);
 }
 

@@ -173,6 +173,8 @@ fn packets_of_a_dead_router_go_to_another_with_the_same_id_and_in_order() {
     world.core.handle_link_up(RouterId(2), &hello("r2"), now);
     world.run();
     assert!(world.frames.iter().all(|(router, _)| *router == RouterId(2)));
+    let is_again = |frame: &FromCm| matches!(frame, FromCm::Submit { again: true, .. });
+    assert!(world.frames.iter().all(|(_, frame)| is_again(frame)), "{:?}", world.frames);
     let again = world.submitted();
     assert_eq!(again.iter().map(|packet| packet.id).collect::<Vec<_>>(), first);
     assert_eq!(again[0].remaining, Duration::from_secs(30), "time does not begin anew");
@@ -223,7 +225,7 @@ fn a_conversation_stays_with_its_router_and_conversations_are_spread() {
     let mut of_router: [usize; 2] = [0, 0];
     for pair in world.frames.chunks(2) {
         assert_eq!(pair[0].0, pair[1].0);
-        assert!(matches!(pair[0].1, FromCm::Submit { .. }));
+        assert!(matches!(pair[0].1, FromCm::Submit { again: false, .. }));
         of_router[usize::try_from(pair[0].0.0).unwrap() - 1] += 1;
     }
     assert!(of_router.iter().all(|count| *count > 16), "{of_router:?}");
