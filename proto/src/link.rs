@@ -153,7 +153,8 @@ pub enum FromCm {
     Submit {
         packet: Packet,
         accepted_in: Option<PacketId>,
-        /// Another router had it, and is gone: a manager may have it, or have ended it.
+        /// Another router may have had it, by a link that is gone or from an instance that was
+        /// restarted: a manager may have it, or have ended it.
         again: bool,
     },
     Ended(AttemptEnded),

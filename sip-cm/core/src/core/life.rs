@@ -49,7 +49,8 @@ impl Core {
     }
 
     /// Whether a request may be the copy of one that this instance took before it was restarted. What
-    /// became of that one is not known here, so nothing final can be said but that time ran out.
+    /// became of that one is not known here: routers are told that it may come again, and if it
+    /// cannot be done, nothing final can be said but that time ran out.
     pub(super) fn may_be_a_copy(&self, arrival: &Arrival, now: Instant) -> bool {
         arrival.transport == Transport::Udp && self.age(now) < COPIES
     }

@@ -91,7 +91,9 @@ impl Core {
         };
         self.fact(Fact::Began(stage));
         self.timers.set(now + submission.packet.remaining + GRACE, Due::Submission(id));
-        self.send_submission(router, &submission, false, now);
+        let arrival = self.requests.get(&request_id).map(|request| &request.arrival);
+        let again = arrival.is_some_and(|arrival| self.may_be_a_copy(arrival, now));
+        self.send_submission(router, &submission, again, now);
         self.submissions.insert(id, submission);
         if accepted.is_none()
             && let Some(request) = self.requests.get_mut(&request_id)

@@ -314,6 +314,14 @@ fn what_comes_before_the_first_tables_is_answered_when_it_comes_again() {
     world.tables(vec![open_route(HOP, Transport::Udp)]);
     world.pass(Duration::from_millis(500));
     world.arrives(PEER, &message(ALICE, BOB));
+    // Whoever was here before may have submitted it, too.
+    assert!(matches!(world.frames.front(), Some((R1, FromCm::Submit { again: true, .. }))));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.pass(secs(32));
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    assert!(matches!(world.frames.front(), Some((R1, FromCm::Submit { again: false, .. }))));
     let (_, packet, _) = world.submitted();
     world.outcome(packet.id, delivered());
     world.answered(200);
