@@ -173,6 +173,12 @@ pub fn condition(stanza: &Element) -> Option<String> {
     Some(condition.name().to_owned())
 }
 
+/// What an error stanza says to people (RFC 6120 §8.3.2).
+pub fn explanation(stanza: &Element) -> Option<String> {
+    let error = stanza.children().find(|child| child.name() == "error")?;
+    Some(error.children().find(|child| child.name() == "text")?.text())
+}
+
 fn element(stanza: Stanza) -> Element {
     match stanza {
         Stanza::Iq(iq) => Element::from(iq),

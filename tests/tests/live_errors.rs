@@ -8,6 +8,7 @@ use openfed_tests::scene::{SOON, play};
 use openfed_tests::sip::{Outgoing, Sip};
 use openfed_tests::sip_peer::Reply;
 use openfed_tests::world::{Kind, World};
+use openfed_tests::xmpp_client::{explanation, text_of};
 use openfed_tests::{Failure, Result};
 use tokio::time::timeout;
 
@@ -74,8 +75,13 @@ async fn each_sip_failure_is_told(place: &Place, kind: Kind) -> Result<()> {
     }
     for (status, expected, id) in sent {
         assert_eq!(alice.condition_of(&id, SOON).await?, expected, "after {status}");
-        let told = alice.stanzas.count(|stanza| stanza.attr("id") == Some(&id));
-        assert_eq!(told, 1, "once, after {status}");
+        let all = alice.stanzas.all();
+        let told: Vec<_> = all.iter().filter(|stanza| stanza.attr("id") == Some(&id)).collect();
+        assert_eq!(told.len(), 1, "once, after {status}");
+        // Some clients show an error only if it repeats the text.
+        assert_eq!(text_of(told[0]).as_deref(), Some("will it arrive?"), "after {status}");
+        let explained = format!("SIP {status} As Asked");
+        assert_eq!(explanation(told[0]).as_deref(), Some(&*explained), "after {status}");
     }
     Ok(())
 }

@@ -255,6 +255,19 @@ fn uri_of(address: &str) -> String {
     parsed.and_then(|address| address.to_sip_uri().ok()).unwrap_or(clean)
 }
 
+/// A response as people read it: `SIP 486 Busy Here`.
+fn shown(status: u16, response: &Message) -> String {
+    let mut text = format!("SIP {status}");
+    let reason = response.reason().unwrap_or_default();
+    let clean = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let end = clean.floor_char_boundary(MAX_TEXT);
+    if let Some(reason) = clean.get(..end).map(str::trim).filter(|reason| !reason.is_empty()) {
+        text.push(' ');
+        text.push_str(reason);
+    }
+    text
+}
+
 /// What a final response to a request of ours, or one that we forwarded, means for its packet.
 /// Success is a 2xx to one of the methods that make a correspondence (rules §2).
 pub(crate) fn ending_of(method: &str, response: &Message) -> Ending {
@@ -270,7 +283,7 @@ pub(crate) fn ending_of(method: &str, response: &Message) -> Ending {
     let contact = response.addresses(HeaderId::Contact).ok();
     let contact = contact.as_ref().and_then(|all| all.first()).map(|first| first.uri().as_str());
     let condition = Condition::from_sip_response(status, contact);
-    let mut failure = Failure::new(condition, Cause::Remote);
+    let mut failure = Failure::new(condition, Cause::Remote).with_text(shown(status, response));
     failure.retry_after = response.retry_after().map(|s| Duration::from_secs(s.into()));
     Ending::Failed(failure)
 }

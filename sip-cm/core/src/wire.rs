@@ -26,6 +26,8 @@ pub use limits::{
     MAX_HEADER_LINE, MAX_HEADER_LINES, MAX_MESSAGE, MAX_VIA_VALUES, body_length_of_head,
 };
 
+use std::borrow::Cow;
+
 use crate::headers::{Header, HeaderId};
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
@@ -88,6 +90,15 @@ impl Message {
         match &self.start {
             StartLine::Request { .. } => None,
             StartLine::Response { code, .. } => Some(*code),
+        }
+    }
+
+    /// The reason phrase of a response; what is no UTF-8 in it is replaced.
+    #[must_use]
+    pub fn reason(&self) -> Option<Cow<'_, str>> {
+        match &self.start {
+            StartLine::Request { .. } => None,
+            StartLine::Response { reason, .. } => Some(String::from_utf8_lossy(reason)),
         }
     }
 

@@ -20,10 +20,28 @@ pub(crate) fn write(failure: &Failure, out: &mut String) {
     push_attribute(out, "type", failure.condition.error_type().as_str());
     out.push('>');
     write_child(failure.condition.as_str(), failure.condition.new_address(), out);
-    if let Some(text) = &failure.text {
+    if let Some(text) = failure.text.as_deref().or_else(|| explanation(failure)) {
         write_child("text", Some(text), out);
     }
     out.push_str("</error>");
+}
+
+/// What people read of a failure that nobody has explained. What a remote side said stays as it is.
+fn explanation(failure: &Failure) -> Option<&'static str> {
+    Some(match (failure.cause, &failure.condition) {
+        (Cause::Remote, _) => return None,
+        (Cause::NotFound, _) => "No server was found for this domain.",
+        (Cause::Unreachable | Cause::Outage, _) => "No answer came from the other side.",
+        (Cause::HostUnknown, _) => "The server of this domain does not know it.",
+        (Cause::NotListed | Cause::Denied, _) => "This domain is not allowed here.",
+        (Cause::Untrusted, _) => "The server of this domain could not prove who it is.",
+        (Cause::Busy, Condition::RemoteServerTimeout) => "Nobody knows whether it arrived.",
+        (Cause::Busy, _) => "There is too much to do. Try again later.",
+        (Cause::Leaving, _) => "A service is being restarted. Try again.",
+        (Cause::Policy, Condition::PolicyViolation) => "The rules here forbid it.",
+        (Cause::Policy, _) => "It is not possible with this address or content.",
+        (Cause::Unmappable, _) => "The other side has no way to say this.",
+    })
 }
 
 fn write_child(name: &str, text: Option<&str>, out: &mut String) {

@@ -17,6 +17,14 @@ pub(crate) fn has_text(stanza: &Element) -> bool {
         && stanza.children().any(is_text)
 }
 
+/// The text of a message stanza, in the stanza's own language if there are several.
+pub(crate) fn said(stanza: &Element) -> Option<String> {
+    let own = lang(stanza);
+    let bodies = || stanza.children().filter(|child| child.is("body", ns::CLIENT));
+    let body = bodies().find(|body| lang(body).or(own) == own).or_else(|| bodies().next());
+    body.map(Element::text).filter(|text| !text.is_empty())
+}
+
 /// The meaning of a message stanza, if it has one for another protocol ([`has_text`]). XHTML is left behind; its sender gave the same as text.
 pub(crate) fn read(stanza: &Element) -> Option<Message> {
     if !has_text(stanza) {

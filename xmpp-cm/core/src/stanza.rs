@@ -6,7 +6,10 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use crate::error;
-use crate::xml::{push_attribute, write_element};
+use crate::xml::{escape_text, push_attribute, write_element};
+
+/// Bytes of a message's text that an error for it repeats.
+const MAX_SAID: usize = 1_024;
 
 /// The three kinds of stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,9 +153,10 @@ impl Reply {
         })
     }
 
-    /// The error stanza that tells the sender what became of it, written out.
-    pub(crate) fn error(&self, failure: &Failure) -> String {
-        write_error(self.kind, &self.attributes(), failure)
+    /// The error stanza that tells the sender what became of it, written out, with the text that
+    /// the stanza said.
+    pub(crate) fn error(&self, failure: &Failure, said: Option<&str>) -> String {
+        write_error(self.kind, &self.attributes(), failure, said)
     }
 
     /// The result of an iq, written out.
@@ -171,8 +175,31 @@ impl Reply {
 }
 
 /// The error stanza for the sender of a stanza, written out.
-pub(crate) fn write_error(kind: Kind, asked: &Attributes<'_>, failure: &Failure) -> String {
-    write_answer(kind, "error", asked, |out| error::write(failure, out))
+///
+/// COMPAT(libpurple): it shows an error only if that repeats the body of the message (RFC 6120
+/// §8.3.1 lets it).
+pub(crate) fn write_error(
+    kind: Kind,
+    asked: &Attributes<'_>,
+    failure: &Failure,
+    said: Option<&str>,
+) -> String {
+    write_answer(kind, "error", asked, |out| {
+        if let Some(said) = said.filter(|_| kind == Kind::Message) {
+            write_body(said, out);
+        }
+        error::write(failure, out);
+    })
+}
+
+fn write_body(said: &str, out: &mut String) {
+    let end = said.floor_char_boundary(MAX_SAID);
+    out.push_str("<body>");
+    escape_text(said.get(..end).unwrap_or_default(), out);
+    if end < said.len() {
+        out.push('…');
+    }
+    out.push_str("</body>");
 }
 
 fn write_answer(

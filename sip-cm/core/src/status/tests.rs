@@ -71,6 +71,7 @@ fn s_034_to_s_040_every_final_response_has_its_ending() {
                 assert!(code >= 300);
                 assert_eq!(failure.cause, Cause::Remote);
                 assert_eq!(failure.condition, Condition::from_sip_response(code, None));
+                assert_eq!(failure.text, Some(format!("SIP {code} Words")));
             }
         }
     }
@@ -86,6 +87,19 @@ fn s_040_a_new_address_is_carried_both_ways() {
     assert_eq!(back.code(), Some(301));
     let contact = back.addresses(HeaderId::Contact).expect("Contact");
     assert_eq!(contact[0].uri().as_str(), "sip:bob@new.example");
+}
+
+#[test]
+fn s_041_a_reason_phrase_is_one_short_line_of_text() {
+    let text =
+        |reason: &str| match ending_of("MESSAGE", &Message::response_to(&request(), 486, reason)) {
+            Ending::Failed(failure) => failure.text.expect("a text"),
+            Ending::Delivered { .. } => panic!("it failed"),
+        };
+    assert_eq!(text("Besetzt, später"), "SIP 486 Besetzt, später");
+    assert_eq!(text(""), "SIP 486");
+    assert_eq!(text("a\tb"), "SIP 486 a b");
+    assert!(text(&"ü".repeat(200)).len() <= MAX_TEXT + 8);
 }
 
 #[test]

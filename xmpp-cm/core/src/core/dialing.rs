@@ -12,6 +12,7 @@ use super::{Command, ConnId, Core, Fact, Life, Target};
 use crate::error;
 use crate::fence::{Line, Written};
 use crate::iq;
+use crate::message;
 use crate::peers::{Outgoing, Pair, Queue, State, Waiting};
 use crate::stanza::{Head, Reply, set};
 use crate::stream::{CloseReason, SendError, Stream, StreamCondition, Verdict};
@@ -132,7 +133,8 @@ impl Core {
     /// Answers a stanza with an error, unless it is one itself.
     pub(super) fn answer(&mut self, stanza: &Element, failure: &Failure, now: Instant) {
         if let (Some(reply), Some(asked)) = (Reply::to(stanza), pair_of(stanza)) {
-            self.tell_error(&asked, reply.error(failure), failure, now);
+            let said = message::said(stanza);
+            self.tell_error(&asked, reply.error(failure, said.as_deref()), failure, now);
         }
     }
 

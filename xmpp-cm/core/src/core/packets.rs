@@ -1,5 +1,6 @@
 //! What comes over the links: endings of packets from here, and attempts for us to make.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use minidom::Element;
@@ -125,11 +126,21 @@ impl Core {
                 if let Some(reply) = submitted.reply {
                     let Packet { from, to, .. } = &submitted.packet;
                     let asked = Pair::new(from.domain(), to.domain());
-                    self.tell_error(&asked, reply.error(failure), failure, now);
+                    let said = self.said(&submitted.packet);
+                    self.tell_error(&asked, reply.error(failure, said.as_deref()), failure, now);
                 }
             }
         }
         self.note(Fact::Ended { id, ending });
+    }
+
+    /// The text of a message that came in here, also of one that means nothing elsewhere.
+    fn said<'a>(&self, packet: &'a Packet) -> Option<Cow<'a, str>> {
+        if let Body::Message(message) = &packet.body {
+            return message.bodies.first().map(|body| Cow::Borrowed(body.text.as_str()));
+        }
+        let stanza = from_bytes(&packet.original.bytes, self.settings.stream.limits).ok()?;
+        message::said(&stanza).map(Cow::Owned)
     }
 
     /// Packets whose router kept silent for too long.

@@ -48,7 +48,7 @@ impl Core {
         }
         it.used = now;
         let failure = error::busy();
-        let text = write_error(Kind::Message, &glimpse.attributes, &failure);
+        let text = write_error(Kind::Message, &glimpse.attributes, &failure, glimpse.said);
         self.tell_error(&pair, text, &failure, now);
         Some(glimpse.length)
     }

@@ -25,6 +25,29 @@ fn s042_every_condition_survives_as_a_stanza_error() {
 }
 
 #[test]
+fn whatever_we_find_ourselves_is_explained_to_people() {
+    let causes = [
+        Cause::NotFound,
+        Cause::Unreachable,
+        Cause::HostUnknown,
+        Cause::NotListed,
+        Cause::Denied,
+        Cause::Untrusted,
+        Cause::Busy,
+        Cause::Leaving,
+        Cause::Outage,
+        Cause::Policy,
+        Cause::Unmappable,
+    ];
+    for cause in causes {
+        let text = from_stanza(&with(&Failure::new(Condition::PolicyViolation, cause))).text;
+        assert!(text.is_some_and(|text| text.ends_with('.')), "{cause:?}");
+    }
+    let remote = Failure::new(Condition::PolicyViolation, Cause::Remote);
+    assert_eq!(from_stanza(&with(&remote)).text, None);
+}
+
+#[test]
 fn s040_a_new_address_is_the_text_of_the_condition() {
     for condition in [
         Condition::Gone(Some("sip:new@sip.example".into())),

@@ -12,13 +12,31 @@ fn stanza(text: &str) -> Element {
 fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
     let stanza = stanza("<message id='1&lt;&apos;' from='A@corp.example/r' to='b@D.example'/>");
     let failure = Failure::new(Condition::Gone(None), Cause::Policy);
-    let answer = Reply::to(&stanza).unwrap().error(&failure);
+    let answer = Reply::to(&stanza).unwrap().error(&failure, None);
     let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
     assert_eq!(answer.name(), "message");
     assert_eq!(answer.attr("id"), Some("1<'"));
     assert_eq!(answer.attr("from"), Some("b@D.example"));
     assert_eq!(answer.attr("to"), Some("A@corp.example/r"));
     assert_eq!(answer.attr("type"), Some("error"));
+}
+
+#[test]
+fn an_error_repeats_the_text_of_a_message_and_no_more_than_a_part_of_a_long_one() {
+    let failure = Failure::new(Condition::ItemNotFound, Cause::NotFound);
+    let said = |name: &str, text: &str| {
+        let asked = stanza(&format!("<{name} id='1' from='a@a.example' to='b@b.example'/>"));
+        let answer = Reply::to(&asked).unwrap().error(&failure, Some(text));
+        let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
+        let names: Vec<_> = answer.children().map(|child| child.name().to_owned()).collect();
+        let body = answer.children().find(|child| child.name() == "body").map(Element::text);
+        (names, body)
+    };
+    let (names, body) = said("message", "<b> & c");
+    assert_eq!((names, body.as_deref()), (vec!["body".into(), "error".into()], Some("<b> & c")));
+    let (_, long) = said("message", &"ü".repeat(5_000));
+    assert_eq!(long, Some(format!("{}…", "ü".repeat(512))));
+    assert_eq!(said("presence", "hi"), (vec!["error".into()], None));
 }
 
 #[test]

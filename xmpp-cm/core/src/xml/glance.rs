@@ -13,6 +13,8 @@ const BODY: &[u8] = b"<body>";
 #[derive(Debug)]
 pub(crate) struct Glimpse<'a> {
     pub(crate) attributes: Attributes<'a>,
+    /// Its text, if that stands for itself.
+    pub(crate) said: Option<&'a str>,
     /// How many bytes it has.
     pub(crate) length: usize,
 }
@@ -30,8 +32,20 @@ impl<'a> Glimpse<'a> {
             return None;
         }
         let length = content + end(input.get(content..)?)?;
-        Some(Self { attributes, length })
+        Some(Self { attributes, said: plain(text), length })
     }
+}
+
+/// The text up to the next tag, if nothing in it is written in another way.
+fn plain(text: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(text.get(..memchr(b'<', text)?)?).ok()?;
+    // What XML does not allow (XML 1.0 §2.2) is for the parser to find.
+    let stands_for_itself = |c: char| match c {
+        '\n' | '\t' => true,
+        '&' | '\u{fffe}' | '\u{ffff}' => false,
+        other => !other.is_control(),
+    };
+    text.chars().all(stands_for_itself).then_some(text)
 }
 
 /// The attributes of a start tag, if they are nothing but the usual ones and stand for themselves.

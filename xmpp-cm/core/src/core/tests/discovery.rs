@@ -46,7 +46,7 @@ fn s042_a_failed_packet_is_an_error_stanza_with_the_exact_condition() {
     assert_eq!(
         got[0],
         "<message xmlns='jabber:client' from='bob@sip.example' id='m1' \
-         to='alice@corp.example/desk' type='error'><error type='cancel'>\
+         to='alice@corp.example/desk' type='error'><body>hi</body><error type='cancel'>\
          <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
          <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>Not Found</text></error></message>",
     );

@@ -25,6 +25,17 @@ fn who_writes_to_whom_is_seen_and_where_the_next_stanza_begins() {
         let Attributes { from, to, id: seen, subtype } = glimpse.attributes;
         assert_eq!((from, to), (Some("a@corp.example/r"), Some("b@d.example")));
         assert_eq!((seen, subtype, glimpse.length), (Some(id), Some("chat"), text.len()));
+        assert_eq!(glimpse.said, Some("Hi"));
+    }
+}
+
+#[test]
+fn a_text_is_repeated_only_if_it_stands_for_itself() {
+    for (text, said) in
+        [("ü\n>", Some("ü\n>")), ("a&amp;b", None), ("a\u{1}b", None), ("\u{ffff}", None)]
+    {
+        let input = HI.replace("Hi", text);
+        assert_eq!(parser().glimpse(input.as_bytes()).unwrap().said, said, "{text}");
     }
 }
 
