@@ -241,3 +241,38 @@ fn a_users_message_reaches_only_the_domain_that_it_was_meant_for() {
         Ok(())
     });
 }
+
+/// Clients write a chat state before the first text to a new contact, as they open a window or at the
+/// first key: that is no correspondence (S-113).
+#[test]
+fn typing_to_a_new_contact_discovers_nothing_and_gets_no_error() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { dns, hop, openfed, home, .. } = &world;
+        let alice = home.login("alice").await?;
+        let states = "http://jabber.org/protocol/chatstates";
+        let state = |name: &str| Element::builder(name, states).build();
+        let typing = |name: &str| -> Result<Message> {
+            let mut message = Message::chat(Jid::new(BOB)?);
+            message.payloads.push(state(name));
+            Ok(message)
+        };
+        alice.say_message(typing("active")?)?;
+        alice.say_message(typing("composing")?)?;
+        // Streams are in order: when this one is answered, both have been looked at.
+        alice.ping("unknown.example").await?;
+        assert_eq!(openfed.flows("unknown.example").await?.len(), 1, "the ping alone");
+        assert_eq!(openfed.row("unknown.example").await?, None);
+
+        alice.say(BOB, "hello")?;
+        hop.requests.wait_for("MESSAGE at the next hop", SOON, |_| true).await?;
+        openfed.row_appears("unknown.example").await?;
+        alice.say_message(typing("gone")?)?;
+        alice.ping("unknown.example").await?;
+        let error = |stanza: &&Element| stanza.name() == "message";
+        assert_eq!(alice.stanzas.count(error), 0, "no error for any of them");
+        assert_eq!(hop.requests.all().len(), 1);
+        assert!(dns.queries_about("_xmpp-server._tcp.unknown.example") > 0);
+        Ok(())
+    });
+}

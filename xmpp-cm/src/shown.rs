@@ -159,6 +159,7 @@ impl Shown {
                 metrics::counter!("openfed_xmpp_answered_total", "condition" => condition)
                     .increment(1);
             }
+            Fact::Unsaid => metrics::counter!("openfed_xmpp_unsaid_total").increment(1),
             Fact::LateError => metrics::counter!("openfed_xmpp_late_errors_total").increment(1),
             Fact::FenceExpired { domain } => {
                 let peer = self.peer(&domain);

@@ -2,6 +2,7 @@
 //! Bytes, facts and the time come in, bytes and events go out. See ARCHITECTURE.md.
 
 mod attempts;
+mod content;
 pub mod core;
 pub mod dialback;
 mod error;

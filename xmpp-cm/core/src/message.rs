@@ -3,19 +3,9 @@
 use minidom::Element;
 use openfed_proto::packet::{Message, Packet, Text};
 
+use crate::content::{self, Content};
 use crate::stanza::{Attributes, lang, set, set_lang};
 use crate::xml::ns;
-
-/// Whether a message stanza is one that another protocol can carry: a normal or chat message with
-/// a text (S-113).
-pub(crate) fn has_text(stanza: &Element) -> bool {
-    let is_text = |child: &Element| {
-        child.is("body", ns::CLIENT) && child.texts().any(|text| !text.is_empty())
-    };
-    let written = Attributes::of(stanza);
-    !matches!(written.subtype, Some("groupchat" | "headline" | "error"))
-        && stanza.children().any(is_text)
-}
 
 /// The text of a message stanza, in the stanza's own language if there are several.
 pub(crate) fn said(stanza: &Element) -> Option<String> {
@@ -25,36 +15,27 @@ pub(crate) fn said(stanza: &Element) -> Option<String> {
     body.map(Element::text).filter(|text| !text.is_empty())
 }
 
-/// The meaning of a message stanza, if it has one for another protocol ([`has_text`]). XHTML is left behind; its sender gave the same as text.
-pub(crate) fn read(stanza: &Element) -> Option<Message> {
-    if !has_text(stanza) {
+/// The meaning of a message stanza, if it has one for another protocol ([`Content::Text`]).
+///
+/// `default` is the language of the peer's stream (RFC 6120 §4.7.4).
+///
+/// COMPAT(Prosody): it writes that one on every stanza without a language; so it is no statement of
+/// the sender.
+pub(crate) fn read(stanza: &Element, default: Option<&str>) -> Option<Message> {
+    if Content::of(stanza) != Content::Text {
         return None;
     }
     let Attributes { id, subtype, .. } = Attributes::of(stanza);
-    let own = lang(stanza);
-    let mut bodies = texts(stanza, "body", own);
-    bodies.retain(|body| !body.text.is_empty());
-    // S-109: where only one fits, it is the one in the stanza's own language.
-    if let Some(best) = bodies.iter().position(|body| body.lang.as_deref() == own) {
-        bodies[..=best].rotate_right(1);
-    }
+    let own = lang(stanza).filter(|own| Some(*own) != default);
     let thread = stanza.children().find(|child| child.is("thread", ns::CLIENT));
     Some(Message {
         id: id.map(str::to_owned),
         thread: thread.map(Element::text).filter(|thread| !thread.is_empty()),
         // A type that nobody knows counts as normal (RFC 6121 §5.2.2).
         chat: subtype == Some("chat"),
-        subjects: texts(stanza, "subject", own),
-        bodies,
+        subjects: content::named(stanza, "subject", own),
+        bodies: content::texts(stanza, own),
     })
-}
-
-fn texts(stanza: &Element, name: &str, own: Option<&str>) -> Vec<Text> {
-    stanza
-        .children()
-        .filter(|child| child.is(name, ns::CLIENT))
-        .map(|child| Text { lang: lang(child).or(own).map(str::to_owned), text: child.text() })
-        .collect()
 }
 
 /// The stanza for a message. `chat` gives it `type='chat'` even if its sender's protocol knows

@@ -5,6 +5,7 @@ use openfed_proto::address::{Address, AddressError};
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
+use crate::content::Content;
 use crate::error;
 use crate::xml::{escape_text, push_attribute, write_element};
 
@@ -138,11 +139,13 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// `None` for what must not be answered: errors and results (RFC 6120 §8.3.1, §8.2.3).
+    /// `None` for what must not be answered, errors and results (RFC 6120 §8.3.1, §8.2.3), and for
+    /// messages that ask for no answer: nobody wrote them, and people would read an error (S-113).
     pub(crate) fn to(stanza: &Element) -> Option<Self> {
         let (kind, written) = (Kind::of(stanza), Attributes::of(stanza));
         match (kind, written.subtype) {
             (_, Some("error")) | (Kind::Iq, Some("result")) => return None,
+            (Kind::Message, _) if Content::of(stanza) == Content::Quiet => return None,
             _ => {}
         }
         Some(Self {

@@ -87,6 +87,8 @@ pub struct Stream {
     local: Option<Domain>,
     remote: Option<Domain>,
     id: String,
+    /// The language that the peer's header says (RFC 6120 §4.7.4).
+    lang: Option<String>,
     encrypted: bool,
     pairs: Pairs,
     /// Bytes that came while the owner decides about the header.
@@ -132,6 +134,7 @@ impl Stream {
             local: None,
             remote: None,
             id: String::new(),
+            lang: None,
             encrypted: settings.encrypted,
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
@@ -281,6 +284,11 @@ impl Stream {
     /// The id of the stream, empty as long as the peer has not given it one.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The language of what the peer says without naming one.
+    pub fn lang(&self) -> Option<&str> {
+        self.lang.as_deref()
     }
 
     /// The domains of the header, ours first, once they are known.

@@ -165,6 +165,9 @@ pub enum Fact {
         /// The condition of the answer.
         condition: &'static str,
     },
+    /// A message that asks for no answer (typing, a receipt, a marker) ended here: where it went it
+    /// means nothing (S-113).
+    Unsaid,
     /// An error came for a message that was already reported as delivered.
     LateError,
     /// A fence was not answered in time.

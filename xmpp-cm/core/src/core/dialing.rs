@@ -14,7 +14,7 @@ use crate::fence::{Line, Written};
 use crate::iq;
 use crate::message;
 use crate::peers::{Outgoing, Pair, Queue, State, Waiting};
-use crate::stanza::{Head, Reply, set};
+use crate::stanza::{Attributes, Head, Reply, set};
 use crate::stream::{CloseReason, SendError, Stream, StreamCondition, Verdict};
 use crate::xml::ns;
 
@@ -130,11 +130,22 @@ impl Core {
         }
     }
 
-    /// Answers a stanza with an error, unless it is one itself.
+    /// Answers a stanza with an error, unless it is one itself or asks for no answer.
     pub(super) fn answer(&mut self, stanza: &Element, failure: &Failure, now: Instant) {
-        if let (Some(reply), Some(asked)) = (Reply::to(stanza), pair_of(stanza)) {
+        let reply = Reply::to(stanza);
+        if reply.is_none() {
+            self.note_unsaid(stanza);
+        }
+        if let (Some(reply), Some(asked)) = (reply, pair_of(stanza)) {
             let said = message::said(stanza);
             self.tell_error(&asked, reply.error(failure, said.as_deref()), failure, now);
+        }
+    }
+
+    /// A message that asks for no answer ends here.
+    pub(super) fn note_unsaid(&mut self, stanza: &Element) {
+        if stanza.name() == "message" && Attributes::of(stanza).subtype != Some("error") {
+            self.note(Fact::Unsaid);
         }
     }
 

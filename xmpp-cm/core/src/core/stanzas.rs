@@ -11,6 +11,7 @@ use openfed_proto::packet::{
 };
 
 use super::{Command, ConnId, Core, Fact, Life};
+use crate::content::Content;
 use crate::error;
 use crate::iq;
 use crate::knowledge::Way;
@@ -34,7 +35,7 @@ impl Core {
             return;
         }
         if self.domains.is_local(&pair.local) {
-            self.route_outbound(pair, stanza, now);
+            self.route_outbound(conn, pair, stanza, now);
         } else {
             self.pass_inbound(pair, stanza, now);
         }
@@ -98,7 +99,7 @@ impl Core {
     }
 
     /// From a local user to a foreign domain.
-    fn route_outbound(&mut self, pair: Pair, stanza: Element, now: Instant) {
+    fn route_outbound(&mut self, conn: ConnId, pair: Pair, stanza: Element, now: Instant) {
         let head = match Head::read(&stanza) {
             Ok(head) => head,
             Err(malformed) => {
@@ -122,8 +123,10 @@ impl Core {
             }
             _ if head.is_answer() => self.drop_answer(&head, &stanza),
             Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
-            Way::Sip => self.serve_sip_domain(&head, &stanza, now),
-            Way::Xmpp | Way::Unknown => self.submit(&head, &stanza, now),
+            Way::Sip => self.serve_sip_domain(conn, &head, &stanza, now),
+            // It is no correspondence by which a domain would be discovered.
+            Way::Unknown if is_quiet(&head, &stanza) => self.note_unsaid(&stanza),
+            Way::Xmpp | Way::Unknown => self.submit(conn, &head, &stanza, now),
         }
     }
 
@@ -137,7 +140,7 @@ impl Core {
 
     /// To a domain that speaks SIP: messages go on, requests are answered for it, and what has no
     /// meaning there ends here (S-113).
-    fn serve_sip_domain(&mut self, head: &Head, stanza: &Element, now: Instant) {
+    fn serve_sip_domain(&mut self, conn: ConnId, head: &Head, stanza: &Element, now: Instant) {
         match head.kind {
             Kind::Iq => match iq::answer(head, stanza) {
                 Ok(payload) => {
@@ -155,20 +158,19 @@ impl Core {
                     self.answer(stanza, &error::unmappable(condition), now);
                 }
             }
-            Kind::Message if head.is(Kind::Message, "groupchat") => {
-                let condition = Condition::FeatureNotImplemented;
-                self.answer(stanza, &error::unmappable(condition), now);
-            }
-            Kind::Message => {
-                if message::has_text(stanza) {
-                    self.submit(head, stanza, now);
+            Kind::Message => match Content::of(stanza) {
+                Content::Text => self.submit(conn, head, stanza, now),
+                Content::Quiet => self.note_unsaid(stanza),
+                Content::Unsayable => {
+                    let condition = Condition::FeatureNotImplemented;
+                    self.answer(stanza, &error::unmappable(condition), now);
                 }
-            }
+            },
         }
     }
 
     /// Hands a stanza to a router, as a packet.
-    fn submit(&mut self, head: &Head, stanza: &Element, now: Instant) {
+    fn submit(&mut self, conn: ConnId, head: &Head, stanza: &Element, now: Instant) {
         if !matches!(self.life, Life::Serving | Life::Drained) {
             return self.answer(stanza, &error::leaving(), now);
         }
@@ -179,15 +181,16 @@ impl Core {
         let Ok(router) = self.routers.choose(Conversation::between(&head.from, &head.to)) else {
             return self.answer(stanza, &error::busy(), now);
         };
-        let packet = self.packet(head, stanza, now);
+        let packet = self.packet(conn, head, stanza, now);
         self.routers.submit(router, packet.clone(), Reply::to(stanza), now);
         let frame = FromCm::Submit { packet, accepted_in: None, again: false };
         self.commands.push_back(Command::ToRouter { router, frame });
     }
 
-    fn packet(&mut self, head: &Head, stanza: &Element, now: Instant) -> Packet {
+    fn packet(&mut self, conn: ConnId, head: &Head, stanza: &Element, now: Instant) -> Packet {
+        let default = self.conns.get(&conn).and_then(|conn| conn.stream.as_ref()?.lang());
         let meaning = match head.kind {
-            Kind::Message => message::read(stanza),
+            Kind::Message => message::read(stanza, default),
             Kind::Presence | Kind::Iq => None,
         };
         Packet {
@@ -213,6 +216,10 @@ impl Core {
     pub(super) fn foreign<'a>(&self, pair: &'a Pair) -> &'a Domain {
         if self.domains.is_local(&pair.remote) { &pair.local } else { &pair.remote }
     }
+}
+
+fn is_quiet(head: &Head, stanza: &Element) -> bool {
+    head.kind == Kind::Message && Content::of(stanza) == Content::Quiet
 }
 
 /// The domains that a stanza goes from and to.

@@ -10,7 +10,9 @@ fn stanza(text: &str) -> Element {
 
 #[test]
 fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
-    let stanza = stanza("<message id='1&lt;&apos;' from='A@corp.example/r' to='b@D.example'/>");
+    let stanza = stanza(
+        "<message id='1&lt;&apos;' from='A@corp.example/r' to='b@D.example'><body/><x/></message>",
+    );
     let failure = Failure::new(Condition::Gone(None), Cause::Policy);
     let answer = Reply::to(&stanza).unwrap().error(&failure, None);
     let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
@@ -25,7 +27,9 @@ fn e46_an_answer_keeps_the_id_and_swaps_the_addresses() {
 fn an_error_repeats_the_text_of_a_message_and_no_more_than_a_part_of_a_long_one() {
     let failure = Failure::new(Condition::ItemNotFound, Cause::NotFound);
     let said = |name: &str, text: &str| {
-        let asked = stanza(&format!("<{name} id='1' from='a@a.example' to='b@b.example'/>"));
+        let asked = stanza(&format!(
+            "<{name} id='1' from='a@a.example' to='b@b.example'><body>x</body></{name}>"
+        ));
         let answer = Reply::to(&asked).unwrap().error(&failure, Some(text));
         let answer = from_bytes(answer.as_bytes(), Limits::default()).unwrap();
         let names: Vec<_> = answer.children().map(|child| child.name().to_owned()).collect();

@@ -23,6 +23,7 @@ pub(super) enum Version {
 impl Stream {
     pub(super) fn handle_header(&mut self, header: &Header) {
         self.state_ends = None;
+        self.lang.clone_from(&header.lang);
         let to = header.to.as_deref().and_then(read_domain);
         let from = header.from.as_deref().map(read_domain);
         if matches!(self.role, Role::Responder { .. }) && self.local.is_none() {

@@ -49,6 +49,8 @@ pub struct Header {
     pub id: Option<String>,
     /// `version` attribute.
     pub version: Option<String>,
+    /// `xml:lang` attribute.
+    pub lang: Option<String>,
 }
 
 /// One thing that a stream consists of.
@@ -274,6 +276,7 @@ impl Parser {
             to: take("to"),
             id: take("id"),
             version: take("version"),
+            lang: attributes.remove(&Namespace::XML, "lang"),
         })
     }
 

@@ -10,7 +10,7 @@ use openfed_proto::route::DomainPattern;
 
 use super::domain;
 use super::world::{ROUTER, World, hello, taken};
-use crate::core::RouterId;
+use crate::core::{Fact, RouterId};
 
 const HI: &str = "<message type='chat' id='m1' from='alice@corp.example/desk' \
     to='bob@sip.example'><thread>t1</thread><body>hi</body></message>";
@@ -290,25 +290,50 @@ fn requests_to_a_sip_domain_are_answered_for_it() {
     assert!(asks(&mut world, &iq("what", "sip.example", ping)).contains("bad-request"));
 }
 
+const STATE: &str = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
+
 #[test]
-fn s113_what_has_no_meaning_at_a_sip_domain_ends_quietly() {
+fn s113_what_has_no_meaning_at_a_sip_domain_is_said_answered_or_quiet() {
     let mut world = World::new();
     world.knows_sip("sip.example");
     let users = "from='a@corp.example/r' to='b@sip.example'";
-    let states = "<composing xmlns='http://jabber.org/protocol/chatstates'/>";
-    assert_eq!(asks(&mut world, &format!("<message type='chat' {users}>{states}</message>")), "");
-    assert_eq!(
-        asks(&mut world, &format!("<message type='headline' {users}><body>x</body></message>")),
-        ""
-    );
+    assert_eq!(asks(&mut world, &format!("<message type='chat' {users}>{STATE}</message>")), "");
+    assert_eq!(world.facts.iter().filter(|fact| **fact == Fact::Unsaid).count(), 1);
     assert_eq!(asks(&mut world, &format!("<presence {users}></presence>")), "");
     let subscribe = asks(&mut world, &format!("<presence type='subscribe' {users}></presence>"));
     assert!(subscribe.contains("service-unavailable"), "{subscribe}");
     let muc =
         asks(&mut world, &format!("<message type='groupchat' {users}><body>x</body></message>"));
     assert!(muc.contains("feature-not-implemented"), "{muc}");
+    let call = "<propose xmlns='urn:xmpp:jingle-message:0' id='1'/>";
+    let call = asks(&mut world, &format!("<message type='chat' {users}>{call}</message>"));
+    assert!(call.contains("feature-not-implemented") && call.contains("no way to say"), "{call}");
     world.home_says(HI);
-    assert_eq!(world.submitted().len(), 1, "messages go on");
+    world.home_says(&format!("<message type='headline' {users}><body>x</body></message>"));
+    assert_eq!(world.submitted().len(), 2, "messages go on");
+}
+
+#[test]
+fn s113_typing_to_whoever_cannot_be_reached_is_no_correspondence_and_gets_no_error() {
+    let mut world = World::new();
+    world.block(DomainPattern::Exact(domain("blocked.example")));
+    let pinned: Vec<Domain> = vec![domain("gone.example")];
+    let tables = openfed_proto::link::Tables { version: 2, pinned, ..Default::default() };
+    world.frame(FromRouter::Tables(openfed_proto::link::Tables {
+        blocked: vec![DomainPattern::Exact(domain("blocked.example"))],
+        ..tables
+    }));
+    for to in ["unknown.example", "blocked.example", "gone.example"] {
+        let users = format!("from='a@corp.example/r' to='b@{to}'");
+        assert_eq!(
+            asks(&mut world, &format!("<message type='chat' {users}>{STATE}</message>")),
+            ""
+        );
+        assert_eq!(world.submitted(), [], "{to}");
+    }
+    world.wait(Duration::from_secs(10));
+    assert_eq!(taken(world.home()), [""; 0]);
+    assert_eq!(world.facts.iter().filter(|fact| **fact == Fact::Unsaid).count(), 3);
 }
 
 #[test]
