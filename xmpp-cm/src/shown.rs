@@ -161,6 +161,11 @@ impl Shown {
             }
             Fact::Unsaid => metrics::counter!("openfed_xmpp_unsaid_total").increment(1),
             Fact::LateError => metrics::counter!("openfed_xmpp_late_errors_total").increment(1),
+            Fact::Ignored { domain } => {
+                let peer = self.peer(&domain);
+                metrics::counter!("openfed_xmpp_ignored_total", "peer" => peer).increment(1);
+                tracing::debug!(%domain, "something that has no place on a stream of ours");
+            }
             Fact::FenceExpired { domain } => {
                 let peer = self.peer(&domain);
                 metrics::counter!("openfed_xmpp_fences_expired_total", "peer" => peer).increment(1);

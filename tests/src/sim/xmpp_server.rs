@@ -12,6 +12,7 @@ use xmpp_cm_core::stream::{
     Event, InitiatorConfig, ResponderConfig, Settings, Stream, StreamCondition, StreamError, Tls,
     Verdict,
 };
+use xmpp_cm_core::xml::to_bytes;
 
 use super::chance::Chance;
 use super::sip_peer::Note;
@@ -77,6 +78,11 @@ pub struct XmppServer {
     pub pings: usize,
     /// Takes connections and says nothing.
     pub is_mute: bool,
+    /// Answers on any stream: of a thousand answers, so many go back on the stream that the question
+    /// came on, also where the server may not speak; and there it says other things, too.
+    pub astray: u64,
+    /// Answers that it gave there.
+    pub bounces: usize,
 }
 
 impl XmppServer {
@@ -95,6 +101,8 @@ impl XmppServer {
             errors: Vec::new(),
             pings: 0,
             is_mute: false,
+            astray: 0,
+            bounces: 0,
         }
     }
 
@@ -216,6 +224,7 @@ impl XmppServer {
                 self.acts.push(Act::HangUp(wire));
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
+            Event::Bounced(_) | Event::Ignored => {}
         }
     }
 
@@ -250,12 +259,37 @@ impl XmppServer {
     }
 
     /// Back over the stream that the question came on, if it goes both ways (XEP-0288); else over
-    /// a stream of our own.
+    /// a stream of our own. One that answers anywhere may also refuse on the stream of the question,
+    /// as ejabberd does, and says there what means nothing.
     fn reply(&mut self, wire: WireId, stanza: Element) {
+        if self.chance.happens(self.astray) {
+            self.babble(wire, &stanza);
+        }
+        let refuses = stanza.attr("type") == Some("error");
+        if refuses && self.chance.happens(self.astray) {
+            self.bounces += 1;
+            return self.acts.push(Act::Bytes(wire, to_bytes(&stanza)));
+        }
         let sent = self.stream(wire).is_some_and(|stream| stream.send(&stanza).is_ok());
         if !sent {
             self.post(stanza);
         }
+    }
+
+    /// Says an answer where it is none: as clients would write it, and for what nobody asked.
+    fn babble(&mut self, wire: WireId, stanza: &Element) {
+        let attr = |name| stanza.attr(name).unwrap_or_default();
+        let (kind, subtype) = (stanza.name(), attr("type"));
+        let (id, from, to) = (attr("id"), attr("from"), attr("to"));
+        let words = match self.chance.below(4) {
+            0 => format!(
+                "<{kind} xmlns='jabber:client' type='{subtype}' id='{id}' from='{from}' to='{to}'/>"
+            ),
+            1 => format!("<iq type='result' id='{id}' from='{from}' to='{to}'/>"),
+            2 => format!("<message type='error' id='of nobody' from='{from}' to='{to}'/>"),
+            _ => format!("<presence from='{from}' to='{to}'/>"),
+        };
+        self.acts.push(Act::Bytes(wire, words.into()));
     }
 
     fn post(&mut self, stanza: Element) {

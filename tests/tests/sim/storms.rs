@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openfed_tests::sim::chance::Chance;
-use openfed_tests::sim::{Cm, Node, Plan, Seen, Sim, Step};
+use openfed_tests::sim::{Cm, LOCAL, Node, Plan, Seen, Sim, Step};
 
 use super::ledger::{Balance, Ledger};
 
@@ -11,7 +11,12 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Eight seconds of load in all directions, links cut every now and then.
 fn storm(plan: &Plan) -> (Sim, Balance) {
+    storm_with(plan, |_| {})
+}
+
+fn storm_with(plan: &Plan, change: impl FnOnce(&mut Sim)) -> (Sim, Balance) {
     let mut sim = Sim::new(plan);
+    change(&mut sim);
     let mut chance = Chance::new(plan.seed ^ 0xffff);
     let mut ledger = Ledger::default();
     for n in 0..400 {
@@ -54,6 +59,25 @@ fn with_two_routers_most_goes_on_through_cut_links() {
     for seed in [1, 4, 12] {
         let (_, balance) = storm(&Plan { seed, routers: 2, ..Plan::default() });
         assert!(balance.delivered > 300, "seed {seed}: {balance:?}");
+    }
+}
+
+/// Refusals come back on the stream of the message or on another one, and between them what means
+/// nothing: every message still has the outcome that is its own, and no stream ends for it.
+#[test]
+fn home_servers_that_answer_on_any_stream_are_understood() {
+    for seed in 1..=6 {
+        let plan = Plan { seed, routers: 2, ..Plan::default() };
+        let (mut sim, balance) = storm_with(&plan, |sim| {
+            let home = sim.home();
+            home.astray = 500;
+            home.strangers.extend(["alice2", "alice5", "alice8"].map(str::to_owned));
+        });
+        assert!(sim.home().bounces > 5, "seed {seed}");
+        assert!(balance.delivered > 200, "seed {seed}: {balance:?}");
+        assert!(balance.failed > 20, "seed {seed}: {balance:?}");
+        let connects = sim.seen.connects.get(LOCAL).copied().unwrap_or_default();
+        assert!(connects <= 1, "seed {seed}: {connects} streams to the home server");
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   write message ──▶ Unfenced ──ping (one in flight per line)──▶ Fenced ──answer──▶ Delivered
-//!                        └────────── error stanza for it ──────────┴──▶ Failed(Remote)
+//!                        └── error stanza for it, on any stream ────┴──▶ Failed(Remote)
 //!                        └────── stream lost, no answer in time ────┴──▶ Failed(unconfirmed)
 //! ```
 //!
@@ -105,35 +105,31 @@ impl Fences {
         from: &Address,
         to: &Address,
     ) -> Option<Key> {
-        let (line, index, is_fenced) = self.find(pair, id, from, to)?;
-        let messages = self.lines.get_mut(&line)?;
-        let list = if is_fenced { &mut messages.fenced } else { &mut messages.unfenced };
-        Some(list.remove(index).key)
+        let first = Line { pair: pair.clone(), conn: ConnId(0) };
+        let lines = self.lines.range(first..).take_while(|(it, _)| it.pair == *pair);
+        let place = find(lines, id, &[from.bare(), to.bare()])?;
+        Some(self.take(&place)?.key)
     }
 
-    /// The message that an error is most likely for: its line, its place, whether it is fenced.
-    fn find(
-        &self,
-        pair: &Pair,
+    /// An error stanza for a message with this id came back on the very stream that it was written
+    /// on, between these addresses as far as they can be read. If one with this id waits there, that
+    /// one has ended.
+    pub(crate) fn bounced(
+        &mut self,
+        conn: ConnId,
         id: &str,
-        from: &Address,
-        to: &Address,
-    ) -> Option<(Line, usize, bool)> {
-        let first = Line { pair: pair.clone(), conn: ConnId(0) };
-        let mut best: Option<(u8, &Line, usize, bool)> = None;
-        for (line, messages) in self.lines.range(first..).take_while(|(it, _)| it.pair == *pair) {
-            for (list, is_fenced) in [(&messages.fenced, true), (&messages.unfenced, false)] {
-                for (index, message) in list.iter().enumerate().filter(|(_, it)| it.id == id) {
-                    let ours = message.from.bare() == to.bare();
-                    let theirs = message.to.bare() == from.bare();
-                    let likeness = u8::from(ours) + u8::from(theirs);
-                    if best.as_ref().is_none_or(|(most, ..)| likeness > *most) {
-                        best = Some((likeness, line, index, is_fenced));
-                    }
-                }
-            }
-        }
-        best.map(|(_, line, index, is_fenced)| (line.clone(), index, is_fenced))
+        addresses: &[Address],
+    ) -> Option<Written> {
+        let lines = self.lines.iter().filter(|(line, _)| line.conn == conn);
+        let bare: Vec<Address> = addresses.iter().map(Address::bare).collect();
+        let place = find(lines, id, &bare)?;
+        self.take(&place)
+    }
+
+    fn take(&mut self, place: &Place) -> Option<Written> {
+        let messages = self.lines.get_mut(&place.line)?;
+        let list = if place.is_fenced { &mut messages.fenced } else { &mut messages.unfenced };
+        (place.index < list.len()).then(|| list.remove(place.index))
     }
 
     /// Pings that were not answered in time, each with its domain and messages.
@@ -194,6 +190,36 @@ impl Fences {
         }
         fenced
     }
+}
+
+/// Where a message waits.
+struct Place {
+    line: Line,
+    is_fenced: bool,
+    index: usize,
+}
+
+/// The message of these lines that an error with this id and these addresses is most likely for.
+fn find<'a>(
+    lines: impl Iterator<Item = (&'a Line, &'a Messages)>,
+    id: &str,
+    bare: &[Address],
+) -> Option<Place> {
+    let mut best: Option<(u8, &Line, bool, usize)> = None;
+    for (line, messages) in lines {
+        for (list, is_fenced) in [(&messages.fenced, true), (&messages.unfenced, false)] {
+            for (index, message) in list.iter().enumerate().filter(|(_, it)| it.id == id) {
+                let ours = bare.contains(&message.from.bare());
+                let theirs = bare.contains(&message.to.bare());
+                let likeness = u8::from(ours) + u8::from(theirs);
+                if best.as_ref().is_none_or(|(most, ..)| likeness > *most) {
+                    best = Some((likeness, line, is_fenced, index));
+                }
+            }
+        }
+    }
+    let (_, line, is_fenced, index) = best?;
+    Some(Place { line: line.clone(), is_fenced, index })
 }
 
 #[cfg(test)]

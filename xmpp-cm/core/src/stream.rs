@@ -193,6 +193,7 @@ impl Stream {
                 self.handle_negotiation(&element);
             }
             (_, Item::Element(element)) => self.handle_element(element, now),
+            (_, Item::Misplaced) => self.handle_misplaced(),
             (State::Closing, Item::Footer) => self.end(CloseReason::Done),
             (_, Item::Footer) => {
                 self.write_footer();

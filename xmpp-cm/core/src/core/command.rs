@@ -170,6 +170,11 @@ pub enum Fact {
     Unsaid,
     /// An error came for a message that was already reported as delivered.
     LateError,
+    /// A server said something on a stream that we opened, where it speaks for nobody.
+    Ignored {
+        /// The domain that the stream leads to.
+        domain: Domain,
+    },
     /// A fence was not answered in time.
     FenceExpired {
         /// The domain of the server that did not answer.

@@ -178,6 +178,8 @@ impl Core {
                 self.on_authenticated(conn, Pair { local, remote }, direction, now);
             }
             Event::Stanza(stanza) => self.on_stanza(conn, stanza, now),
+            Event::Bounced(stanza) => self.on_bounced(conn, stanza, now),
+            Event::Ignored => self.ignore(conn),
             Event::Closed(reason) => {
                 let phase = self.conns.get(&conn).map(Conn::phase);
                 if let Some(phase) = phase {

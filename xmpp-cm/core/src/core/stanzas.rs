@@ -3,22 +3,28 @@
 use std::time::Instant;
 
 use minidom::Element;
+use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromCm, Instruction};
 use openfed_proto::packet::{
-    Body, Conversation, Direction, MAX_HOPS, Original, Packet, Protocol, Source, TraceContext,
+    Body, Conversation, Direction, Failure, MAX_HOPS, Original, Packet, Protocol, Source,
+    TraceContext,
 };
 
-use super::{Command, ConnId, Core, Fact, Life};
+use super::conn::Conn;
+use super::{Command, ConnId, Core, Fact, Life, Target};
+use crate::attempts::Key;
 use crate::content::Content;
 use crate::error;
+use crate::fence::Written;
 use crate::iq;
 use crate::knowledge::Way;
 use crate::message;
 use crate::peers::{Outgoing, Pair};
 use crate::routers::PACKET_TIME;
 use crate::stanza::{Attributes, Head, Kind, Reply, domain_of};
+use crate::stream::Stream;
 use crate::xml::to_bytes;
 
 /// Multi-user chat: presence that asks for something (XEP-0045).
@@ -64,18 +70,49 @@ impl Core {
                 let Ok(head) = Head::read(stanza) else { return false };
                 match self.fences.refused(&asked, id, &head.from, &head.to) {
                     Some(key) => {
-                        let failure = error::from_stanza(stanza);
-                        let failure = match key.1 {
-                            Instruction::Home => error::of_home(failure, &head.from),
-                            _ => failure,
-                        };
-                        self.end_attempt(key, Err(failure), now);
+                        self.end_attempt(key, Err(refusal(key, stanza, &head.from)), now);
                         true
                     }
                     None => false,
                 }
             }
             _ => false,
+        }
+    }
+
+    /// An error came back on a stream that we opened, for something that went over it: the outcome
+    /// of a message that waits for one, or else on its way back to who wrote that.
+    pub(super) fn on_bounced(&mut self, conn: ConnId, stanza: Element, now: Instant) {
+        let Attributes { id, from, to, .. } = Attributes::of(&stanza);
+        if let ("message", Some(id)) = (stanza.name(), id) {
+            // As far as they can be read: that they cannot may be why it came back.
+            let addresses = [from, to].into_iter().flatten().map(Address::from_jid);
+            let addresses: Vec<Address> = addresses.filter_map(Result::ok).collect();
+            if let Some(Written { key, to, .. }) = self.fences.bounced(conn, id, &addresses) {
+                return self.end_attempt(key, Err(refusal(key, &stanza, &to)), now);
+            }
+        }
+        let is_whole = Head::read(&stanza).is_ok();
+        match pair_of(&stanza).filter(|pair| is_whole && self.goes_back(conn, pair, now)) {
+            Some(pair) => self.send(pair, Outgoing::Through(stanza), now),
+            None => self.ignore(conn),
+        }
+    }
+
+    /// Whether an error for what went over this stream goes on to who wrote that, by XMPP.
+    fn goes_back(&mut self, conn: ConnId, pair: &Pair, now: Instant) -> bool {
+        let went = |stream: &mut Stream| stream.may_send(&pair.remote, &pair.local);
+        let foreign = self.foreign(pair).clone();
+        self.stream(conn).is_some_and(went)
+            && !self.knowledge.is_blocked(&foreign)
+            && self.knowledge.spoke_xmpp(&foreign, now)
+    }
+
+    /// A server said something that counts for nothing, on a stream that we opened.
+    pub(super) fn ignore(&mut self, conn: ConnId) {
+        let target = self.conns.get_mut(&conn).and_then(Conn::dialed).map(|it| it.target.clone());
+        if let Some(Target::Home(domain) | Target::Foreign(domain)) = target {
+            self.note(Fact::Ignored { domain });
         }
     }
 
@@ -215,6 +252,15 @@ impl Core {
     /// The foreign one of a pair's domains.
     pub(super) fn foreign<'a>(&self, pair: &'a Pair) -> &'a Domain {
         if self.domains.is_local(&pair.remote) { &pair.local } else { &pair.remote }
+    }
+}
+
+/// The failure that a server's error for a message to `recipient` says.
+fn refusal(key: Key, stanza: &Element, recipient: &Address) -> Failure {
+    let failure = error::from_stanza(stanza);
+    match key.1 {
+        Instruction::Home => error::of_home(failure, recipient),
+        _ => failure,
     }
 }
 

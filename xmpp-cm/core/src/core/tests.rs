@@ -1,5 +1,6 @@
 //! A core among scripted servers and routers: real streams, real bytes, one clock.
 
+mod bounces;
 mod deliveries;
 mod dialback;
 mod discovery;

@@ -89,6 +89,12 @@ pub enum Event {
     BidiEnabled,
     /// A stanza between an authenticated pair of domains, in `jabber:client`.
     Stanza(Element),
+    /// Initiator: an error came back on the stream itself. It can only be for something that we
+    /// said on this stream: the peer speaks for nobody here.
+    Bounced(Element),
+    /// Initiator: the peer said something that has no place on a stream of ours. It counts for
+    /// nothing.
+    Ignored,
     /// The stream is over. Nothing follows; write what was to be transmitted and close.
     Closed(CloseReason),
 }

@@ -40,10 +40,32 @@ impl Stream {
             "result" | "verify" if element.has_ns(ns::DIALBACK) => {
                 self.handle_dialback(&element, now);
             }
-            "message" | "presence" | "iq" if element.has_ns(ns::CLIENT) => {
-                self.handle_stanza(element);
-            }
-            _ => self.fail_with(StreamCondition::UnsupportedStanzaType),
+            "message" | "presence" | "iq" if element.has_ns(ns::CLIENT) => match self.role {
+                Role::Initiator if element.attr("type") == Some("error") => {
+                    self.push(Event::Bounced(element));
+                }
+                Role::Initiator => self.push(Event::Ignored),
+                Role::Responder { .. } => self.handle_stanza(element),
+            },
+            _ => self.handle_stray(StreamCondition::UnsupportedStanzaType),
+        }
+    }
+
+    /// A stanza in a namespace in which servers do not speak (RFC 6120 §4.8.2).
+    pub(super) fn handle_misplaced(&mut self) {
+        self.handle_stray(StreamCondition::InvalidNamespace);
+    }
+
+    /// Something that has no place on this stream. One that we opened goes on: what we said on it
+    /// may be good, and to end it would leave that in doubt.
+    ///
+    /// COMPAT(ejabberd): it answers what it cannot read on the stream that it came on.
+    /// COMPAT(Vysper): it answers there too, in `jabber:client`.
+    fn handle_stray(&mut self, condition: StreamCondition) {
+        match (&self.role, self.state) {
+            (Role::Initiator, State::Open) => self.push(Event::Ignored),
+            (_, State::Closing) => {}
+            _ => self.fail_with(condition),
         }
     }
 

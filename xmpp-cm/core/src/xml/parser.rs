@@ -60,6 +60,8 @@ pub enum Item {
     Header(Header),
     /// A complete top-level element; content elements are in `jabber:client`.
     Element(Element),
+    /// A complete top-level element that was in `jabber:client` itself, as only clients speak.
+    Misplaced,
     /// `</stream:stream>`.
     Footer,
 }
@@ -290,9 +292,6 @@ impl Parser {
         if top && *namespace == ns::STREAM && name == "stream" {
             return Err(XmlError::new(Condition::BadFormat, "second stream header"));
         }
-        if top && *namespace == ns::CLIENT {
-            return Err(XmlError::new(Condition::InvalidNamespace, "not a jabber:server stanza"));
-        }
         let chained = self.open.last().is_none_or(|parent| parent.content);
         let content = chained && *namespace == ns::SERVER;
         let shown = if content { ns::CLIENT } else { namespace.as_str() };
@@ -315,7 +314,8 @@ impl Parser {
             }
             None => {
                 self.count = 0;
-                Ok(Some(Item::Element(done.element)))
+                let misplaced = !done.content && done.element.has_ns(ns::CLIENT);
+                Ok(Some(if misplaced { Item::Misplaced } else { Item::Element(done.element) }))
             }
         }
     }

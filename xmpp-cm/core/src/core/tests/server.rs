@@ -93,6 +93,11 @@ impl Server {
         self.ends.iter().find(|(_, end)| leads(end)).map(|(conn, _)| *conn)
     }
 
+    /// The connection that the core opened to it.
+    pub(in crate::core) fn opened_here(&self) -> Option<ConnId> {
+        self.ends.iter().find(|(_, end)| end.opened.is_none()).map(|(conn, _)| *conn)
+    }
+
     /// The core connected to this server.
     pub(in crate::core) fn accept(&mut self, conn: ConnId, now: Instant) {
         let mut seed = conn.0 << 8;
@@ -217,6 +222,7 @@ impl Server {
                 core.handle_closed(conn, 0, now);
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
+            Event::Bounced(_) | Event::Ignored => {}
         }
     }
 

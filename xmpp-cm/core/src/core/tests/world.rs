@@ -194,6 +194,14 @@ impl World {
         self.run();
     }
 
+    /// Bytes from a server, as they are, on the stream that the core opened to it.
+    pub(in crate::core) fn types_back(&mut self, name: &str, text: &str) {
+        let conn = self.server(name).opened_here().unwrap();
+        let now = self.now;
+        self.core.handle_bytes(conn, text.as_bytes(), now);
+        self.run();
+    }
+
     /// The packets that were submitted since the last time.
     pub(in crate::core) fn submitted(&mut self) -> Vec<Packet> {
         let (mut packets, mut rest) = (Vec::new(), Vec::new());

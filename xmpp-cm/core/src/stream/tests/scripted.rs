@@ -265,6 +265,51 @@ fn e45_stanzas_of_others_are_refused() {
     }
 }
 
+/// An initiator that may send stanzas from `a.example` to `b.example`.
+fn speaking() -> Stream {
+    let (mut stream, _, _) = answered(settings(Tls::Never), "<stream:features/>");
+    let secret = crate::dialback::Secret::new(b"s");
+    stream.request_dialback(&domain("a.example"), &domain("b.example"), &secret).unwrap();
+    told(&mut stream, "<db:result from='b.example' to='a.example' type='valid'/>");
+    assert!(stream.may_send(&domain("a.example"), &domain("b.example")));
+    stream
+}
+
+#[test]
+fn nothing_that_is_said_about_stanzas_ends_a_stream_of_ours() {
+    let errors = [
+        "<message from='v@b.example' to='u@a.example' type='error' id='1'/>",
+        "<message from='v w@b.example' to='u@a.example' type='error' id='1'/>",
+        "<message from='v@c.example' to='u@d.example' type='error' id='1'/>",
+        "<message type='error'/>",
+        "<iq from='b.example' to='a.example' type='error' id='1'/>",
+        "<presence from='v@b.example' to='u@a.example' type='error'/>",
+    ];
+    let others = [
+        "<message from='v@b.example' to='u@a.example'><body>hello</body></message>",
+        "<iq from='b.example' to='a.example' type='result' id='1'/>",
+        "<iq xmlns='jabber:client' from='b.example' to='a.example' type='result' id='1'/>",
+        "<message xmlns='jabber:client' type='error' from='v@b.example' to='u@a.example' id='1'/>",
+        "<x:iq xmlns:x='jabber:client' type='error'><x:error/></x:iq>",
+        "<whatever/>",
+        "<a xmlns='urn:xmpp:sm:3' h='1'/>",
+        "<stream:features/>",
+    ];
+    let cases = errors.map(|text| (text, true)).into_iter().chain(others.map(|it| (it, false)));
+    for (text, bounced) in cases {
+        let mut fresh = answered(settings(Tls::Never), "<stream:features/>").0;
+        drain(&mut fresh);
+        for mut stream in [speaking(), fresh] {
+            let (said, events) = told(&mut stream, text);
+            assert_eq!(said, "", "{text}");
+            match bounced {
+                true => assert!(matches!(&events[..], [Event::Bounced(_)]), "{text}: {events:?}"),
+                false => assert_eq!(events, [Event::Ignored], "{text}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stanza_before_authentication_is_not_authorized() {
     let mut stream = opened(Settings::default());
