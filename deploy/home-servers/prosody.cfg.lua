@@ -8,7 +8,21 @@ unbound = {
 	resolvconf = false;
 	hoststxt = false;
 	forward = { "127.0.0.1@5353" };
-	options = { ["do-not-query-localhost:"] = "no" };
+	options = {
+		["do-not-query-localhost:"] = "no";
+		-- libunbound knows better than its forwarder what these zones hold: nothing. But SIP senders
+		-- have such addresses (anonymous@anonymous.invalid, RFC 3323), and without these lines what
+		-- they write cannot be delivered. It is one option many times, so each name goes on behind
+		-- the zero byte at which libunbound stops reading it.
+		["unblock-lan-zones:"] = "yes";
+		["local-zone:\0 1"] = "invalid. transparent";
+		["local-zone:\0 2"] = "test. transparent";
+		["local-zone:\0 3"] = "onion. transparent";
+		["local-zone:\0 4"] = "home.arpa. transparent";
+		["local-zone:\0 5"] = "localhost. transparent";
+		["local-zone:\0 6"] = "service.arpa. transparent";
+		["local-zone:\0 7"] = "resolver.arpa. transparent";
+	};
 }
 
 -- openfed proves the domains that it speaks for by dialback; it has no certificates of theirs.
