@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Role;
 use openfed_proto::route::DomainPattern;
@@ -147,6 +148,8 @@ pub struct Home {
     pub domain: Domain,
     /// Its server-to-server address.
     pub address: HostPort,
+    /// How it prepares addresses; none: that is found out.
+    pub names: Option<Preparation>,
 }
 
 /// A DNS responder that answers every name with the addresses of `xmpp-cm`.

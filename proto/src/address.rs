@@ -7,10 +7,13 @@
 mod escape;
 mod local;
 mod percent;
+mod preparation;
 mod resource;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use preparation::{Preparation, Uncarried, UnknownPreparation};
 
 use crate::condition::Condition;
 use crate::domain::{Domain, DomainError};

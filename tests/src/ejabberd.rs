@@ -9,6 +9,7 @@ use tokio::process::Command;
 use crate::place::{Host, Place};
 use crate::process::{Process, answers_tcp};
 use crate::xmpp_client::XmppClient;
+use crate::xmpp_typist::Typist;
 use crate::{Failure, Result, certificates, http};
 
 /// The password of every user.
@@ -54,6 +55,11 @@ impl Ejabberd {
     pub async fn login(&self, user: &str) -> Result<XmppClient> {
         let jid = format!("{user}@{}", self.domain);
         XmppClient::login(&jid, PASSWORD, SocketAddr::new(self.ip, 5222)).await
+    }
+
+    /// A user who types raw XML logs in.
+    pub async fn typist(&self, user: &str) -> Result<Typist> {
+        Typist::login((user, &self.domain), PASSWORD, SocketAddr::new(self.ip, 5222)).await
     }
 
     /// Kills it.

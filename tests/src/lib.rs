@@ -30,5 +30,6 @@ pub mod sipp;
 pub mod traffic;
 pub mod world;
 pub mod xmpp_client;
+pub mod xmpp_typist;
 
 pub use scene::{Failure, Result};

@@ -36,6 +36,8 @@ pub struct Setup {
     pub more: String,
     /// More settings of the table `[xmpp]`.
     pub xmpp: &'static str,
+    /// More settings of the home server.
+    pub home: &'static str,
     /// The share of packets that are traced; without one, all are.
     pub sample: Option<f64>,
     /// What is logged; without one, nearly everything.
@@ -277,7 +279,7 @@ pub fn fill_in(shipped: &str, example: &str, value: &str) -> Result<String> {
 /// The settings file, as `deploy/openfed.toml` explains it.
 fn toml(place: &Place, directory: &Path, setup: &Setup) -> String {
     let ip = place.ip(Host::Openfed);
-    let home = place.at(Host::Home, 5269);
+    let home = format!("\"{}\"\n{}", place.at(Host::Home, 5269), setup.home);
     let directory = directory.display();
     let store = match setup.store.as_str() {
         "" => format!("embedded:{directory}/data"),
@@ -309,7 +311,7 @@ listen = "{ip}:5269"
 http = "{ip}:7482"
 [[xmpp.home]]
 domain = "{LOCAL}"
-address = "{home}"
+address = {home}
 [xmpp.dns]
 listen = "{ip}:53"
 answer = "{answer}"

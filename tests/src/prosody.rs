@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::place::{Host, Place};
 use crate::process::{Process, answers_tcp};
 use crate::xmpp_client::XmppClient;
+use crate::xmpp_typist::Typist;
 use crate::{Result, certificates};
 
 /// The password of every user.
@@ -43,7 +44,7 @@ impl Prosody {
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
         let file = directory.join("prosody.cfg.lua");
-        std::fs::write(&file, settings(&directory, ip, domain))?;
+        std::fs::write(&file, settings(&directory, ip, domain, lookup))?;
         let arguments = ["-F", "--config", &file.to_string_lossy()];
         let name = format!("prosody {domain}");
         let process = Process::start(place, &name, "prosody", &arguments)?;
@@ -62,6 +63,11 @@ impl Prosody {
     pub async fn login(&self, user: &str) -> Result<XmppClient> {
         let jid = format!("{user}@{}", self.domain);
         XmppClient::login(&jid, PASSWORD, SocketAddr::new(self.ip, 5222)).await
+    }
+
+    /// A user who types raw XML logs in.
+    pub async fn typist(&self, user: &str) -> Result<Typist> {
+        Typist::login((user, &self.domain), PASSWORD, SocketAddr::new(self.ip, 5222)).await
     }
 
     /// The running process.
@@ -122,7 +128,12 @@ unbound = {{
     }
 }
 
-fn settings(directory: &Path, ip: IpAddr, domain: &str) -> String {
+fn settings(directory: &Path, ip: IpAddr, domain: &str, lookup: Lookup) -> String {
+    let module = match lookup {
+        Lookup::Home(_) => "\"openfed_names\";",
+        Lookup::Elsewhere(_) => "",
+    };
+    let plugins = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/home-servers");
     let directory = directory.to_string_lossy();
     format!(
         r#"run_as_root = true
@@ -131,8 +142,9 @@ data_path = "{directory}"
 pidfile = "{directory}/prosody.pid"
 modules_enabled = {{
     "disco"; "roster"; "saslauth"; "tls"; "dialback"; "ping"; "version"; "smacks"; "carbons";
-    "s2s_bidi"; "limits"; "posix";
+    "s2s_bidi"; "limits"; "posix"; {module}
 }}
+plugin_paths = {{ "{plugins}" }}
 interfaces = {{ "{ip}" }}
 local_interfaces = {{ "{ip}" }}
 c2s_require_encryption = false

@@ -12,6 +12,7 @@ use crate::place::{Host, Place};
 use crate::prosody::{Lookup, Prosody};
 use crate::sip_peer::SipPeer;
 use crate::xmpp_client::XmppClient;
+use crate::xmpp_typist::Typist;
 
 /// Which program the operator's own XMPP server is.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,14 @@ impl Home {
         match self {
             Self::Prosody(server) => server.login(user).await,
             Self::Ejabberd(server) => server.login(user).await,
+        }
+    }
+
+    /// A user who types raw XML logs in.
+    pub async fn typist(&self, user: &str) -> Result<Typist> {
+        match self {
+            Self::Prosody(server) => server.typist(user).await,
+            Self::Ejabberd(server) => server.typist(user).await,
         }
     }
 

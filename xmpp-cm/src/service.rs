@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
-use openfed_node::settings::{HostPort, Settings};
+use openfed_node::settings::{Home, HostPort, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
 use openfed_proto::domain::Domain;
@@ -102,6 +102,9 @@ fn core_settings(
 ) -> core::Settings {
     let mut own = core::Settings::new(node, settings.local.iter().cloned());
     own.homes = homes.collect();
+    let said = |home: &Home| Some((home.domain.clone(), home.names?));
+    own.names = settings.xmpp.home.iter().filter_map(said).collect();
+    own.ask_names = true;
     own.federation = settings.xmpp.federation;
     own.policy = Policy { deny: settings.xmpp.deny.clone(), allow: settings.xmpp.allow.clone() };
     own

@@ -146,6 +146,9 @@ impl Shown {
                 tracing::info!(claimed, condition, "peer refused");
                 metrics::counter!("openfed_xmpp_refused_total").increment(1);
             }
+            Fact::Names { home, preparation } => {
+                tracing::info!(%home, %preparation, "how the home server prepares addresses");
+            }
             Fact::Ended { id, ending } => {
                 count("xmpp.receive", &ending);
                 if let Some(Received { whole, sending }) = self.received.remove(&id) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
 use openfed_proto::route::Transport;
 use tracing_subscriber::filter::Targets;
@@ -147,7 +148,8 @@ impl Home {
     fn read(mut section: Section<'_>) -> Option<Self> {
         let domain = required::<Domain>(&mut section, "domain");
         let address = required::<HostPort>(&mut section, "address");
-        Some(Self { domain: domain?, address: address? })
+        let names = section.value("names", Names(None)).0;
+        Some(Self { domain: domain?, address: address?, names })
     }
 }
 
@@ -201,6 +203,23 @@ impl Value for Domain {
     const EXPECTED: &'static str = "a domain such as \"corp.example\"";
     fn parse(text: &str) -> Result<Self, String> {
         Self::parse(text).map_err(|error| format!("\"{text}\" is not a domain: {error}"))
+    }
+}
+
+/// `auto`, or how the home server prepares addresses.
+struct Names(Option<Preparation>);
+
+impl Value for Names {
+    const KIND: Kind = Kind::Text;
+    const EXPECTED: &'static str = "auto, rfc3920, rfc3920-lenient or rfc7622";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self(None)),
+            text => match text.parse() {
+                Ok(preparation) => Ok(Self(Some(preparation))),
+                Err(_) => Err(format!("\"{text}\" is not {}", Self::EXPECTED)),
+            },
+        }
     }
 }
 

@@ -30,7 +30,7 @@ fn the_example_file_says_what_the_defaults_are() {
     let from_file = Settings::load(Some(&file), owned(&[])).expect("the example is valid");
     let address = "127.0.0.1:15269".parse().expect("an address");
     let mut expected = Settings { local: vec![domain("corp.example")], ..Settings::default() };
-    expected.xmpp.home = vec![Home { domain: domain("corp.example"), address }];
+    expected.xmpp.home = vec![Home { domain: domain("corp.example"), address, names: None }];
     assert_eq!(from_file, expected);
 }
 

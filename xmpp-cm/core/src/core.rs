@@ -20,6 +20,7 @@ mod connections;
 mod dialback;
 mod dialing;
 mod listing;
+mod naming;
 mod packets;
 mod recent;
 mod settings;
@@ -42,6 +43,7 @@ use crate::dialback::Secret;
 use crate::fence::Fences;
 use crate::home::Domains;
 use crate::knowledge::{Knowledge, Way};
+use crate::names::Names;
 use crate::peers::{Pair, Peers};
 use crate::routers::Routers;
 use conn::{Conn, Deadlines, DialKey};
@@ -90,6 +92,7 @@ pub struct Core {
     peers: Peers,
     fences: Fences,
     knowledge: Knowledge,
+    names: Names,
     routers: Routers,
     attempts: Attempts,
     /// Streams that may have something to say.
@@ -108,6 +111,7 @@ impl Core {
         let (timing, limits) = (settings.timing, settings.limits);
         Self {
             domains: Domains::new(&settings),
+            names: Names::new(&settings),
             settings,
             start,
             conns: BTreeMap::new(),

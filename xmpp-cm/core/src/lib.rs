@@ -11,6 +11,7 @@ mod home;
 mod iq;
 mod knowledge;
 mod message;
+mod names;
 mod peers;
 pub mod policy;
 mod routers;

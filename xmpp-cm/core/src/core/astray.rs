@@ -11,6 +11,7 @@ use bytes::Bytes;
 use minidom::Element;
 use openfed_proto::link::FromCm;
 
+use super::naming::is_ours;
 use super::stanzas::pair_of;
 use super::{Command, Core};
 use crate::stanza::Attributes;
@@ -20,9 +21,9 @@ use crate::xml::{from_bytes, to_bytes};
 const ID: usize = 32;
 
 impl Core {
-    /// Whether the stanza answers a fence, but none of ours; then it is on its way.
+    /// Whether the stanza answers a fence or a question, but none of ours; then it is on its way.
     pub(super) fn is_astray(&mut self, stanza: &Element) -> bool {
-        let astray = answers_some_fence(stanza);
+        let astray = answers_some_fence(stanza) || is_ours(stanza);
         if astray {
             self.pass_on(stanza);
         }
@@ -41,7 +42,7 @@ impl Core {
     pub(super) fn on_astray(&mut self, stanza: &Bytes, now: Instant) {
         let Ok(stanza) = from_bytes(stanza, self.settings.stream.limits) else { return };
         if let Some(pair) = pair_of(&stanza) {
-            self.settles_fence(&pair, &stanza, now);
+            self.settles(&pair, &stanza, now);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the core tells its shell to do, and what it lets it know.
 
 use bytes::Bytes;
+use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::FromCm;
 use openfed_proto::packet::{Ending, Failure, PacketId, TraceContext};
@@ -140,6 +141,13 @@ pub enum Fact {
         claimed: Option<Domain>,
         /// The condition of the answer.
         condition: String,
+    },
+    /// How a home server prepares addresses has been found out.
+    Names {
+        /// The local domain.
+        home: Domain,
+        /// How.
+        preparation: Preparation,
     },
     /// A packet that came in here has its ending.
     Ended {

@@ -235,6 +235,7 @@ impl Core {
         if first {
             let Pair { local, remote } = pair.clone();
             self.note(Fact::Up { local, remote, encrypted });
+            self.ask_names(&pair);
         }
         for item in waiting.into_iter().flat_map(|waiting| waiting.queue.into_items()) {
             self.send(pair.clone(), item, now);

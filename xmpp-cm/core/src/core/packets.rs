@@ -178,6 +178,7 @@ impl Core {
         if self.knowledge.is_blocked(packet.foreign()) {
             return Err(error::refused(Condition::PolicyViolation));
         }
+        self.check_names(&packet.from, &packet.to)?;
         let pair = Pair::new(packet.from.domain(), packet.to.domain());
         match key.1 {
             Instruction::Probe => {

@@ -1,8 +1,9 @@
 //! What the operator decides, and the limits of this node.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
 
 use crate::policy::Policy;
@@ -17,6 +18,10 @@ pub struct Settings {
     pub local: BTreeSet<Domain>,
     /// Those among them whose home server's address is configured.
     pub homes: BTreeSet<Domain>,
+    /// How those home servers prepare addresses of which the operator has said so.
+    pub names: BTreeMap<Domain, Preparation>,
+    /// Whether the other home servers are asked.
+    pub ask_names: bool,
     /// Whether foreign XMPP domains are tried and accepted.
     pub federation: bool,
     /// Which foreign XMPP domains.
@@ -38,6 +43,8 @@ impl Settings {
         Self {
             node: node.into(),
             homes: local.clone(),
+            names: BTreeMap::new(),
+            ask_names: false,
             local,
             federation: true,
             policy: Policy::default(),

@@ -37,7 +37,7 @@ impl Core {
         if let Some(it) = self.conns.get_mut(&conn) {
             it.used = now;
         }
-        if self.settles_fence(&pair, &stanza, now) || self.is_astray(&stanza) {
+        if self.settles(&pair, &stanza, now) || self.is_astray(&stanza) {
             return;
         }
         if self.domains.is_local(&pair.local) {
@@ -47,8 +47,12 @@ impl Core {
         }
     }
 
-    /// Whether the stanza answers a fence, or a message before one.
-    pub(super) fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
+    /// Whether the stanza answers a question of ours, or a message before a fence.
+    pub(super) fn settles(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
+        self.settles_names(pair, stanza) || self.settles_fence(pair, stanza, now)
+    }
+
+    fn settles_fence(&mut self, pair: &Pair, stanza: &Element, now: Instant) -> bool {
         if self.fences.is_empty() {
             return false;
         }
@@ -125,8 +129,14 @@ impl Core {
         if let Err(failure) = self.domains.check(&pair.local) {
             return self.answer(&stanza, &failure, now);
         }
-        if let Err(malformed) = Head::read(&stanza) {
-            return self.answer(&stanza, &error::refused(malformed.condition()), now);
+        let head = match Head::read(&stanza) {
+            Ok(head) => head,
+            Err(malformed) => {
+                return self.answer(&stanza, &error::refused(malformed.condition()), now);
+            }
+        };
+        if let Err(failure) = self.check_names(&head.from, &head.to) {
+            return self.answer(&stanza, &failure, now);
         }
         if stanza.name() == "message" && Attributes::of(&stanza).subtype == Some("error") {
             // Perhaps for a message from SIP; whom it is for says the one that sent it.
@@ -143,6 +153,9 @@ impl Core {
                 return self.answer(&stanza, &error::refused(malformed.condition()), now);
             }
         };
+        if let Err(failure) = self.check_names(&head.from, &head.to) {
+            return self.answer(&stanza, &failure, now);
+        }
         if head.kind == Kind::Iq
             && let Err(condition) = iq::check(&head, &stanza)
         {

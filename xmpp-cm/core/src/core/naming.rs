@@ -1,0 +1,78 @@
+//! Asks home servers how they prepare addresses, and lets through only what they leave as it is.
+
+use minidom::Element;
+use openfed_proto::address::Address;
+use openfed_proto::condition::Condition;
+use openfed_proto::packet::Failure;
+
+use super::{Core, Fact};
+use crate::error;
+use crate::iq;
+use crate::names::{Next, Question};
+use crate::peers::Pair;
+use crate::stanza::{Attributes, set};
+use crate::xml::ns;
+
+/// What the ids of our questions begin with: other instances know their answers by it.
+const ID: &str = "openfed-names-";
+
+impl Core {
+    /// Whether the home server of the local one of both carries both addresses.
+    pub(super) fn check_names(&self, from: &Address, to: &Address) -> Result<(), Failure> {
+        let to_us = self.domains.is_local(to.domain());
+        let home = if to_us { to.domain() } else { from.domain() };
+        self.names.check(home, (from, to))
+    }
+
+    /// A stream to a home server is there: the first one is used to ask.
+    pub(super) fn ask_names(&mut self, pair: &Pair) {
+        if self.names.wonders(&pair.remote) {
+            self.ask_about(pair, Question::SharpS);
+        }
+    }
+
+    fn ask_about(&mut self, pair: &Pair, question: Question) {
+        let Some(conn) = self.peers.route(pair) else { return };
+        let (id, rest) = (format!("{ID}{}", self.random_id()), self.random_id().to_string());
+        let local = self.names.asked(&pair.remote, question, (id.clone(), rest));
+        let mut ask = Element::bare("iq", ns::CLIENT);
+        set(&mut ask, "type", "get");
+        set(&mut ask, "id", &id);
+        set(&mut ask, "from", &pair.local.to_unicode());
+        set(&mut ask, "to", &format!("{local}@{}", pair.remote.to_unicode()));
+        ask.append_child(iq::ping());
+        // Not taken: the next stream is asked.
+        if self.stream(conn).is_some_and(|stream| stream.send(&ask).is_ok()) {
+            self.dirty.insert(conn);
+        }
+    }
+
+    /// Whether the stanza answers such a question.
+    pub(super) fn settles_names(&mut self, pair: &Pair, stanza: &Element) -> bool {
+        let Attributes { from: Some(from), id: Some(id), .. } = Attributes::of(stanza) else {
+            return false;
+        };
+        if !is_ours(stanza) {
+            return false;
+        }
+        let local = from.split_once('@').map_or("", |(local, _)| local);
+        let condition = error::from_stanza(stanza).condition;
+        let malformed = matches!(condition, Condition::JidMalformed | Condition::BadRequest);
+        match self.names.answered(&pair.local, id, malformed, local) {
+            Next::Nothing => return false,
+            Next::Ask(question) => self.ask_about(&pair.reversed(), question),
+            Next::Known(preparation) => {
+                self.note(Fact::Names { home: pair.local.clone(), preparation });
+            }
+        }
+        true
+    }
+}
+
+/// Whether it is the answer to a question of this or another instance.
+pub(super) fn is_ours(stanza: &Element) -> bool {
+    let written = Attributes::of(stanza);
+    stanza.name() == "iq"
+        && matches!(written.subtype, Some("result" | "error"))
+        && written.id.is_some_and(|id| id.starts_with(ID))
+}

@@ -1,0 +1,140 @@
+//! Addresses that a home server would turn into others.
+
+use openfed_proto::address::Preparation;
+use openfed_proto::condition::Condition;
+use openfed_proto::link::Instruction;
+use openfed_proto::packet::{Cause, Ending, Protocol};
+
+use super::domain;
+use super::world::{World, taken};
+use crate::core::{Fact, Settings};
+
+const ALICE: &str = "alice@corp.example";
+const DELIVERED: Ending = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
+
+/// The home server has to be asked how it prepares addresses.
+fn wondering() -> World {
+    let settings = Settings::new("here", [domain("corp.example")]);
+    World::with(Settings { ask_names: true, ..settings })
+}
+
+/// The question that the home server got last, as its id and the local part it asks about.
+fn question(world: &mut World) -> (String, String) {
+    let got = std::mem::take(&mut world.home().got);
+    let asks = |it: &&minidom::Element| it.attr("to").is_some_and(|to| to.contains('@'));
+    let ask = got.iter().filter(|it| it.name() == "iq").find(asks).unwrap();
+    let (id, to) = (ask.attr("id").unwrap(), ask.attr("to").unwrap());
+    (id.to_owned(), to.split_once('@').unwrap().0.to_owned())
+}
+
+fn answer(id: &str, local: &str, condition: &str) -> String {
+    format!(
+        "<iq type='error' id='{id}' from='{local}@corp.example' to='sip.example'><error \
+         type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+    )
+}
+
+#[test]
+fn from_sip_they_are_refused_with_the_reason_and_reach_nobody() {
+    for (from, to, who) in [
+        ("straße@sip.example", ALICE, "sender"),
+        ("bob@sip.example/ﬁ", ALICE, "sender"),
+        ("bob@faß.example", ALICE, "sender"),
+        ("bob@sip.example", "λόγος@corp.example", "recipient"),
+    ] {
+        for instruction in [Instruction::Home, Instruction::Probe] {
+            let mut world = World::new();
+            let packet = world.sip_message(from, to, "hi");
+            world.attempt(&packet, instruction);
+            let endings = world.endings();
+            let [Ending::Failed(failure)] = endings.as_slice() else { panic!("{endings:?}") };
+            assert_eq!(
+                (&failure.condition, failure.cause),
+                (&Condition::JidMalformed, Cause::Policy)
+            );
+            assert!(failure.text.as_ref().unwrap().starts_with(who), "{failure:?}");
+        }
+    }
+}
+
+#[test]
+fn from_a_foreign_xmpp_server_they_are_answered() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let users = "from='straße@xmpp.example/r' to='alice@corp.example'";
+    world.server("xmpp.example").say(&format!("<message {users} id='1'><body>x</body></message>"));
+    world.run();
+    let got = taken(world.server("xmpp.example"));
+    assert!(got[0].contains("jid-malformed") && got[0].contains("the home server"), "{got:?}");
+}
+
+#[test]
+fn a_home_server_that_writes_them_as_its_users_did_is_answered() {
+    let mut world = World::new();
+    let users = "from='alice@corp.example/d' to='straße@sip.example'";
+    world.home_says(&format!("<message {users} id='1'><body>x</body></message>"));
+    let got = taken(world.home());
+    assert!(got[0].contains("jid-malformed") && got[0].contains("straße"), "{got:?}");
+}
+
+#[test]
+fn a_home_server_is_asked_on_its_first_stream_and_then_known() {
+    let mut world = wondering();
+    world.home().pongs = false;
+    let packet = world.sip_message("bob@sip.example", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    let (id, local) = question(&mut world);
+    let rest = local.strip_prefix("Aß").unwrap().to_owned();
+    world.home_says(&answer(&id, &format!("ass{rest}"), "service-unavailable"));
+    let (id, local) = question(&mut world);
+    assert!(local.starts_with("Aԧ"), "{local}");
+    world.home().pongs = true;
+    world.home_says(&answer(&id, &local.to_lowercase(), "service-unavailable"));
+    let learned = Fact::Names { home: domain("corp.example"), preparation: Preparation::Queries };
+    assert!(world.facts.contains(&learned), "{:?}", world.facts);
+
+    let packet = world.sip_message("ԧ@two.example", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert!(world.endings().contains(&DELIVERED), "a newer letter is carried");
+    let got = std::mem::take(&mut world.home().got);
+    assert!(!got.iter().any(|it| String::from(it).contains('ß')), "asked once: {got:?}");
+}
+
+#[test]
+fn a_server_that_repeats_what_is_written_is_taken_for_a_strict_one() {
+    let mut world = wondering();
+    let packet = world.sip_message("bob@sip.example", ALICE, "hi");
+    // Its answer to the ping in the question bears the address as it was asked.
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    let learned = Fact::Names { home: domain("corp.example"), preparation: Preparation::Stored };
+    assert!(world.facts.contains(&learned), "{:?}", world.facts);
+    world.home().got.clear();
+}
+
+#[test]
+fn an_answer_that_came_to_another_instance_is_handed_on() {
+    let (mut world, mut other) = (wondering(), wondering());
+    world.home().pongs = false;
+    let packet = world.sip_message("bob@sip.example", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    let (id, local) = question(&mut world);
+    let prepared = format!("aß{}", local.strip_prefix("Aß").unwrap());
+    other.home_says(&answer(&id, &prepared, "service-unavailable"));
+    world.hears_astray(&mut other);
+    let learned = Fact::Names { home: domain("corp.example"), preparation: Preparation::Precis };
+    assert!(world.facts.contains(&learned), "{:?}", world.facts);
+    other.home().got.clear();
+}
+
+#[test]
+fn what_the_operator_says_is_not_asked() {
+    let settings = Settings::new("here", [domain("corp.example")]);
+    let names = [(domain("corp.example"), Preparation::Precis)].into();
+    let mut world = World::with(Settings { ask_names: true, names, ..settings });
+    let packet = world.sip_message("straße@sip.example", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    let got = taken(world.home());
+    assert!(got.len() == 1 && got[0].contains("straße@sip.example"), "{got:?}");
+}
