@@ -160,6 +160,7 @@ impl Engine {
                     let sent = self.transports.turn_away(send);
                     self.on_sent(token, sent);
                 }
+                Command::Suspect { to, since } => self.transports.suspect(to, since),
                 Command::Resolve { token, host, port, transport } => {
                     let question = Question { token, host, port, transport };
                     look_up(self.resolver.clone(), question, answers.clone());

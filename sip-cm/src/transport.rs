@@ -29,7 +29,7 @@ use lanes::lanes;
 use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
 use rustls::ClientConfig;
-use sip_cm_core::command::{FlowId, Send, Token};
+use sip_cm_core::command::{FlowId, Hop, Send, Token};
 use sip_cm_core::wire::{Message, Rejected};
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -239,9 +239,18 @@ impl Transports {
                     return open.push(bytes, token);
                 }
                 let name = to.name.as_deref().map(str::to_owned);
-                dial::send(&self.flows, &self.tls, (transport, to.address, name), bytes, token)
+                let lead = dial::lead(transport, to.address, name);
+                dial::send(&self.flows, &self.tls, lead, bytes, token)
             }
         }
+    }
+
+    /// Nothing came back for what was sent there since then. A connection of ours on which nothing
+    /// else came either is closed, and the next message opens another.
+    pub fn suspect(&self, to: Hop, since: Instant) {
+        let Hop { transport, address, name, .. } = to;
+        let name = name.as_deref().map(str::to_owned);
+        self.flows.suspect(&dial::lead(transport, address, name), since);
     }
 
     /// As [`Self::send`], for a refusal, which need not leave in order. It may be kept until

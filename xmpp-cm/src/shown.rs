@@ -169,6 +169,12 @@ impl Shown {
                 metrics::counter!("openfed_xmpp_ignored_total", "peer" => peer).increment(1);
                 tracing::debug!(%domain, "something that has no place on a stream of ours");
             }
+            Fact::Silent { domain } => {
+                let peer = domain.as_ref().map_or("foreign", |domain| self.peer(domain));
+                let domain = domain.as_ref().map_or("-", Domain::as_str);
+                tracing::info!(domain, "closing a stream on which nothing comes any more");
+                metrics::counter!("openfed_xmpp_silent_total", "peer" => peer).increment(1);
+            }
             Fact::FenceExpired { domain } => {
                 let peer = self.peer(&domain);
                 metrics::counter!("openfed_xmpp_fences_expired_total", "peer" => peer).increment(1);

@@ -1,6 +1,7 @@
 //! The words between the core and its shell: what arrives, and what the shell must do.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -60,6 +61,9 @@ pub enum Command {
     Send(Send),
     /// Put a refusal without a transaction on the wire; in no order with other messages.
     TurnAway(Send),
+    /// A request that went there over a connection had no answer since then: if nothing at all came
+    /// back on that connection, close it, so that the next request opens another.
+    Suspect { to: Hop, since: Instant },
     /// Look a next hop up (RFC 3263) and answer with [`crate::core::Core::handle_resolved`].
     Resolve {
         token: Token,

@@ -352,7 +352,8 @@ impl Core {
         loop {
             while let Some(event) = self.transactions.next_event() {
                 match event {
-                    Event::TimedOut(id) | Event::Unsent(id) => self.on_no_answer(id, now),
+                    Event::TimedOut(id) => self.on_silence(id, now),
+                    Event::Unsent(id) => self.on_no_answer(id, now),
                     Event::ClientGone(id) => self.on_client_gone(id),
                     Event::TryingDue(id) => self.send_trying(id, now),
                     Event::ServerGone(id) => self.on_server_gone(id, now),

@@ -18,15 +18,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Queues a message on the connection that leads there, which is opened if it is not.
-pub(super) fn send(
-    flows: &Arc<Flows>,
-    tls: &TlsConfigs,
-    (transport, address, name): Lead,
-    bytes: Bytes,
-    token: Token,
-) -> Result<(), SendError> {
-    // On TCP nothing is verified, and any name leads to the same connection.
+/// Which connection leads there. On TCP nothing is verified, and any name leads to the same one.
+pub(super) fn lead(transport: Transport, address: SocketAddr, name: Option<String>) -> Lead {
     let name = match transport {
         Transport::Tls => {
             let name = name.unwrap_or_else(|| address.ip().to_string());
@@ -34,6 +27,18 @@ pub(super) fn send(
         }
         _ => None,
     };
+    (transport, address, name)
+}
+
+/// Queues a message on the connection that leads there, which is opened if it is not.
+pub(super) fn send(
+    flows: &Arc<Flows>,
+    tls: &TlsConfigs,
+    lead: Lead,
+    bytes: Bytes,
+    token: Token,
+) -> Result<(), SendError> {
+    let (transport, address, name) = lead.clone();
     let wanted = match &name {
         Some(name) => {
             let parsed = ServerName::try_from(name.clone()).map_err(|_| SendError::BadName)?;
@@ -41,7 +46,6 @@ pub(super) fn send(
         }
         None => None,
     };
-    let lead = (transport, address, name);
     let mut out = Outgoing { bytes, token: Some(token) };
     if let Some(queue) = flows.queue_to(&lead) {
         match queue.offer(out) {

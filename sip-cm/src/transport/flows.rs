@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +27,38 @@ pub(super) struct Outgoing {
 
 /// The way into one connection.
 #[derive(Debug, Clone)]
-pub(super) struct Queue(pub(super) mpsc::Sender<Outgoing>);
+pub(super) struct Queue {
+    sender: mpsc::Sender<Outgoing>,
+    pub(super) pulse: Arc<Pulse>,
+}
+
+/// The signs of life of one connection.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    began: Instant,
+    /// Milliseconds from then to when the peer last sent something, rounded up; 0: it never did.
+    last: AtomicU64,
+    /// Nothing comes any more: it is to end.
+    pub(super) given_up: CancellationToken,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        let (last, given_up) = (AtomicU64::new(0), CancellationToken::new());
+        Self { began: Instant::now(), last, given_up }
+    }
+
+    /// The peer sent something.
+    pub(super) fn beat(&self) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn since(&self, then: Instant) -> bool {
+        let last = self.last.load(Ordering::Relaxed);
+        last > 0 && self.began + Duration::from_millis(last) >= then
+    }
+}
 
 impl Queue {
     pub(super) fn push(&self, bytes: Bytes, token: Token) -> Result<(), SendError> {
@@ -36,7 +68,7 @@ impl Queue {
     /// Queues a message, or gives it back with the reason.
     pub(super) fn offer(&self, out: Outgoing) -> Result<(), (Outgoing, SendError)> {
         use mpsc::error::TrySendError;
-        self.0.try_send(out).map_err(|error| match error {
+        self.sender.try_send(out).map_err(|error| match error {
             TrySendError::Full(out) => (out, SendError::Busy),
             TrySendError::Closed(out) => (out, SendError::Closed),
         })
@@ -96,6 +128,21 @@ impl Flows {
         open.leads.get(lead).and_then(|flow| open.flows.get(flow)).cloned()
     }
 
+    /// Ends the connection that leads there, if nothing came on it since then.
+    pub(super) fn suspect(&self, lead: &Lead, since: Instant) {
+        let mut open = self.open();
+        let Some(flow) = open.leads.get(lead).copied() else { return };
+        let Some(pulse) = open.flows.get(&flow).map(|queue| queue.pulse.clone()) else { return };
+        if pulse.since(since) {
+            return;
+        }
+        // From now on another one leads there.
+        open.leads.remove(lead);
+        pulse.given_up.cancel();
+        metrics::counter!("openfed_sip_silent_total").increment(1);
+        tracing::info!(next_hop = %lead.1, "closing a SIP connection on which nothing comes any more");
+    }
+
     /// A place for a connection that a peer opened, within the limits.
     pub(super) fn enter(
         self: &Arc<Self>,
@@ -142,7 +189,7 @@ impl Flows {
     ) -> (Place, mpsc::Receiver<Outgoing>) {
         let flow = self.next_id();
         let (sender, receiver) = mpsc::channel(self.limits.queue);
-        open.flows.insert(flow, Queue(sender));
+        open.flows.insert(flow, Queue { sender, pulse: Arc::new(Pulse::new()) });
         metrics::gauge!("openfed_sip_connections").increment(1);
         (Place { flows: Arc::clone(self), flow, origin }, receiver)
     }

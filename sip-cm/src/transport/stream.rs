@@ -84,6 +84,7 @@ impl Connection {
                     ended
                 }
                 ended = &mut write => ended,
+                () = queue.pulse.given_up.cancelled() => Ended::Silent,
                 () = flows.stop.cancelled() => Ended::Stopped,
             }
         };
@@ -129,6 +130,8 @@ enum Ended {
     HalfMessage,
     /// The peer took nothing of what was written.
     Stalled,
+    /// Nothing came back for what was sent.
+    Silent,
     /// Its messages can no longer be told apart.
     Broken,
     /// We end.
@@ -187,6 +190,7 @@ impl Reader<'_> {
                 }
                 Err(_) => return Ended::Idle,
             }
+            self.queue.pulse.beat();
             // Pings keep a flow alive that the peer opened; our own are no sign of use.
             if self.opener == Opener::Peer {
                 self.activity.touch();

@@ -260,6 +260,35 @@ async fn requests_to_one_place_share_a_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_on_which_nothing_comes_gives_way_to_another() {
+    let mut us = us();
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let to = Hop { transport: Transport::Tcp, address, flow: None, name: None };
+    us.send(1, Transport::Tcp, address, None).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream, 1).await;
+    let since = Instant::now();
+    // Something came: it stays, whatever else is missed there.
+    stream.write_all(request(9).as_bytes()).await.unwrap();
+    us.arrived().await;
+    us.transports.suspect(to.clone(), since);
+    us.send(2, Transport::Tcp, address, None).unwrap();
+    read_request(&mut stream, 2).await;
+    // Nothing came: the next message takes another one at once, and this one ends.
+    let silence = Duration::from_millis(5);
+    us.transports.suspect(to.clone(), Instant::now() + silence);
+    us.send(3, Transport::Tcp, address, None).unwrap();
+    let (mut other, _) = listener.accept().await.unwrap();
+    read_request(&mut other, 3).await;
+    at_end(&mut stream).await;
+    us.closed().await;
+    // One that nobody has ever heard is not taken for alive because it is young.
+    us.transports.suspect(to, since);
+    at_end(&mut other).await;
+}
+
+#[tokio::test]
 async fn e_16_a_next_hop_that_refuses_is_told_for_each_message() {
     let mut us = us();
     let listener = TcpListener::bind(LOOPBACK).await.unwrap();

@@ -214,7 +214,7 @@ impl Sim {
                 self.sips[cm].core.handle_resolved(token, Vec::new(), self.now);
             }
             SipCommand::ToRouter { router, frame, .. } => self.send_to_router(router.0, *frame),
-            SipCommand::Fact(_) => {}
+            SipCommand::Suspect { .. } | SipCommand::Fact(_) => {}
         }
     }
 

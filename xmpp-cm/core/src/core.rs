@@ -24,6 +24,7 @@ mod naming;
 mod packets;
 mod recent;
 mod settings;
+mod silence;
 mod stanzas;
 mod timers;
 mod turning_away;

@@ -48,6 +48,16 @@ struct Messages {
     ping: Option<String>,
 }
 
+/// A ping that was not answered in time.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Expired {
+    pub(crate) line: Line,
+    /// When it was written.
+    pub(crate) sent: Instant,
+    /// The messages that it would have proved to be taken.
+    pub(crate) keys: Vec<Key>,
+}
+
 /// All lines with messages on them.
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
@@ -55,8 +65,9 @@ pub(crate) struct Fences {
     /// Lines that need a ping.
     due: BTreeSet<Line>,
     pings: HashMap<String, Line>,
-    /// In the order in which the pings went out; answered ones stay until their time.
-    expiries: VecDeque<(Instant, String)>,
+    /// In the order in which the pings went out, with when that was and until when each has time;
+    /// answered ones stay until then.
+    expiries: VecDeque<(Instant, Instant, String)>,
 }
 
 impl Fences {
@@ -75,22 +86,23 @@ impl Fences {
     }
 
     /// The ping with this id was written on the line.
-    pub(crate) fn sent(&mut self, line: Line, ping: String, expires: Instant) {
+    pub(crate) fn sent(&mut self, line: Line, ping: String, now: Instant, expires: Instant) {
         let Some(messages) = self.lines.get_mut(&line) else { return };
         messages.fenced = std::mem::take(&mut messages.unfenced);
         messages.ping = Some(ping.clone());
         self.pings.insert(ping.clone(), line);
-        self.expiries.push_back((expires, ping));
+        self.expiries.push_back((now, expires, ping));
     }
 
-    /// An answer to an iq came from `pair.remote`. If it is a ping's, the messages that it proves
-    /// to be taken.
-    pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<Vec<Key>> {
+    /// An answer to an iq came from `pair.remote`. If it is a ping's, the stream that the ping was
+    /// written on, and the messages that it proves to be taken.
+    pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<(ConnId, Vec<Key>)> {
         if self.pings.get(id)?.pair != *pair {
             return None;
         }
         let line = self.pings.remove(id)?;
-        Some(self.finish(&line).into_iter().map(|message| message.key).collect())
+        let keys = self.finish(&line).into_iter().map(|message| message.key).collect();
+        Some((line.conn, keys))
     }
 
     /// An error stanza came for a message with this id from `to` to `from`. If one with this id
@@ -132,18 +144,18 @@ impl Fences {
         (place.index < list.len()).then(|| list.remove(place.index))
     }
 
-    /// Pings that were not answered in time, each with its domain and messages.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<(Pair, Vec<Key>)> {
+    /// Pings that were not answered in time.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Expired> {
         let mut expired = Vec::new();
-        while let Some((at, ping)) = self.expiries.front() {
-            let line = self.pings.get(ping).cloned();
+        while let Some((sent, at, ping)) = self.expiries.front() {
+            let (sent, line) = (*sent, self.pings.get(ping).cloned());
             if *at > now && line.is_some() {
                 break;
             }
             if let Some(line) = line {
                 self.pings.remove(ping);
                 let keys = self.finish(&line).into_iter().map(|message| message.key).collect();
-                expired.push((line.pair, keys));
+                expired.push(Expired { line, sent, keys });
             }
             self.expiries.pop_front();
         }
@@ -152,7 +164,7 @@ impl Fences {
 
     /// When the next ping expires, at the latest.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.front().map(|(at, _)| *at)
+        self.expiries.front().map(|(_, at, _)| *at)
     }
 
     /// The stream is gone: what was written on it may have been taken or not. Each message with

@@ -264,9 +264,10 @@ impl Stream {
     }
 
     /// Ends the stream properly: our footer goes out, what the peer still sends is still taken.
-    pub fn close(&mut self, now: Instant) {
+    /// False if it had ended before.
+    pub fn close(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Closing | State::Closed => {}
+            State::Closing | State::Closed => return false,
             State::Handshake => self.end(CloseReason::Done),
             _ => {
                 self.open_for_last_words();
@@ -275,6 +276,7 @@ impl Stream {
                 self.state_ends = Some(now + self.settings.timing.close);
             }
         }
+        true
     }
 
     /// Ends the stream with a stream error.
@@ -305,6 +307,11 @@ impl Stream {
     /// Whether a stanza of ours may go from `local` to `remote` on this stream.
     pub fn may_send(&self, local: &Domain, remote: &Domain) -> bool {
         self.state == State::Open && self.pairs.may_send(local.as_str(), remote.as_str())
+    }
+
+    /// The pairs of domains that the peer may send stanzas between here: its own domain, then ours.
+    pub(crate) fn inbound(&self) -> impl Iterator<Item = (&Domain, &Domain)> {
+        self.pairs.inbound()
     }
 
     /// How many bytes it has said so far, over the whole connection.

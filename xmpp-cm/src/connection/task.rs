@@ -216,15 +216,22 @@ async fn handshake(
     Ok((Pipe::Tls(Box::new(stream.into())), check.verified()))
 }
 
-/// Small writes go out at once, and a peer that vanished is noticed within minutes.
+/// Bytes that are not acknowledged for so long end a connection. Keepalive alone does not see that:
+/// it waits while there are any.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// Small writes go out at once, and a peer that vanished is noticed: within half a minute where
+/// something is written, else within two minutes.
 pub(super) fn prepare(stream: &TcpStream) {
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(20))
         .with_retries(3);
+    let socket = socket2::SockRef::from(stream);
     let set = stream
         .set_nodelay(true)
-        .and_then(|()| socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive));
+        .and_then(|()| socket.set_tcp_keepalive(&keepalive))
+        .and_then(|()| socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
     if let Err(error) = set {
         tracing::debug!(%error, "cannot set socket options");
     }

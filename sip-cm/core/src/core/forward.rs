@@ -51,6 +51,7 @@ pub(super) enum State {
     Sent {
         client: ClientId,
         rings: bool,
+        since: Instant,
         give_up: Instant,
     },
     /// A 2xx to an INVITE went back; more copies of it may come.

@@ -175,7 +175,7 @@ impl Core {
         };
         forward.sent_to = Some(hop.clone());
         let client = self.transactions.request(&ready, hop, now);
-        forward.state = State::Sent { client, rings: false, give_up };
+        forward.state = State::Sent { client, rings: false, since: now, give_up };
         self.by_client.insert(client, id);
         if give_up < forward.deadline {
             self.timers.set(give_up, Due::Forward(id));

@@ -4,10 +4,12 @@
 use std::time::{Duration, Instant};
 
 use openfed_proto::packet::Ending;
+use openfed_proto::route::Transport;
 
 use super::forward::{Address, Failed, Forward, ForwardId, Made, State, Upstream};
 use super::forwarding::TIMER_C;
 use super::{Core, Due};
+use crate::command::Command;
 use crate::digest::{Credentials, Password, authorize};
 use crate::headers::HeaderId;
 use crate::status::{Refusal, ending_of};
@@ -37,12 +39,12 @@ impl Core {
 
     fn on_provisional(&mut self, id: ForwardId, message: Message, now: Instant) {
         let Some(forward) = self.forwards.get_mut(&id) else { return };
-        let State::Sent { client, rings, give_up } = forward.state else { return };
+        let State::Sent { client, rings, since, give_up } = forward.state else { return };
         let invite = forward.is_invite();
         // A non-INVITE that is being worked on may take all the time there is.
         let patient = if invite { now + TIMER_C } else { forward.deadline };
         let until = if forward.cancelled { give_up } else { patient };
-        forward.state = State::Sent { client, rings: true, give_up: until };
+        forward.state = State::Sent { client, rings: true, since, give_up: until };
         if invite {
             if forward.cancelled && !rings {
                 self.send_cancel(id, now);
@@ -202,6 +204,25 @@ impl Core {
         self.advance(id, now);
     }
 
+    /// Silence: the connection may be dead though it is open.
+    pub(super) fn on_silence(&mut self, client: ClientId, now: Instant) {
+        if let Some(id) = self.by_client.get(&client).copied() {
+            self.suspect(id);
+        }
+        self.on_no_answer(client, now);
+    }
+
+    /// A request got no answer where it was sent to. The shell knows whether anything else came
+    /// back on that connection.
+    fn suspect(&mut self, id: ForwardId) {
+        let Some(forward) = self.forwards.get(&id) else { return };
+        if let (State::Sent { since, .. }, Some(to)) = (forward.state, forward.sent_to.clone())
+            && to.transport != Transport::Udp
+        {
+            self.commands.push_back(Command::Suspect { to, since });
+        }
+    }
+
     pub(super) fn on_client_gone(&mut self, client: ClientId) {
         let Some(id) = self.by_client.remove(&client) else { return };
         let answered = self.forwards.get(&id).is_some_and(|f| f.state == State::Answered);
@@ -216,13 +237,15 @@ impl Core {
         let over = now >= forward.deadline;
         match forward.state {
             State::Answered => {}
-            State::Sent { client, rings, give_up } if over || now >= give_up => {
+            State::Sent { client, rings, give_up, .. } if over || now >= give_up => {
                 if rings && forward.is_invite() && !forward.cancelled {
                     // Timer C: it must not ring on when nobody listens any more.
                     return self.stop_ringing(id, now);
                 }
                 self.transactions.forget(client);
                 self.by_client.remove(&client);
+                self.suspect(id);
+                let Some(forward) = self.forwards.get_mut(&id) else { return };
                 if over {
                     forward.next_hops.clear();
                     forward.addresses.clear();
@@ -263,12 +286,12 @@ impl Core {
         if forward.cancelled {
             return true;
         }
-        let State::Sent { client, rings, .. } = forward.state else { return false };
+        let State::Sent { client, rings, since, .. } = forward.state else { return false };
         forward.cancelled = true;
         // RFC 3261 §9.1: the 487 comes, or nothing at all.
         let give_up = now + TIMEOUT;
         forward.deadline = give_up;
-        forward.state = State::Sent { client, rings, give_up };
+        forward.state = State::Sent { client, rings, since, give_up };
         self.timers.set(give_up, Due::Forward(id));
         // Before a provisional response a CANCEL could overtake its INVITE.
         if rings {

@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) frames: VecDeque<(RouterId, FromCm)>,
     pub(super) look_ups: VecDeque<(Token, String, Option<u16>)>,
     pub(super) facts: Vec<Fact>,
+    /// Where requests had no answer, and since when.
+    pub(super) suspected: Vec<(Hop, Instant)>,
 }
 
 pub(super) fn config() -> Config {
@@ -107,6 +109,7 @@ impl World {
             frames: VecDeque::new(),
             look_ups: VecDeque::new(),
             set_aside: 0,
+            suspected: Vec::new(),
             facts: Vec::new(),
         }
     }
@@ -199,6 +202,7 @@ impl World {
                     self.set_aside += 1;
                     self.sent.push_back(send);
                 }
+                Command::Suspect { to, since } => self.suspected.push((to, since)),
                 Command::Resolve { token, host, port, .. } => {
                     self.look_ups.push_back((token, host, port));
                 }

@@ -183,6 +183,11 @@ pub enum Fact {
         /// The domain that the stream leads to.
         domain: Domain,
     },
+    /// A stream was closed because the peer gave no sign of life on it while it owed an answer.
+    Silent {
+        /// The domain of the peer, as far as it said one.
+        domain: Option<Domain>,
+    },
     /// A fence was not answered in time.
     FenceExpired {
         /// The domain of the server that did not answer.

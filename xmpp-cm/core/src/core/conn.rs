@@ -51,6 +51,9 @@ pub(super) struct Conn {
     pub(super) authenticated: bool,
     /// When the last stanza went over it.
     pub(super) used: Instant,
+    /// When the peer last gave a sign of life on it, or answered what was asked on it; at first when
+    /// it was wanted.
+    pub(super) heard: Instant,
     /// What was written last.
     pub(super) recent: Recent,
     /// When its timer is set to.
@@ -65,6 +68,7 @@ impl Conn {
             pairs: BTreeSet::new(),
             authenticated: false,
             used: now,
+            heard: now,
             recent: Recent::default(),
             armed: None,
         }

@@ -63,6 +63,7 @@ impl Core {
 
     /// Bytes came from a peer.
     pub fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
+        self.hear(conn, now);
         let bytes = self.take_sparingly(conn, bytes, now);
         self.on_stream(conn, now, |stream| stream.handle_bytes(bytes, now));
     }

@@ -26,6 +26,8 @@ pub(super) struct Verification {
     /// That connection was there before; if it fails us, a fresh one may not.
     shared: bool,
     asked: bool,
+    /// When it was wanted.
+    since: Instant,
     id: String,
     key: String,
 }
@@ -52,7 +54,8 @@ impl Core {
                 Some((conn, shared)) => {
                     let deadline = now + self.settings.timing.connect;
                     self.claim_deadlines.push(deadline, claim.clone());
-                    let verification = Verification { conn, shared, asked: false, id, key };
+                    let since = now;
+                    let verification = Verification { conn, shared, asked: false, since, id, key };
                     self.verifications.insert(claim, verification);
                     self.ask_verifications(conn);
                 }
@@ -165,6 +168,7 @@ impl Core {
             if let Some(verification) = self.verifications.remove(&claim) {
                 let verdict = Verdict::Error(StanzaCondition::RemoteServerTimeout);
                 self.answer_claim(&claim, &verdict);
+                self.check(verification.conn, verification.since, now);
                 self.abandon(verification.conn, now);
             }
         }

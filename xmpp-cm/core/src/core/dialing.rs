@@ -110,7 +110,7 @@ impl Core {
             // If the stream takes no more, its end is near and ends the messages, too.
             if self.stream(line.conn).is_some_and(|stream| stream.send(&ping).is_ok()) {
                 self.dirty.insert(line.conn);
-                self.fences.sent(line, id, now + self.settings.timing.fence);
+                self.fences.sent(line, id, now, now + self.settings.timing.fence);
                 wrote = true;
             }
         }
@@ -343,8 +343,10 @@ impl Core {
             let Some(waiting) = self.peers.waiting(&pair).filter(|it| it.deadline <= now) else {
                 continue;
             };
+            let asked = waiting.deadline - self.settings.timing.connect;
             waiting.shared = false;
             let conn = waiting.conn;
+            self.check(conn, asked, now);
             let phase = self.conns.get(&conn).map(Conn::phase);
             let failure = phase.map_or_else(error::unconfirmed, error::of_phase);
             self.leave(conn, &pair);

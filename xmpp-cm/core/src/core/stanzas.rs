@@ -62,7 +62,8 @@ impl Core {
         let asked = pair.reversed();
         match (stanza.name(), subtype) {
             ("iq", "result" | "error") => match self.fences.answered(&asked, id) {
-                Some(keys) => {
+                Some((conn, keys)) => {
+                    self.hear(conn, now);
                     for key in keys {
                         self.end_attempt(key, Ok(()), now);
                     }

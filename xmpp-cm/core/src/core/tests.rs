@@ -8,6 +8,7 @@ mod naming;
 mod passing;
 mod random;
 mod server;
+mod silence;
 mod world;
 
 use openfed_proto::address::Address;

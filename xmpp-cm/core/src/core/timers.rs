@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ConnId, Core, Fact, Life};
-use crate::error;
+use super::{ConnId, Core, Life};
 use crate::stream::Stream;
 
 impl Core {
@@ -15,14 +14,7 @@ impl Core {
         }
         self.expire_pairs(now);
         self.expire_claims(now);
-        for (pair, keys) in self.fences.expire(now) {
-            // It was written to a server that speaks XMPP: no reason to try anything else.
-            let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
-            self.note(Fact::FenceExpired { domain: pair.remote });
-            for key in keys {
-                self.end_attempt(key, Err(failure.clone()), now);
-            }
-        }
+        self.expire_fences(now);
         self.expire_packets(now);
         self.settle(now);
     }

@@ -42,7 +42,7 @@ fn batch() -> (Fences, Instant) {
     let line = line("sip.example", 1);
     fences.wrote(line.clone(), message(1, "a"));
     assert_eq!(fences.next_due(), Some(line.clone()));
-    fences.sent(line.clone(), "ping-1".into(), now + Duration::from_secs(10));
+    fences.sent(line.clone(), "ping-1".into(), now, now + Duration::from_secs(10));
     fences.wrote(line.clone(), message(2, "b"));
     fences.wrote(line, message(3, "b"));
     assert_eq!(fences.next_due(), None, "one ping in flight");
@@ -52,11 +52,12 @@ fn batch() -> (Fences, Instant) {
 #[test]
 fn an_answer_proves_what_was_written_before_the_ping_and_no_more() {
     let (mut fences, now) = batch();
-    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), Some(vec![key(1)]));
+    let proven = |keys: &[Key]| Some((ConnId(1), keys.to_vec()));
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), proven(&[key(1)]));
     assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "once");
     let line = fences.next_due().unwrap();
-    fences.sent(line, "ping-2".into(), now);
-    assert_eq!(fences.answered(&pair("sip.example"), "ping-2"), Some(vec![key(2), key(3)]));
+    fences.sent(line, "ping-2".into(), now, now);
+    assert_eq!(fences.answered(&pair("sip.example"), "ping-2"), proven(&[key(2), key(3)]));
     assert!(fences.is_empty());
 }
 
@@ -101,7 +102,8 @@ fn a_ping_without_answer_ends_its_messages_and_lets_the_next_go() {
     let (mut fences, now) = batch();
     assert_eq!(fences.expire(now + Duration::from_secs(9)), []);
     let expired = fences.expire(now + Duration::from_secs(10));
-    assert_eq!(expired, [(pair("sip.example"), vec![key(1)])]);
+    let line = line("sip.example", 1);
+    assert_eq!(expired, [Expired { line, sent: now, keys: vec![key(1)] }]);
     assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "too late");
     assert!(fences.next_due().is_some());
 }

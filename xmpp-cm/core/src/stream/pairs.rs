@@ -135,6 +135,12 @@ impl Pairs {
         Some((from, locals.get(to)?))
     }
 
+    /// Peer's domain and ours, of all pairs that the peer may send between.
+    pub(super) fn inbound(&self) -> impl Iterator<Item = (&Domain, &Domain)> {
+        let pairs = self.inbound.iter();
+        pairs.flat_map(|(remote, locals)| locals.iter().map(move |local| (remote, local)))
+    }
+
     pub(super) fn standing(&self, from: &Domain, to: &Domain) -> Standing {
         match self.inbound.get(from) {
             Some(locals) if locals.contains(to) => Standing::Allowed,

@@ -520,3 +520,48 @@ fn reliable_transports_do_not_retransmit() {
     world.answered(200);
     world.ends_after_usage();
 }
+
+#[test]
+fn a_connection_is_suspected_where_a_request_found_no_answer() {
+    for (transport, method, expected) in [
+        (Transport::Tcp, "MESSAGE", 1),
+        (Transport::Tcp, "INVITE", 1),
+        (Transport::Udp, "MESSAGE", 0),
+    ] {
+        let mut world = World::open();
+        world.tables(vec![open_route(HOP, transport)]);
+        world.knows("partner.example");
+        let since = world.now;
+        world.arrives(PEER, &request(method, ALICE, BOB, "", ""));
+        world.pass(secs(40));
+        let suspected: Vec<_> = world.suspected.iter().map(|(to, at)| (to.address, *at)).collect();
+        let hop: SocketAddr = HOP.parse().expect("an address");
+        assert_eq!(suspected, vec![(hop, since); expected], "{method}");
+    }
+    // What could not be sent says nothing about silence, and neither does an answer.
+    let mut world = World::open();
+    world.tables(vec![open_route(HOP, Transport::Tcp)]);
+    world.knows("partner.example");
+    world.arrives(PEER, &message(ALICE, BOB));
+    let send = world.sent.pop_front().expect("a request");
+    world.core.handle_send_failed(send.token, world.now);
+    world.collect();
+    world.arrives(PEER, &message(ALICE, BOB).replace("peer1", "peer2"));
+    world.sent.retain(|send| send.bytes.starts_with(b"MESSAGE"));
+    let onward = world.requested("MESSAGE", HOP);
+    world.arrives_by(Transport::Tcp, HOP, response(&onward, 486, "").as_bytes());
+    world.pass(secs(40));
+    assert_eq!(world.suspected, []);
+}
+
+#[test]
+fn a_way_that_is_given_up_for_another_is_suspected() {
+    let mut world = World::open();
+    let first = StaticRoute { transport: Transport::Tcp, ..route(".example.partner", HOP, 1) };
+    world.tables(vec![first, open_route(HOP_2, Transport::Udp)]);
+    let since = world.now;
+    world.arrives(PEER, &message(ALICE, BOB));
+    world.pass(secs(20));
+    let suspected: Vec<_> = world.suspected.iter().map(|(to, at)| (to.address, *at)).collect();
+    assert_eq!(suspected, [(HOP.parse().expect("an address"), since)]);
+}

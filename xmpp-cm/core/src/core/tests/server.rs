@@ -1,6 +1,6 @@
 //! An XMPP server of the scenes: hosts domains, answers dialback, keeps what it gets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use minidom::Element;
@@ -53,6 +53,8 @@ pub(in crate::core) struct Server {
     pub(in crate::core) distrusts: bool,
     /// Takes connections and keeps silent.
     pub(in crate::core) mute: bool,
+    /// Connections that it still holds, but neither reads nor writes.
+    hung: BTreeSet<ConnId>,
     /// Bytes that came while it was mute.
     unheard: BTreeMap<ConnId, usize>,
     /// Connections that came so far.
@@ -77,6 +79,7 @@ impl Server {
             refuses: None,
             distrusts: false,
             mute: false,
+            hung: BTreeSet::new(),
             unheard: BTreeMap::new(),
             accepted: 0,
         }
@@ -116,7 +119,7 @@ impl Server {
             *self.unheard.entry(conn).or_default() += bytes.len();
             return;
         }
-        if let Some(end) = self.ends.get_mut(&conn) {
+        if let Some(end) = self.ends.get_mut(&conn).filter(|_| !self.hung.contains(&conn)) {
             end.stream.handle_bytes(bytes, now);
         }
     }
@@ -146,9 +149,23 @@ impl Server {
         self.unheard = conns.map(|conn| (conn, bytes)).collect();
     }
 
+    /// What it could not send yet is never sent.
+    pub(in crate::core) fn gives_up(&mut self) {
+        self.outbox.clear();
+    }
+
+    /// The connections that the core opened stay and are dead from now on; or those that it opened
+    /// itself.
+    pub(in crate::core) fn hangs(&mut self, own: bool) {
+        let dead = self.ends.iter().filter(|(_, end)| end.opened.is_some() == own);
+        self.hung.extend(dead.map(|(conn, _)| *conn));
+    }
+
     /// Ends all streams properly.
     pub(in crate::core) fn hang_up(&mut self, now: Instant) {
-        self.ends.values_mut().for_each(|end| end.stream.close(now));
+        for end in self.ends.values_mut() {
+            end.stream.close(now);
+        }
     }
 
     /// Loses all connections without a word; the core is told.
@@ -162,7 +179,8 @@ impl Server {
     /// Does what is to be done; false if that was nothing.
     pub(in crate::core) fn pump(&mut self, core: &mut Core, now: Instant) -> bool {
         let mut busy = self.post(core, now);
-        let conns: Vec<ConnId> = self.ends.keys().copied().collect();
+        let alive = self.ends.keys().filter(|conn| !self.hung.contains(conn));
+        let conns: Vec<ConnId> = alive.copied().collect();
         for conn in conns {
             while let Some(event) = self.ends.get_mut(&conn).and_then(|end| end.stream.next_event())
             {
