@@ -13,6 +13,7 @@
 mod cpim;
 mod names;
 mod text;
+mod transfer;
 
 #[cfg(test)]
 mod tests;
@@ -41,12 +42,14 @@ pub(crate) fn read(request: &Message) -> Result<InstantMessage, Refusal> {
     let lang = language(request);
     let mut subject =
         request.text(HeaderId::Subject).map_err(|_| MALFORMED)?.map(|s| s.to_string());
+    let encoding = request.text(HeaderId::ContentTransferEncoding).map_err(|_| MALFORMED)?;
+    let body = transfer::decode(encoding.as_deref(), request.body())?;
     let body = match &kind {
         // RFC 3261 §7.4.1 wants a type; senders that leave it out mean text.
-        None => text::decode(None, request.body())?,
-        Some(kind) if kind.is("text/plain") => text::decode(charset(kind), request.body())?,
+        None => text::decode(None, &body)?,
+        Some(kind) if kind.is("text/plain") => text::decode(charset(kind), &body)?,
         Some(kind) if kind.is("message/cpim") => {
-            let inner = cpim::unwrap(request.body())?;
+            let inner = cpim::unwrap(&body)?;
             subject = subject.or(inner.subject);
             text::decode(inner.kind.as_ref().and_then(charset), &inner.body)?
         }

@@ -18,6 +18,8 @@ use crate::wire::{Glance, Message};
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS";
 /// The bodies that a MESSAGE to a local user may have (S-106, S-108).
 pub(crate) const ACCEPT: &str = "text/plain, message/cpim";
+/// No header of SIP could say it (RFC 3261 §21.4.13).
+const TRANSFER_ENCODINGS: &str = "transfer encodings: 7bit, 8bit, binary, base64, quoted-printable";
 /// When a temporary failure of ours is worth a retry.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
 /// When it is worth to ask an overloaded instance again: what is too much now may go then.
@@ -57,6 +59,8 @@ pub(crate) enum Refusal {
         known: bool,
     },
     MediaType,
+    /// A way to write bytes that RFC 2045 does not name.
+    TransferEncoding,
     /// Routes match, but none is in service.
     OutOfService,
     /// A limit is reached or no router is there.
@@ -96,6 +100,7 @@ impl Refusal {
             Refusal::MediaType => Answer::new(415, C::NotAcceptable)
                 .with("Accept", ACCEPT)
                 .with("Accept-Encoding", "identity"),
+            Refusal::TransferEncoding => Refusal::MediaType.answer().explained(TRANSFER_ENCODINGS),
             Refusal::OutOfService => Answer::new(503, C::ServiceUnavailable),
             Refusal::Overloaded => {
                 Answer::new(503, C::ResourceConstraint).retry_after(SHORTEST_RETRY)
@@ -120,7 +125,10 @@ impl Refusal {
             Refusal::Busy | Refusal::Overloaded => {
                 return Failure::new(condition, Cause::Busy).retry_after(RETRY);
             }
-            Refusal::Scheme | Refusal::MediaType | Refusal::Method { .. } => Cause::Unmappable,
+            Refusal::Scheme
+            | Refusal::MediaType
+            | Refusal::TransferEncoding
+            | Refusal::Method { .. } => Cause::Unmappable,
             _ => Cause::Policy,
         };
         Failure::new(condition, cause)

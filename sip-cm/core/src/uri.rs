@@ -10,6 +10,7 @@ mod host;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use escape::hex_value;
 pub use escape::{percent_decode, percent_encode_user};
 pub use host::Host;
 pub(crate) use host::host_port_within;

@@ -40,7 +40,7 @@ macro_rules! header_names {
     };
 }
 
-const LONGEST: usize = 24;
+const LONGEST: usize = 25;
 
 header_names! {
     Via = "Via", b"via" | b"v";
@@ -59,6 +59,7 @@ header_names! {
     ContentEncoding = "Content-Encoding", b"content-encoding" | b"e";
     ContentLanguage = "Content-Language", b"content-language";
     ContentDisposition = "Content-Disposition", b"content-disposition";
+    ContentTransferEncoding = "Content-Transfer-Encoding", b"content-transfer-encoding";
     MimeVersion = "MIME-Version", b"mime-version";
     Expires = "Expires", b"expires";
     MinExpires = "Min-Expires", b"min-expires";

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use memchr::memmem;
 
+use super::transfer;
 use crate::headers::MediaType;
 use crate::status::Refusal;
 
@@ -16,6 +17,7 @@ pub(super) struct Inner {
 }
 
 /// Opens the envelope: CPIM headers, empty line, MIME headers, empty line, body (RFC 3862 §2).
+/// The body comes as its bytes are, whatever way they were written.
 pub(super) fn unwrap(body: &Bytes) -> Result<Inner, Refusal> {
     let (envelope, rest) = split(body)?;
     let (mime, inner) = split(&rest)?;
@@ -26,7 +28,12 @@ pub(super) fn unwrap(body: &Bytes) -> Result<Inner, Refusal> {
     if kind.as_ref().is_some_and(|kind| !kind.is("text/plain")) {
         return Err(Refusal::MediaType);
     }
-    Ok(Inner { kind, subject: header(&envelope, "subject").map(without_language), body: inner })
+    let packed = header(&mime, "content-encoding");
+    if packed.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Refusal::MediaType);
+    }
+    let body = transfer::decode(header(&mime, "content-transfer-encoding").as_deref(), &inner)?;
+    Ok(Inner { kind, subject: header(&envelope, "subject").map(without_language), body })
 }
 
 const MALFORMED: Refusal = Refusal::Malformed("the CPIM envelope cannot be read");
@@ -43,10 +50,13 @@ fn split(bytes: &Bytes) -> Result<(String, Bytes), Refusal> {
     Ok((head.to_owned(), bytes.slice(at + gap..)))
 }
 
+/// The value of a header, unfolded (RFC 5322 §2.2.3).
 fn header(block: &str, name: &str) -> Option<String> {
-    let mut lines = block.lines().filter_map(|line| line.split_once(':'));
-    let (_, value) = lines.find(|(found, _)| found.trim().eq_ignore_ascii_case(name))?;
-    Some(value.trim().to_owned())
+    let mut lines = block.lines();
+    let mut named = lines.by_ref().filter_map(|line| line.split_once(':'));
+    let (_, first) = named.find(|(found, _)| found.trim_end().eq_ignore_ascii_case(name))?;
+    let more = lines.take_while(|line| line.starts_with([' ', '\t']));
+    Some(more.fold(first.trim().to_owned(), |value, line| value + " " + line.trim()))
 }
 
 /// `Subject:;lang=fr Bonjour` (RFC 3862 §2.3.1).

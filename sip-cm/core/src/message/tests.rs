@@ -64,6 +64,78 @@ fn s_108_a_cpim_envelope_is_opened() {
     assert!(matches!(read_body(cpim, b"\xff\r\n\r\n\r\nx"), Err(Refusal::Malformed(_))));
 }
 
+fn in_cpim(mime: &str, body: &[u8]) -> Result<String, Refusal> {
+    let head = format!("From: <im:b@p.example>\r\n\r\nContent-Type: text/plain\r\n{mime}\r\n");
+    let whole = [head.as_bytes(), body].concat();
+    read_body("Content-Type: message/cpim\r\n", &whole).map(|it| it.bodies[0].text.clone())
+}
+
+#[test]
+fn s_108_a_part_is_shown_as_it_was_before_it_was_encoded() {
+    let told = |encoding: &str, body: &[u8]| {
+        in_cpim(&format!("Content-Transfer-Encoding: {encoding}\r\n"), body)
+    };
+    let is = |text: &str| Ok(text.to_owned());
+    for plain in ["7bit", "8BIT", "Binary", "7bit (US)"] {
+        assert_eq!(told(plain, "grüß=20".as_bytes()), is("grüß=20"), "{plain}");
+    }
+    for written in ["Z3LDvMOfZQ==", "Z3LDvMOfZQ", "Z3LD\r\n vMOf\nZQ==\r\n"] {
+        assert_eq!(told("base64", written.as_bytes()), is("grüße"), "{written}");
+        assert_eq!(told("BASE64 (RFC 2045)", written.as_bytes()), is("grüße"), "{written}");
+    }
+    assert_eq!(told("base64", b""), is(""));
+    for (written, text) in [
+        ("gr=C3=BC=c3=9fe", "grüße"),
+        ("one=\r\n two=  \r\nthree", "one twothree"),
+        ("a  \r\nb\t\nc=20", "a\nb\nc "),
+        ("1=3D1\r\n", "1=1\n"),
+        ("the end=", "the end"),
+    ] {
+        assert_eq!(told("Quoted-Printable", written.as_bytes()), is(text), "{written}");
+    }
+    assert!(matches!(told("base64", b"Z3L8"), Err(Refusal::Malformed(_))), "not UTF-8");
+    let bytes =
+        b"From: <im:b@p.example>\r\n\r\ncontent-type: text/plain;\r\n charset=iso-8859-1\r\n\
+        Content-transfer-encoding:\r\n\tbase64\r\n\r\nZ3L8";
+    assert_eq!(text_of("Content-Type: message/cpim\r\n", bytes), "grü");
+}
+
+#[test]
+fn s_108_a_whole_body_may_be_encoded_too() {
+    let headers = "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n";
+    assert_eq!(text_of(headers, b"Z3LDvMOfZQ=="), "grüße");
+    let headers = "Content-Type: message/cpim\r\nContent-Transfer-Encoding: quoted-printable\r\n";
+    let cpim = b"From: <im:b@p.example>\r\n\r\nContent-Type: text/plain; charset=3Dutf-8\r\n\r\n\
+        gr=C3=BC";
+    assert_eq!(text_of(headers, cpim), "grü");
+}
+
+#[test]
+fn s_108_what_cannot_be_decoded_is_refused() {
+    let told = |encoding: &str, body: &[u8]| {
+        in_cpim(&format!("Content-Transfer-Encoding: {encoding}\r\n"), body)
+    };
+    for unknown in ["x-uuencode", "gzip", "", "base 64"] {
+        assert_eq!(told(unknown, b"x"), Err(Refusal::TransferEncoding), "{unknown}");
+    }
+    for (encoding, body) in [
+        ("base64", &b"Z3L*"[..]),
+        ("base64", b"Z"),
+        ("quoted-printable", b"a=C"),
+        ("quoted-printable", b"a=XY"),
+        ("quoted-printable", b"a= b"),
+        ("quoted-printable", b"gr=FC"),
+    ] {
+        assert!(matches!(told(encoding, body), Err(Refusal::Malformed(_))), "{encoding}");
+    }
+    assert_eq!(in_cpim("Content-Encoding: gzip\r\n", b"x"), Err(Refusal::MediaType));
+    assert!(in_cpim("Content-Encoding: Identity\r\n", b"x").is_ok());
+    let multipart =
+        b"From: <im:b@p.example>\r\n\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\n\r\nx\r\n--b--";
+    assert_eq!(read_body("Content-Type: message/cpim\r\n", multipart), Err(Refusal::MediaType));
+}
+
 #[test]
 fn s_109_the_first_sound_language() {
     let lang = |headers: &str| read_body(headers, b"x").expect("readable").bodies[0].lang.clone();
@@ -117,8 +189,12 @@ proptest! {
     #[test]
     fn no_body_makes_reading_fail_badly(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         for kind in ["text/plain", "message/cpim", "text/plain;charset=latin1"] {
-            if let Ok(message) = read_body(&format!("Content-Type: {kind}\r\n"), &body) {
-                prop_assert_eq!(message.bodies.len(), 1);
+            for encoding in ["binary", "base64", "quoted-printable"] {
+                let encoding = format!("Content-Transfer-Encoding: {encoding}\r\n");
+                if let Ok(message) = read_body(&format!("Content-Type: {kind}\r\n{encoding}"), &body) {
+                    prop_assert_eq!(message.bodies.len(), 1);
+                }
+                let _ = in_cpim(&encoding, &body);
             }
         }
     }

@@ -25,6 +25,7 @@ fn every_refusal_has_its_status() {
         (Refusal::Method { known: true }, 405),
         (Refusal::Method { known: false }, 501),
         (Refusal::MediaType, 415),
+        (Refusal::TransferEncoding, 415),
         (Refusal::OutOfService, 503),
         (Refusal::Busy, 500),
         (Refusal::NoDialog, 481),

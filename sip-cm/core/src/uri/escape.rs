@@ -52,7 +52,8 @@ pub(super) fn has_sound_escapes(text: &str) -> bool {
     })
 }
 
-pub(super) fn hex_value(byte: u8) -> Option<u8> {
+/// The value of a hexadecimal digit.
+pub(crate) fn hex_value(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|v| u8::try_from(v).ok())
 }
 

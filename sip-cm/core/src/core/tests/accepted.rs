@@ -154,6 +154,7 @@ fn e03_bodies_and_extensions_that_we_do_not_have() {
         ("Content-Type: text/html\r\n", 415),
         ("Content-Type: text/plain;charset=utf-16\r\n", 415),
         ("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", 415),
+        ("Content-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n", 415),
         ("Content-Type: text/plain\r\nRequire: magic\r\n", 420),
     ] {
         let mut world = World::open();
