@@ -127,6 +127,8 @@ pub struct Xmpp {
     pub deny: Vec<DomainPattern>,
     /// If given, XMPP is spoken with these foreign domains alone.
     pub allow: Option<Vec<DomainPattern>>,
+    /// The type of messages that came by SIP.
+    pub message_type: MessageType,
     /// Metrics and health.
     pub http: SocketAddr,
     /// The operator's XMPP server of each local domain.
@@ -139,6 +141,15 @@ pub struct Xmpp {
     pub tls: Tls,
     /// Where the authority is kept under which certificates for the home link are minted.
     pub tls_directory: PathBuf,
+}
+
+/// What a message from SIP, which knows no such thing, is on XMPP (S-103).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageType {
+    /// No type, which means the same (RFC 7572 §5).
+    Normal,
+    /// `type='chat'`: some clients listen to chats alone.
+    Chat,
 }
 
 /// The home server of one local domain.

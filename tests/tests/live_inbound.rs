@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use openfed_tests::collector::{Span, hex};
-use openfed_tests::openfed::LOCAL;
+use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::Host;
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::sip::Outgoing;
@@ -76,10 +76,26 @@ fn a_message_from_an_unknown_domain_reaches_the_user_and_its_domain_is_remembere
         let response = hop.send(&from_bob_to("alice", "hello alice"), openfed.sip()).await?;
         assert_eq!(response.status(), Some(200));
         let heard = alice.hears("hello alice").await?;
-        assert_eq!(heard.attr("from"), Some("bob@unknown.example"));
+        assert_eq!(heard.attr("from"), Some("bob@unknown.example/openfed-sip"));
+        assert_eq!(heard.attr("type"), None, "as RFC 7572 has it");
         assert!(dns.queries_about("_xmpp-server._tcp.unknown.example") > 0, "XMPP was tried");
         let row = openfed.row_appears("unknown.example").await?;
         assert_eq!((&row["origin"], &row["direction"]), (&"discovered".into(), &"inbound".into()));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_operator_may_have_it_said_as_chat() {
+    play(async |place| {
+        let setup = Setup { xmpp: "message_type = \"chat\"", ..Setup::default() };
+        let world = World::with(place, Kind::Prosody, setup).await?;
+        let alice = world.home.login("alice").await?;
+        world.openfed.open_towards(world.hop.address()?).await?;
+        let sip = world.openfed.sip();
+        let response = world.hop.send(&from_bob_to("alice", "to be heard"), sip).await?;
+        assert_eq!(response.status(), Some(200));
+        assert_eq!(alice.hears("to be heard").await?.attr("type"), Some("chat"));
         Ok(())
     });
 }

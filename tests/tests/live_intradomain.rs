@@ -16,7 +16,7 @@ fn a_local_sip_user_writes_to_a_local_xmpp_user(kind: Kind) {
         assert_eq!(response.status(), Some(200));
         // No home server takes its own user from elsewhere.
         let heard = alice.hears("from my desk").await?;
-        assert_eq!(heard.attr("from"), Some(&*format!("carol@sip.{LOCAL}")));
+        assert_eq!(heard.attr("from"), Some(&*format!("carol@sip.{LOCAL}/openfed-sip")));
 
         let message = Outgoing::message(&carol, &format!("sip:nobody@{LOCAL}"), "anybody?");
         let response = world.trusted.send(&message, world.openfed.sip()).await?;

@@ -58,8 +58,16 @@ async fn a_user_writes_to_an_unknown_domain_and_is_answered(
     let answer = Outgoing::message(&format!("sip:{BOB}"), &format!("sip:alice@{LOCAL}"), "servus");
     assert_eq!(hop.send(&answer, openfed.sip()).await?.status(), Some(200));
     let heard = alice.hears("servus").await?;
-    assert_eq!(heard.attr("from"), Some(BOB));
+    let from = heard.attr("from").unwrap_or_default().to_owned();
+    assert_eq!(from, format!("{BOB}/openfed-sip"), "some clients hear nobody without a resource");
     assert!(heard.attr("to").is_some_and(|to| to.starts_with(&format!("alice@{LOCAL}"))));
+    // Whoever answers there reaches the user, not a device.
+    alice.say(&from, "und tschüss")?;
+    let last = hop.requests.wait_for("MESSAGE", SOON, |own| own.body == "und tschüss").await?;
+    assert_eq!(
+        (last.uri(), last.address("To")),
+        ("sip:bob@unknown.example", Some("sip:bob@unknown.example"))
+    );
     assert_eq!(hop.unreadable.all(), Vec::<String>::new());
     Ok(())
 }

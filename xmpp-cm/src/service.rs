@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
-use openfed_node::settings::{Home, HostPort, Settings};
+use openfed_node::settings::{Home, HostPort, MessageType, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
 use openfed_proto::domain::Domain;
@@ -106,6 +106,7 @@ fn core_settings(
     own.names = settings.xmpp.home.iter().filter_map(said).collect();
     own.ask_names = true;
     own.federation = settings.xmpp.federation;
+    own.chat = settings.xmpp.message_type == MessageType::Chat;
     own.policy = Policy { deny: settings.xmpp.deny.clone(), allow: settings.xmpp.allow.clone() };
     own
 }

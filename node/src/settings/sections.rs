@@ -14,8 +14,8 @@ use tracing_subscriber::filter::Targets;
 use super::reader::{Reader, Section};
 use super::value::{Kind, Value};
 use super::{
-    Discovery, DnsResponder, Dual, Home, HostPort, HttpUrl, Identity, Listen, LogFormat, Node,
-    Router, Settings, Sip, StoreUrl, Telemetry, Tls, Xmpp,
+    Discovery, DnsResponder, Dual, Home, HostPort, HttpUrl, Identity, Listen, LogFormat,
+    MessageType, Node, Router, Settings, Sip, StoreUrl, Telemetry, Tls, Xmpp,
 };
 
 impl Settings {
@@ -134,6 +134,7 @@ impl Xmpp {
             federation: section.value("federation", true),
             deny: section.list("deny", Vec::new()),
             allow: section.optional_list("allow"),
+            message_type: section.value("message_type", MessageType::Normal),
             http: section.value("http", loopback(7482)),
             home,
             dns: section.optional_section("dns").and_then(DnsResponder::read),
@@ -231,6 +232,18 @@ impl Value for Dual {
             "accept" => Ok(Self::Accept),
             "refuse" => Ok(Self::Refuse),
             _ => Err(format!("\"{text}\" is not \"accept\" or \"refuse\"")),
+        }
+    }
+}
+
+impl Value for MessageType {
+    const KIND: Kind = Kind::Text;
+    const EXPECTED: &'static str = "\"normal\" or \"chat\"";
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "normal" => Ok(Self::Normal),
+            "chat" => Ok(Self::Chat),
+            _ => Err(format!("\"{text}\" is not \"normal\" or \"chat\"")),
         }
     }
 }

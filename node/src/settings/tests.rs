@@ -150,6 +150,7 @@ fn the_environment_overrides_the_file() {
         ("OPENFED__XMPP__DNS__LISTEN", "127.0.0.1:53"),
         ("OPENFED__XMPP__DNS__ANSWER", "10.0.0.9"),
         ("OPENFED__XMPP__FEDERATION", "false"),
+        ("OPENFED__XMPP__MESSAGE_TYPE", "chat"),
         ("OPENFED__DISCOVERY__RATE_PER_NODE", "7"),
         ("OPENFED__TELEMETRY__SAMPLE", "0.25"),
         ("OPENFED__SIP__TRUSTED", ""),
@@ -163,6 +164,7 @@ fn the_environment_overrides_the_file() {
     let dns = settings.xmpp.dns.expect("switched on by the environment");
     assert_eq!(dns.answer, DnsAnswer::Address(Ipv4Addr::new(10, 0, 0, 9).into()));
     assert!(!settings.xmpp.federation && settings.sip.trusted.is_empty());
+    assert_eq!(settings.xmpp.message_type, MessageType::Chat);
     assert_eq!(settings.discovery.rate_per_node, 7);
     assert!((settings.telemetry.sample - 0.25).abs() < f64::EPSILON);
 }

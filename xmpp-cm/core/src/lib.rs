@@ -14,6 +14,7 @@ mod message;
 mod names;
 mod peers;
 pub mod policy;
+mod resource;
 mod routers;
 mod stanza;
 pub mod stream;

@@ -4,6 +4,7 @@ use minidom::Element;
 use openfed_proto::packet::{Message, Packet, Text};
 
 use crate::content::{self, Content};
+use crate::resource;
 use crate::stanza::{Attributes, lang, set, set_lang};
 use crate::xml::ns;
 
@@ -42,7 +43,7 @@ pub(crate) fn read(stanza: &Element, default: Option<&str>) -> Option<Message> {
 /// no such thing (S-103). It always has an id: errors and receipts refer to it.
 pub(crate) fn write(packet: &Packet, message: &Message, chat: bool) -> Element {
     let mut stanza = Element::bare("message", ns::CLIENT);
-    set(&mut stanza, "from", &packet.from.to_jid());
+    set(&mut stanza, "from", &resource::given(&packet.from));
     set(&mut stanza, "to", &packet.to.to_jid());
     set(&mut stanza, "id", &stanza_id(packet, message));
     if chat || message.chat {

@@ -22,6 +22,7 @@ use crate::iq;
 use crate::knowledge::Way;
 use crate::message;
 use crate::peers::{Outgoing, Pair};
+use crate::resource;
 use crate::routers::PACKET_TIME;
 use crate::stanza::{Attributes, Head, Kind, Reply, domain_of};
 use crate::stream::Stream;
@@ -143,13 +144,13 @@ impl Core {
             // Perhaps for a message from SIP; whom it is for says the one that sent it.
             self.pass_on(&stanza);
         }
-        self.send(pair, Outgoing::Through(stanza), now);
+        self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
     }
 
     /// From a local user to a foreign domain.
     fn route_outbound(&mut self, conn: ConnId, pair: Pair, stanza: Element, now: Instant) {
         let head = match Head::read(&stanza) {
-            Ok(head) => head,
+            Ok(head) => Head { to: resource::taken_off(&head.to), ..head },
             Err(malformed) => {
                 return self.answer(&stanza, &error::refused(malformed.condition()), now);
             }
@@ -170,10 +171,12 @@ impl Core {
             }
             // An answer goes back the way the question came, and it has nothing to overtake.
             _ if head.is_answer() && self.knowledge.spoke_xmpp(&pair.remote, now) => {
-                self.send(pair, Outgoing::Through(stanza), now);
+                self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
             }
             _ if head.is_answer() => self.drop_answer(&head, &stanza),
-            Way::Xmpp if !busy => self.send(pair, Outgoing::Through(stanza), now),
+            Way::Xmpp if !busy => {
+                self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
+            }
             Way::Sip => self.serve_sip_domain(conn, &head, &stanza, now),
             // It is no correspondence by which a domain would be discovered.
             Way::Unknown if is_quiet(&head, &stanza) => self.note_unsaid(&stanza),
@@ -244,6 +247,10 @@ impl Core {
             Kind::Message => message::read(stanza, default),
             Kind::Presence | Kind::Iq => None,
         };
+        let original = match resource::bare_recipient(stanza) {
+            Some(_) => to_bytes(&resource::taken_off_stanza(stanza.clone())),
+            None => to_bytes(stanza),
+        };
         Packet {
             id: self.random_id(),
             conversation: Conversation::between(&head.from, &head.to),
@@ -254,7 +261,7 @@ impl Core {
                 Some(message) => Body::Message(message),
                 None => Body::Opaque { kind: head.describe() },
             },
-            original: Original { protocol: Protocol::Xmpp, bytes: to_bytes(stanza) },
+            original: Original { protocol: Protocol::Xmpp, bytes: original },
             trace: TraceContext::default(),
             hops: vec![self.hop("received", now)],
             remaining: PACKET_TIME,

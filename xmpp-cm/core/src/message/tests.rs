@@ -129,5 +129,8 @@ fn a_message_without_id_gets_the_packets() {
         bodies: vec![text(None, "x")],
     };
     let (packet, message) = packet("b@sip.example", "a@corp.example", message);
-    assert_eq!(write(&packet, &message, false).attr("id"), Some("07".repeat(16).as_str()));
+    let stanza = write(&packet, &message, false);
+    assert_eq!(stanza.attr("id"), Some("07".repeat(16).as_str()));
+    assert_eq!(stanza.attr("from"), Some("b@sip.example/openfed-sip"), "nobody writes bare");
+    assert_eq!(stanza.attr("to"), Some("a@corp.example"));
 }

@@ -55,6 +55,24 @@ fn s042_a_failed_packet_is_an_error_stanza_with_the_exact_condition() {
 }
 
 #[test]
+fn an_answer_to_the_resource_that_sip_users_have_here_goes_to_the_user() {
+    let mut world = World::new();
+    let to_device = HI.replace("bob@sip.example", "bob@sip.example/openfed-sip");
+    world.home_says(&to_device);
+    world.home_says(&HI.replace("bob@sip.example", "bob@sip.example/desk"));
+    let [ours, gruu] = &world.submitted()[..] else { panic!("both are asked about") };
+    assert_eq!(ours.to.to_jid(), "bob@sip.example");
+    assert_eq!(ours.conversation, gruu.conversation);
+    let written = std::str::from_utf8(&ours.original.bytes).unwrap();
+    assert!(written.contains("bob@sip.example") && !written.contains("openfed-sip"), "{written}");
+    assert_eq!(gruu.to.to_jid(), "bob@sip.example/desk", "a GRUU stays what it is");
+    // The error comes from whom the user wrote to.
+    world.fails(ours.id, Failure::new(Condition::ItemNotFound, Cause::Remote));
+    let got = taken(world.home()).remove(0);
+    assert!(got.contains("from='bob@sip.example/openfed-sip'"), "{got}");
+}
+
+#[test]
 fn a_delivered_packet_is_told_to_nobody() {
     let mut world = World::new();
     world.home_says(HI);

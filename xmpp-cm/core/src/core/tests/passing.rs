@@ -36,6 +36,21 @@ fn a_foreign_server_reaches_the_local_user_untouched_and_in_order() {
 }
 
 #[test]
+fn where_both_are_on_xmpp_nobody_is_called_by_the_resource_of_sip_users() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let hi = users("bob@xmpp.example/r", "alice@corp.example/openfed-sip");
+    world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.run();
+    let got = taken(world.home()).remove(0);
+    assert!(got.contains("to='alice@corp.example'"), "{got}");
+    let back = users("alice@corp.example/d", "bob@xmpp.example/openfed-sip");
+    world.home_says(&format!("<message {back} id='2'><body>y</body></message>"));
+    let got = taken(world.server("xmpp.example")).remove(0);
+    assert!(got.contains("to='bob@xmpp.example'"), "{got}");
+}
+
+#[test]
 fn an_error_of_the_local_user_goes_back_to_the_foreign_one() {
     let mut world = World::new();
     world.add("xmpp.example");
