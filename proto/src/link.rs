@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::Domain;
-use crate::packet::{Outcome, Packet, PacketId, Role};
+use crate::packet::{Direction, Outcome, Packet, PacketId, Role, TraceContext};
 use crate::route::{DomainPattern, StaticRoute, Transport};
 
 mod credit;
@@ -63,6 +63,17 @@ pub struct AttemptEnded {
     pub number: u32,
     /// Pattern of the static route that carried it.
     pub route: Option<String>,
+}
+
+/// A request that a connection manager has refused by itself, for people to see. There is no
+/// packet: it has been answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// How it was answered, and by which rule: the last hop's verdict.
+    pub outcome: Outcome,
+    pub domain: Domain,
+    pub direction: Direction,
+    pub trace: TraceContext,
 }
 
 /// Traffic of a domain that passed a connection manager without the router.
@@ -161,6 +172,7 @@ pub enum FromCm {
     /// Room for this many more attempts.
     Credit(u32),
     Usage(Vec<DomainUse>),
+    Refused(Box<Refused>),
     /// Send no more attempts; the stream ends when all is answered, at the
     /// latest after this time. Zero: it stays, and [`FromCm::Serving`] may follow.
     Leaving(Duration),

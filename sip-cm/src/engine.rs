@@ -180,8 +180,12 @@ impl Engine {
 
     /// A link that takes nothing more is as good as lost: what it had goes over another one.
     fn submit(&mut self, router: RouterId, mut frame: FromCm, stage: Option<StageId>) {
-        if let (FromCm::Submit { packet, .. }, Some(stage)) = (&mut frame, stage) {
-            packet.trace = self.stages.context(stage);
+        match (&mut frame, stage) {
+            (FromCm::Submit { packet, .. }, Some(stage)) => {
+                packet.trace = self.stages.context(stage);
+            }
+            (FromCm::Refused(refused), Some(stage)) => refused.trace = self.stages.context(stage),
+            _ => {}
         }
         if let Err(error) = self.links.send(LinkId(router.0), frame) {
             tracing::debug!(link = router.0, %error, "a frame was not sent");

@@ -7,6 +7,7 @@ use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::packet::TraceContext;
 use sip_cm_core::command::{Fact, Parent, Stage, StageEnd, StageId, StageKind};
 use sip_cm_core::core::Load;
+use sip_cm_core::rule::Rule;
 
 /// The stages under way.
 pub(crate) struct Stages {
@@ -44,6 +45,12 @@ impl Stages {
             Fact::HopUp { next_hop, transport } => {
                 tracing::info!(next_hop, transport = transport.as_str(), "next hop answers again");
             }
+            Fact::Refused { source, rule, line } => {
+                metrics::counter!("openfed_sip_refused_total", "rule" => rule.label()).increment(1);
+                if line {
+                    tracing::info!(%source, rule = rule.as_str(), "request refused");
+                }
+            }
             Fact::TurnedAway => metrics::counter!("openfed_sip_turned_away_total").increment(1),
             Fact::Unready => metrics::counter!("openfed_sip_unready_total").increment(1),
             Fact::Discarded { reason } => {
@@ -63,6 +70,9 @@ impl Stages {
         }
         // There from the start: whoever watches sees the first one as an increase.
         metrics::counter!("openfed_sip_parser_panics_total").increment(0);
+        for rule in Rule::ALL {
+            metrics::counter!("openfed_sip_refused_total", "rule" => rule.label()).increment(0);
+        }
     }
 
     /// How much is under way, now.

@@ -247,6 +247,14 @@ impl Openfed {
         self.row(domain).await?.ok_or_else(failure)
     }
 
+    /// Waits for a flow of a domain.
+    pub async fn flow_appears(&self, domain: &str) -> Result<Value> {
+        let any = async || self.flows(domain).await.is_ok_and(|flows| !flows.is_empty());
+        let failure = || Failure::new(format!("no flow of {domain} appeared"));
+        until(any).await.map_err(|_| failure())?;
+        self.flows(domain).await?.pop().ok_or_else(failure)
+    }
+
     /// The recent packets for a domain, oldest first.
     pub async fn flows(&self, domain: &str) -> Result<Vec<Value>> {
         let all = http::get(self.api(), "/api/v1/flows").await?.json()?;

@@ -207,7 +207,19 @@ fn a_next_hop_cannot_speak_for_local_users() {
         for victim in ["eve@known.example", "eve@unknown.example"] {
             let response = hop.send(&from_alice_to(victim, "in her name"), openfed.sip()).await?;
             assert_eq!(response.status(), Some(403), "{victim}");
+            let rule = "source may not send for local users";
+            assert_eq!(response.header("Warning"), Some(&*format!("399 openfed \"{rule}\"")));
+            let flow = openfed.flow_appears(victim.trim_start_matches("eve@")).await?;
+            assert_eq!(
+                (&flow["outcome"], &flow["decision"]),
+                (&"not-allowed".into(), &"refused".into())
+            );
+            assert_eq!(flow["hops"][1]["verdict"], rule);
         }
+        let lines = openfed.log_lines();
+        let told: Vec<_> = lines.iter().filter(|line| line.contains("request refused")).collect();
+        let ip = hop.address()?.ip().to_string();
+        assert!(told.len() == 1 && told[0].contains(&ip) && !told[0].contains("eve"), "{told:?}");
         assert_eq!(hop.requests.all().len(), 0);
         Ok(())
     });

@@ -68,6 +68,8 @@ impl Performer {
             Command::Attempt { link, attempt, decision } => self.attempt(link, attempt, decision),
             Command::AttemptOver { id, condition, .. } => self.attempt_over(id, condition),
             Command::Finished(finished) => self.finished(*finished),
+            Command::Refused(refused) if refused.show => self.insight.flows.add(&refused),
+            Command::Refused(_) => {}
             Command::Insert { id, row, cap } => self.insert(id, row, cap),
             Command::Touch(uses) => self.touch(uses),
             Command::Discard(rows) => drop(self.beside.spawn_blocking(move || drop(rows))),

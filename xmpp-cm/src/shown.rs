@@ -86,6 +86,7 @@ impl Shown {
             FromCm::Hello(_)
             | FromCm::Credit(_)
             | FromCm::Usage(_)
+            | FromCm::Refused(_)
             | FromCm::Leaving(_)
             | FromCm::Serving
             | FromCm::Ask(_)

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::packet::{id_in, millis, role_in, role_out, twins};
+use super::packet::{
+    direction_in, direction_out, id_in, millis, role_in, role_out, trace_in, trace_out, twins,
+};
 use super::{WireError, required, v1};
 use crate::domain::Domain;
 use crate::link::{
-    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, NextHop, StreamView,
-    Tables, Trial, TrialStep,
+    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, NextHop, Refused,
+    StreamView, Tables, Trial, TrialStep,
 };
 use crate::route::{Credentials, Pattern, StaticRoute, Transport};
 
@@ -30,6 +32,7 @@ impl From<FromCm> for v1::FromCm {
             FromCm::Usage(domains) => {
                 Frame::Usage(v1::Usage { domains: domains.into_iter().map(use_out).collect() })
             }
+            FromCm::Refused(refused) => Frame::Refused(refused_out(*refused)),
             FromCm::Leaving(deadline) => {
                 Frame::Leaving(v1::Leaving { deadline_ms: millis(deadline) })
             }
@@ -74,6 +77,7 @@ impl TryFrom<v1::FromCm> for FromCm {
             Frame::Usage(usage) => {
                 FromCm::Usage(usage.domains.into_iter().map(use_in).collect::<Result<_, _>>()?)
             }
+            Frame::Refused(refused) => FromCm::Refused(Box::new(refused_in(refused)?)),
             Frame::Leaving(leaving) => {
                 FromCm::Leaving(Duration::from_millis(leaving.deadline_ms.into()))
             }
@@ -247,6 +251,24 @@ fn step_out(step: TrialStep) -> v1::TrialStep {
 fn step_in(step: v1::TrialStep) -> TrialStep {
     let took = Duration::from_micros(step.took_us.into());
     TrialStep { what: step.what, finding: step.finding, good: step.good, took }
+}
+
+fn refused_out(refused: Refused) -> v1::Refused {
+    v1::Refused {
+        outcome: Some(refused.outcome.into()),
+        domain: refused.domain.as_str().to_owned(),
+        direction: direction_out(refused.direction).into(),
+        trace: Some(trace_out(refused.trace)),
+    }
+}
+
+fn refused_in(refused: v1::Refused) -> Result<Refused, WireError> {
+    Ok(Refused {
+        outcome: required(refused.outcome, "outcome")?.try_into()?,
+        domain: domain_in(&refused.domain)?,
+        direction: direction_in(refused.direction)?,
+        trace: refused.trace.map(trace_in).transpose()?.unwrap_or_default(),
+    })
 }
 
 fn use_out(usage: DomainUse) -> v1::DomainUse {

@@ -23,11 +23,7 @@ impl From<Packet> for v1::Packet {
                 protocol: protocol_out(packet.original.protocol).into(),
                 bytes: packet.original.bytes,
             }),
-            trace: Some(v1::Trace {
-                trace_id: packet.trace.trace_id.to_vec(),
-                span_id: packet.trace.span_id.to_vec(),
-                flags: packet.trace.flags.into(),
-            }),
+            trace: Some(trace_out(packet.trace)),
             hops: packet.hops.into_iter().map(hop_out).collect(),
             remaining_ms: millis(packet.remaining),
             hops_left: packet.hops_left.into(),
@@ -126,7 +122,15 @@ pub(super) fn millis(duration: Duration) -> u32 {
     duration.as_millis().try_into().unwrap_or(u32::MAX)
 }
 
-fn trace_in(trace: v1::Trace) -> Result<TraceContext, WireError> {
+pub(super) fn trace_out(trace: TraceContext) -> v1::Trace {
+    v1::Trace {
+        trace_id: trace.trace_id.to_vec(),
+        span_id: trace.span_id.to_vec(),
+        flags: trace.flags.into(),
+    }
+}
+
+pub(super) fn trace_in(trace: v1::Trace) -> Result<TraceContext, WireError> {
     Ok(TraceContext {
         trace_id: trace
             .trace_id

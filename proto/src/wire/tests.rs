@@ -86,6 +86,15 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
             last_seen: 1_700_000_000,
             last_failure: Some("item-not-found".into()),
         }]),
+        FromCm::Refused(Box::new(Refused {
+            outcome: Outcome::failed(
+                PacketId([5; 16]),
+                Failure::new(Condition::NotAllowed, Cause::Policy),
+            ),
+            domain: Domain::parse("unknown.example").expect("domain"),
+            direction: Direction::Inbound,
+            trace: TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 },
+        })),
         FromCm::Leaving(Duration::from_secs(10)),
         FromCm::Serving,
         FromCm::Ask(Domain::parse("unknown.example").expect("domain")),

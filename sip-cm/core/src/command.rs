@@ -1,6 +1,6 @@
 //! The words between the core and its shell: what arrives, and what the shell must do.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,6 +10,8 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::FromCm;
 use openfed_proto::packet::{Conversation, PacketId, TraceContext};
 use openfed_proto::route::Transport;
+
+use crate::rule::Rule;
 
 /// A TCP or TLS connection, or a UDP socket, as the shell numbers them. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -170,6 +172,14 @@ pub enum Fact {
     TurnedAway,
     /// A request was left for its sender to repeat: no tables had come yet.
     Unready,
+    /// A rule of the edge refused a request.
+    Refused {
+        /// Who sent it.
+        source: IpAddr,
+        rule: Rule,
+        /// Whether it is to be said in the log: a flood is not.
+        line: bool,
+    },
     /// A message was not understood or not wanted, and nothing could be answered.
     Discarded {
         reason: &'static str,

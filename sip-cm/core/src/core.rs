@@ -19,6 +19,7 @@ mod hops;
 mod life;
 mod links;
 mod overload;
+mod refused;
 mod requests;
 mod responses;
 mod stages;
@@ -53,6 +54,7 @@ use hops::NextHops;
 use life::Life;
 use links::Links;
 use overload::{Control, Window};
+use refused::Shown;
 use requests::Request;
 use standing::Standing;
 use submissions::Submission;
@@ -127,6 +129,7 @@ pub struct Core {
     from_links: Admission,
     control: Control,
     window: Window,
+    refused: Shown,
 }
 
 impl Core {
@@ -153,6 +156,7 @@ impl Core {
             from_links: Admission::default(),
             control: Control::default(),
             window: Window::OPEN,
+            refused: Shown::default(),
             config,
             random,
             started: (now, unix_us),

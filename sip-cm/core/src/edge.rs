@@ -16,6 +16,7 @@ use crate::cache::NearCache;
 use crate::config::Config;
 use crate::headers::{HeaderId, NameAddr};
 use crate::proxy::loops::is_looping;
+use crate::rule::Rule;
 use crate::status::Refusal;
 use crate::transaction::is_in_dialog;
 use crate::uri::{Scheme, Uri};
@@ -93,7 +94,7 @@ impl Edge<'_> {
     /// Decides on a new request. `trust`: in its source.
     pub(crate) fn decide(&self, request: &Message, trust: Trust) -> Result<Way, Refusal> {
         if trust == Trust::Nobody {
-            return Err(Refusal::Untrusted);
+            return Err(Refusal::Forbidden(Rule::Source));
         }
         let uri = request.uri().and_then(Result::ok).ok_or(MALFORMED_URI)?;
         if is_in_dialog(request) {
@@ -115,11 +116,7 @@ impl Edge<'_> {
         if !required.is_empty() {
             return Err(Refusal::Extension(required.join(", ")));
         }
-        let parties = self.parties(request, &uri)?;
-        // Through a next hop the world reaches us: there a local sender is a false one.
-        if parties.direction != Direction::Inbound && trust != Trust::Operator {
-            return Err(Refusal::Untrusted);
-        }
+        let parties = self.parties(request, &uri, trust)?;
         self.admit(&parties, &uri)?;
         let secure = is_secure(request, &uri);
         let known = self.known(&parties, uri.user());
@@ -151,12 +148,12 @@ impl Edge<'_> {
         let sides = [side(request.from())?, side(request.to())?];
         let local = |domain: &Domain| self.config.is_local(domain);
         if !sides.iter().flatten().any(local) {
-            return Err(Refusal::Relay);
+            return Err(Refusal::Forbidden(Rule::Relay));
         }
         let from_ours = sides.first().is_some_and(|from| from.as_ref().is_some_and(local));
         let foreign = sides.into_iter().flatten().find(|domain| !local(domain));
         if foreign.as_ref().is_some_and(|domain| self.policy.is_blocked(domain)) {
-            return Err(Refusal::Blocked);
+            return Err(Refusal::Forbidden(Rule::BlockedDomain));
         }
         if request.max_forwards().map_err(|_| MALFORMED)? == Some(0) {
             return Err(Refusal::TooManyHops);
@@ -165,13 +162,13 @@ impl Edge<'_> {
             return Err(Refusal::Loop);
         }
         if from_ours && trust != Trust::Operator {
-            return Err(Refusal::Untrusted);
+            return Err(Refusal::Forbidden(Rule::LocalSender));
         }
         let direction = if from_ours { Direction::Outbound } else { Direction::Inbound };
         Ok(Way::Dialog { foreign, direction })
     }
 
-    fn parties(&self, request: &Message, uri: &Uri) -> Result<Parties, Refusal> {
+    fn parties(&self, request: &Message, uri: &Uri, trust: Trust) -> Result<Parties, Refusal> {
         let from = request.from().map_err(|_| MALFORMED)?;
         let from = address_of(from.uri(), "From names no user of a domain")?;
         let named_us = uri.host().is_some_and(|host| self.config.is_us(host, uri.port()));
@@ -184,11 +181,15 @@ impl Edge<'_> {
         };
         let ours = |address: &Address| self.config.is_local(address.domain());
         let direction = match (ours(&from), ours(&to)) {
+            // Through a next hop the world reaches us: there a local sender is a false one.
+            (true, _) if trust != Trust::Operator => {
+                return Err(Refusal::Forbidden(Rule::LocalSender));
+            }
             (true, false) => Direction::Outbound,
             (false, true) => Direction::Inbound,
             (true, true) if self.config.intradomain => Direction::Internal,
-            (true, true) => return Err(Refusal::Untrusted),
-            (false, false) => return Err(Refusal::Relay),
+            (true, true) => return Err(Refusal::Forbidden(Rule::Intradomain)),
+            (false, false) => return Err(Refusal::Forbidden(Rule::Relay)),
         };
         Ok(Parties { from, to, direction })
     }
@@ -199,7 +200,7 @@ impl Edge<'_> {
             return Ok(());
         }
         if self.policy.is_blocked(foreign) {
-            return Err(Refusal::Blocked);
+            return Err(Refusal::Forbidden(Rule::BlockedDomain));
         }
         if !self.policy.routes.blocks(foreign) {
             return Ok(());
@@ -209,7 +210,7 @@ impl Edge<'_> {
         let open = user.is_some()
             && self.policy.routes.candidates(foreign, user, Use::Known, &mut |_| 0)
                 != Err(RouteRefusal::Blocked);
-        if open { Ok(()) } else { Err(Refusal::Blocked) }
+        if open { Ok(()) } else { Err(Refusal::Forbidden(Rule::BlockedRoute)) }
     }
 
     fn known(&self, parties: &Parties, user: Option<&str>) -> Option<&'static str> {

@@ -13,6 +13,7 @@ pub mod headers;
 mod message;
 mod proxy;
 pub mod random;
+pub mod rule;
 mod status;
 mod timer;
 mod transaction;

@@ -12,6 +12,7 @@ use openfed_proto::condition::{Condition, reason_phrase};
 use openfed_proto::packet::{Cause, Ending, Failure, Protocol};
 
 use crate::headers::HeaderId;
+use crate::rule::Rule;
 use crate::wire::{Glance, Message};
 
 /// What we do as user agent (E-03).
@@ -38,12 +39,8 @@ pub(crate) struct Answer {
 /// Why a request is refused here, without asking a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No side is ours, or both are and that is not wanted.
-    Relay,
-    /// Not from a trusted source, or it claims one of our users from outside.
-    Untrusted,
-    /// The operator denies the domain, or the route.
-    Blocked,
+    /// A rule of the edge forbids it.
+    Forbidden(Rule),
     /// `sips:` towards XMPP, `tel:`, any other scheme (S-026, S-044).
     Scheme,
     /// It was here before, or it would go back to where it came from (RFC 5393).
@@ -84,8 +81,10 @@ impl Refusal {
     pub(crate) fn answer(&self) -> Answer {
         use Condition as C;
         match self {
-            Refusal::Relay | Refusal::Untrusted => Answer::new(403, C::NotAllowed),
-            Refusal::Blocked => Answer::new(403, C::PolicyViolation),
+            Refusal::Forbidden(rule) => {
+                let condition = if rule.is_block() { C::PolicyViolation } else { C::NotAllowed };
+                Answer::new(403, condition).explained(rule.as_str())
+            }
             Refusal::Scheme => Answer::new(416, C::NotAcceptable),
             Refusal::Loop | Refusal::Merged => Answer::new(482, C::NotAcceptable),
             Refusal::TooManyHops => Answer::new(483, C::NotAcceptable),

@@ -189,6 +189,7 @@ impl Sim {
             }
             RouterCommand::Close { link, .. } => self.break_link(link.0),
             RouterCommand::AttemptOver { .. }
+            | RouterCommand::Refused(_)
             | RouterCommand::Touch(_)
             | RouterCommand::Discard(_)
             | RouterCommand::Health { .. }

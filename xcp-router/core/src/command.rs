@@ -66,6 +66,8 @@ pub enum Command {
     AttemptOver { id: PacketId, number: u32, condition: Option<&'static str> },
     /// A packet ended. Send the outcome over the link, if it is up; count it.
     Finished(Box<Finished>),
+    /// A connection manager has refused a request by itself, and answered it: show it.
+    Refused(Box<Finished>),
     /// Insert the row, if the store still allows it, and tell the result with
     /// [`Router::handle_inserted`](crate::Router::handle_inserted) within 250 ms.
     Insert { id: PacketId, row: DomainRow, cap: u64 },

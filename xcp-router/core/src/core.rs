@@ -127,6 +127,7 @@ impl Router {
                 }
             }
             FromCm::Usage(uses) => uses.into_iter().for_each(|used| self.usage.add(used)),
+            FromCm::Refused(refused) => self.refused(*refused, now),
             FromCm::Leaving(_) => self.link_leaving(link, true),
             FromCm::Serving => self.link_leaving(link, false),
             FromCm::Ask(domain) => self.answer_question(link, domain, now),

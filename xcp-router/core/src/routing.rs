@@ -1,8 +1,9 @@
 //! A packet comes in, is decided about, and ends.
 
-use openfed_proto::link::{FromRouter, Instruction};
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromRouter, Instruction, Refused};
 use openfed_proto::packet::{
-    Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol, Role,
+    Conversation, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol, Role,
 };
 
 use crate::answers;
@@ -202,6 +203,26 @@ impl Router {
             show,
         })));
         self.release(&domain, id);
+    }
+
+    /// What no router has seen is shown like what a router refused; bounded by the managers.
+    pub(crate) fn refused(&mut self, refused: Refused, now: Now) {
+        let Refused { outcome, domain, direction, trace } = refused;
+        let blocked = condition_of(&outcome.ending) == Some(Condition::PolicyViolation.as_str());
+        let since = outcome.hops.first().map_or(now.unix_us, |hop| hop.at_us);
+        self.commands.push_back(Command::Refused(Box::new(Finished {
+            link: None,
+            outcome,
+            domain,
+            direction,
+            decision: if blocked { Decision::Blocked } else { Decision::Refused },
+            conversation: Conversation(0),
+            trace,
+            attempts: 0,
+            started_us: since,
+            ended_us: now.unix_us,
+            show: self.shown.take(now.instant),
+        })));
     }
 
     fn give_credit(&mut self, link: LinkId) {

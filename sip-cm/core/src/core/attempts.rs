@@ -25,6 +25,7 @@ use super::submissions::{Submission, busy, condition_of};
 use crate::command::RouterId;
 use crate::proxy::{self, NextHop};
 use crate::random::{Seed, Table};
+use crate::rule::Rule;
 use crate::status::Refusal;
 use crate::transaction::ServerId;
 
@@ -155,7 +156,7 @@ impl Core {
     ) -> Result<(), Failure> {
         let Attempt { packet, number, instruction } = attempt;
         if self.policy.is_blocked(packet.foreign()) {
-            return Err(Refusal::Blocked.failure());
+            return Err(Refusal::Forbidden(Rule::BlockedDomain).failure());
         }
         let waits_here = self.submissions.get(&packet.id).map(|s| s.request);
         let purpose = match instruction {
@@ -242,7 +243,7 @@ impl Core {
         let routes = self.policy.routes.candidates(domain, user, purpose, &mut pick);
         let mut hops: Vec<NextHop> = match routes {
             Ok(routes) => routes.into_iter().map(NextHop::of_route).collect(),
-            Err(RouteRefusal::Blocked) => return Err(Refusal::Blocked),
+            Err(RouteRefusal::Blocked) => return Err(Refusal::Forbidden(Rule::BlockedRoute)),
             Err(RouteRefusal::OutOfService) => return Err(Refusal::OutOfService),
         };
         if secure {

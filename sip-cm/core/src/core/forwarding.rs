@@ -14,6 +14,7 @@ use super::{Core, Due, Purpose};
 use crate::command::{Command, Fact, Hop, StageEnd, StageKind, Token};
 use crate::message;
 use crate::proxy::{self, NextHop};
+use crate::rule::Rule;
 use crate::status::{Answer, Refusal, ending_of};
 use crate::wire::Message;
 
@@ -192,7 +193,7 @@ impl Core {
             return Some(Refusal::Loop);
         }
         let in_dialog = forward.domain.is_none();
-        (in_dialog && self.would_relay(arrival, hop)).then_some(Refusal::Relay)
+        (in_dialog && self.would_relay(arrival, hop)).then_some(Refusal::Forbidden(Rule::Relay))
     }
 
     fn forward_too_large(&mut self, id: ForwardId, now: Instant) {

@@ -92,7 +92,11 @@ impl Core {
         let too_many = self.requests.len() >= self.config.max_requests;
         let way = match self.edge(now).decide(&message, trust) {
             Ok(way) if self.refuses(&way) => Err(Refusal::Elsewhere),
-            Err(Refusal::Untrusted) if !self.next_hops.are_known() => Err(Refusal::Elsewhere),
+            Err(Refusal::Forbidden(rule))
+                if rule.is_about_source() && !self.next_hops.are_known() =>
+            {
+                Err(Refusal::Elsewhere)
+            }
             Ok(_) if too_many => Err(Refusal::Busy),
             way => way,
         };
@@ -258,7 +262,10 @@ impl Core {
 
     pub(super) fn refuse(&mut self, id: ServerId, refusal: &Refusal, now: Instant) {
         let decision = match refusal {
-            Refusal::Blocked => "blocked",
+            Refusal::Forbidden(rule) => {
+                self.show_refusal(id, *rule, now);
+                if rule.is_block() { "blocked" } else { "refused" }
+            }
             _ => "refused",
         };
         self.answer(id, &refusal.answer(), Some(decision), now);

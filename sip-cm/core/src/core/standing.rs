@@ -17,6 +17,7 @@ use super::{Core, Due};
 use crate::command::{Arrival, Hop, RouterId};
 use crate::edge::Trust;
 use crate::random::{Seed, Table};
+use crate::rule::Rule;
 use crate::status::Refusal;
 use crate::transaction::ServerId;
 
@@ -83,7 +84,7 @@ impl Core {
         for (id, direction) in question.waiting {
             let done = match direction {
                 _ if sip => self.follow_dialog(id, now),
-                Direction::Inbound => Err(Refusal::Untrusted),
+                Direction::Inbound => Err(Refusal::Forbidden(Rule::Removed)),
                 Direction::Outbound | Direction::Internal => Err(Refusal::NotFound),
             };
             if let Err(refusal) = done {

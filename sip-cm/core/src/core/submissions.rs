@@ -112,7 +112,7 @@ impl Core {
         now: Instant,
     ) -> Result<Packet, Refusal> {
         let Some(request) = self.requests.get(&id) else { return Err(Refusal::Busy) };
-        let Some(parties) = request.parties.clone() else { return Err(Refusal::Relay) };
+        let Some(parties) = request.parties.clone() else { return Err(Refusal::NotFound) };
         let invite = &*request.method == "INVITE";
         let mut remaining = if invite { INVITE_WITHIN } else { ANSWER_WITHIN };
         // RFC 3428 §6: the sender of a MESSAGE may say until when it is worth delivering.

@@ -18,7 +18,9 @@ use bytes::Bytes;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Tables};
+use openfed_proto::link::{
+    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Refused, Tables,
+};
 use openfed_proto::packet::{
     Body, Cause, Conversation, Direction, Ending, Failure, Message as InstantMessage, Original,
     Outcome, Packet, PacketId, Protocol, Role, Source, Text, TraceContext,
@@ -48,8 +50,13 @@ pub(super) struct World {
     pub(super) frames: VecDeque<(RouterId, FromCm)>,
     pub(super) look_ups: VecDeque<(Token, String, Option<u16>)>,
     pub(super) facts: Vec<Fact>,
+<<<<<<< HEAD
     /// Where requests had no answer, and since when.
     pub(super) suspected: Vec<(Hop, Instant)>,
+=======
+    /// Refusals that people get to see.
+    pub(super) refused: Vec<Refused>,
+>>>>>>> bbfb07d (sip-cm: who is refused by a rule reads it, and it is seen in the flows and in the log)
 }
 
 pub(super) fn config() -> Config {
@@ -111,6 +118,7 @@ impl World {
             set_aside: 0,
             suspected: Vec::new(),
             facts: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -206,9 +214,10 @@ impl World {
                 Command::Resolve { token, host, port, .. } => {
                     self.look_ups.push_back((token, host, port));
                 }
-                Command::ToRouter { router, frame, .. } => {
-                    self.frames.push_back((router, *frame));
-                }
+                Command::ToRouter { router, frame, .. } => match *frame {
+                    FromCm::Refused(refused) => self.refused.push(*refused),
+                    frame => self.frames.push_back((router, frame)),
+                },
                 Command::Fact(fact) => self.facts.push(fact),
             }
         }

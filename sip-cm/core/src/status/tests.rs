@@ -13,9 +13,9 @@ fn request() -> Message {
 #[test]
 fn every_refusal_has_its_status() {
     let table = [
-        (Refusal::Relay, 403),
-        (Refusal::Untrusted, 403),
-        (Refusal::Blocked, 403),
+        (Refusal::Forbidden(Rule::Relay), 403),
+        (Refusal::Forbidden(Rule::Source), 403),
+        (Refusal::Forbidden(Rule::BlockedDomain), 403),
         (Refusal::Scheme, 416),
         (Refusal::Loop, 482),
         (Refusal::Merged, 482),

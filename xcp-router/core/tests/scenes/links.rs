@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{FromCm, FromRouter, Instruction};
-use openfed_proto::packet::{Cause, Ending, Packet, Protocol, Role};
+use openfed_proto::link::{FromCm, FromRouter, Instruction, Refused};
+use openfed_proto::packet::{
+    Cause, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol, Role, TraceContext,
+};
 use openfed_proto::route::Origin;
-use xcp_router_core::{Event, LinkId, TableChange};
+use xcp_router_core::{Decision, Event, LinkId, TableChange};
 
 use crate::scene::*;
 
@@ -498,4 +500,33 @@ fn only_managers_of_xmpp_are_asked_for_their_streams_and_what_they_tell_is_bound
         }
         other => panic!("no streams but {other:?}"),
     }
+}
+
+#[test]
+fn what_a_manager_refused_by_itself_is_shown_like_what_a_router_refused() {
+    let mut scene = Scene::open();
+    scene.forget_frames();
+    for (condition, decision) in [
+        (Condition::PolicyViolation, Decision::Blocked),
+        (Condition::NotAllowed, Decision::Refused),
+    ] {
+        let refused = Refused {
+            outcome: Outcome::failed(PacketId([9; 16]), Failure::new(condition, Cause::Policy)),
+            domain: domain("evil.example"),
+            direction: Direction::Inbound,
+            trace: TraceContext::default(),
+        };
+        let now = scene.now;
+        scene.router.handle_frame(
+            SIP,
+            FromCm::Refused(Box::new(refused.clone())),
+            Duration::ZERO,
+            now,
+        );
+        scene.collect();
+        let Act::Refused(shown) = scene.act() else { panic!("it is shown") };
+        assert_eq!((shown.decision, shown.show), (decision, true));
+        assert_eq!((shown.link, &shown.outcome), (None, &refused.outcome));
+    }
+    scene.quiet();
 }

@@ -194,7 +194,11 @@ impl Play {
                         self.scene.frame(link, frame);
                     }
                 }
-                Act::Frame { .. } | Act::Close(_) | Act::Streams { .. } | Act::Tried { .. } => {}
+                Act::Frame { .. }
+                | Act::Refused(_)
+                | Act::Close(_)
+                | Act::Streams { .. }
+                | Act::Tried { .. } => {}
             }
         }
     }

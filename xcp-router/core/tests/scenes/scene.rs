@@ -21,6 +21,7 @@ pub(crate) enum Act {
     Tried { node: String, number: u64, steps: Vec<TrialStep> },
     Attempt { link: LinkId, attempt: Attempt, decision: Decision },
     Finished(Box<Finished>),
+    Refused(Box<Finished>),
     Insert { id: PacketId, row: DomainRow },
     Frame { link: LinkId, frame: FromRouter },
     Close(LinkId),
@@ -266,6 +267,7 @@ impl Scene {
                 Command::Streams { node, streams, total } => {
                     self.acts.push_back(Act::Streams { node, streams, total });
                 }
+                Command::Refused(refused) => self.acts.push_back(Act::Refused(refused)),
                 Command::Tried { node, number, steps } => {
                     self.acts.push_back(Act::Tried { node, number, steps });
                 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::headers::HeaderId;
+use crate::rule::Rule;
 
 const ALICE: &str = "alice@corp.example";
 const BOB: &str = "bob@partner.example";
@@ -14,15 +15,55 @@ fn refused(mut world: World, from: &str, text: &str, status: u16) -> Message {
     answer
 }
 
+/// It is refused, and whoever looks sees by which rule: the sender, the console, the log.
+#[track_caller]
+fn forbidden(mut world: World, from: &str, text: &str, rule: Rule) -> Refused {
+    world.arrives(from, text);
+    let answer = world.answered(403);
+    assert_eq!(header(&answer, HeaderId::Warning), format!("399 openfed \"{}\"", rule.as_str()));
+    let source = from.parse::<SocketAddr>().expect("an address").ip();
+    assert!(world.facts.contains(&Fact::Refused { source, rule, line: true }), "{:?}", world.facts);
+    let [flow] = &std::mem::take(&mut world.refused)[..] else { panic!("one flow") };
+    let verdicts: Vec<_> = flow.outcome.hops.iter().map(|hop| hop.verdict.as_str()).collect();
+    assert_eq!(verdicts, ["received", rule.as_str()]);
+    let condition =
+        if rule.is_block() { Condition::PolicyViolation } else { Condition::NotAllowed };
+    assert_eq!(flow.outcome.ending, failed(condition, Cause::Policy));
+    world.ends();
+    flow.clone()
+}
+
 #[test]
 fn no_relay_ever() {
-    refused(World::open(), PEER, &message("eve@evil.example", BOB), 403);
+    let flow = forbidden(World::open(), PEER, &message("eve@evil.example", BOB), Rule::Relay);
+    assert_eq!((flow.domain.as_str(), flow.direction), ("evil.example", Direction::Inbound));
+}
+
+#[test]
+fn a_flood_of_refusals_shows_as_its_beginning() {
+    let mut world = World::open();
+    for number in 0..500 {
+        let text = message("eve@evil.example", BOB).replace("peer1", &format!("peer{number}"));
+        let source = format!("203.0.{}.{}:5060", number / 250, number % 250);
+        world.arrives(if number % 2 == 0 { &source } else { "203.0.113.9:5060" }, &text);
+        world.answered(403);
+    }
+    let told = |line: bool| {
+        let is = |fact: &&Fact| matches!(fact, Fact::Refused { line: it, .. } if *it == line);
+        world.facts.iter().filter(is).count()
+    };
+    assert_eq!(told(true) + told(false), 500, "all are counted");
+    assert!(told(true) <= 32 && world.refused.len() <= 30, "{}", world.refused.len());
+    world.ends();
 }
 
 #[test]
 fn nobody_speaks_for_a_local_user_from_outside() {
-    refused(World::open(), "203.0.113.9:5060", &message(ALICE, BOB), 403);
-    refused(World::open(), PEER, &message(ALICE, "carol@corp.example"), 403);
+    let flow = forbidden(World::open(), "203.0.113.9:5060", &message(ALICE, BOB), Rule::Source);
+    assert_eq!((flow.domain.as_str(), flow.direction), ("partner.example", Direction::Outbound));
+    let carol = message(ALICE, "carol@corp.example");
+    let flow = forbidden(World::open(), PEER, &carol, Rule::Intradomain);
+    assert_eq!((flow.domain.as_str(), flow.direction), ("corp.example", Direction::Internal));
 }
 
 #[test]
@@ -32,15 +73,15 @@ fn nobody_speaks_for_a_local_user_through_a_next_hop() {
         if cached {
             world.knows("partner.example");
         }
-        refused(world, HOP, &message(ALICE, BOB), 403);
+        forbidden(world, HOP, &message(ALICE, BOB), Rule::LocalSender);
     }
     let mut world = World::with(Config { intradomain: true, ..config() });
     world.link(R1, "r1", 10);
     world.tables(vec![open_route(HOP, Transport::Udp)]);
-    refused(world, HOP, &message(ALICE, "carol@corp.example"), 403);
+    forbidden(world, HOP, &message(ALICE, "carol@corp.example"), Rule::LocalSender);
     let in_dialog = message(ALICE, BOB)
         .replace("To: <sip:bob@partner.example>", "To: <sip:bob@partner.example>;tag=b1");
-    refused(World::open(), HOP, &in_dialog, 403);
+    forbidden(World::open(), HOP, &in_dialog, Rule::LocalSender);
     // What it is there for: to bring what others say.
     let mut world = World::open();
     world.arrives(HOP, &message(BOB, ALICE));
@@ -74,7 +115,7 @@ fn blocked_domains_are_refused_in_both_directions_cached_or_not() {
             if cached {
                 world.knows("partner.example");
             }
-            refused(world, PEER, &message(from, to), 403);
+            forbidden(world, PEER, &message(from, to), Rule::BlockedDomain);
         }
     }
 }
@@ -171,7 +212,7 @@ fn e10_a_dialog_that_is_not_on_sip_is_481() {
     refused(World::open(), PEER, &bye, 481);
     let relay = request("BYE", BOB, "x@other.example", "", "")
         .replace("To: <sip:x@other.example>", "To: <sip:x@other.example>;tag=b1");
-    refused(World::open(), PEER, &relay, 403);
+    forbidden(World::open(), PEER, &relay, Rule::Relay);
 }
 
 #[test]
