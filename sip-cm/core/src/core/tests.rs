@@ -50,13 +50,10 @@ pub(super) struct World {
     pub(super) frames: VecDeque<(RouterId, FromCm)>,
     pub(super) look_ups: VecDeque<(Token, String, Option<u16>)>,
     pub(super) facts: Vec<Fact>,
-<<<<<<< HEAD
     /// Where requests had no answer, and since when.
     pub(super) suspected: Vec<(Hop, Instant)>,
-=======
     /// Refusals that people get to see.
     pub(super) refused: Vec<Refused>,
->>>>>>> bbfb07d (sip-cm: who is refused by a rule reads it, and it is seen in the flows and in the log)
 }
 
 pub(super) fn config() -> Config {
