@@ -70,7 +70,10 @@ impl Engine {
                         self.obey();
                     }
                 }
-                Some(addresses) = homes.recv() => self.connections.trust(addresses),
+                Some(addresses) = homes.recv() => {
+                    self.shown.know_homes(&addresses);
+                    self.connections.trust(addresses);
+                }
                 Some((link, found)) = tried.recv() => {
                     // Whoever asked sees that nothing came.
                     let _ = self.links.send(link, found);

@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod dns;
 mod engine;
+mod refusals;
 pub mod resolve;
 mod service;
 mod shown;

@@ -83,7 +83,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let version = env!("CARGO_PKG_VERSION").into();
     let hello = Hello { role: Role::XmppCm, node, epoch: unix_us(), capacity, version };
     let (links, link_events) = LinkClient::start(settings.routers.clone(), hello);
-    let shown = Shown::new(tracer.clone(), settings.local.iter().cloned());
+    let shown = Shown::new(tracer.clone(), settings.local.iter().cloned(), health.clone());
     let engine =
         Engine::new(core, connections, links, (shown, health.clone()), settings.local.clone());
     let homes = watch_homes(homes.into_values().collect());

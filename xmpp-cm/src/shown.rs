@@ -7,12 +7,20 @@
 //! ```
 
 use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
+use openfed_node::http::Health;
 use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{AttemptEnded, FromCm, FromRouter};
 use openfed_proto::packet::{Ending, Packet, PacketId};
 use xmpp_cm_core::core::{ConnId, Fact};
+
+use crate::refusals::Refusals;
+
+/// What may work badly: the home servers' part.
+const HOME: &str = "home";
 
 /// The spans under way. Of an unsampled packet there is none.
 pub(crate) struct Shown {
@@ -21,6 +29,10 @@ pub(crate) struct Shown {
     attempts: HashMap<PacketId, Span>,
     dials: HashMap<ConnId, Dial>,
     homes: HashSet<Domain>,
+    /// Where they are.
+    addresses: HashSet<IpAddr>,
+    refusals: Refusals,
+    health: Health,
 }
 
 struct Dial {
@@ -36,13 +48,14 @@ struct Received {
 
 impl Shown {
     /// Peers of these domains are home servers.
-    pub(crate) fn new(tracer: Tracer, homes: impl Iterator<Item = Domain>) -> Self {
+    pub(crate) fn new(tracer: Tracer, homes: impl Iterator<Item = Domain>, health: Health) -> Self {
         let homes = homes.collect();
         // There from the start: whoever watches sees the first one as an increase.
         metrics::counter!("openfed_xmpp_dials_total", "peer" => "home", "result" => "ok")
             .increment(0);
         let (received, attempts, dials) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Shown { tracer, received, attempts, dials, homes }
+        let (refusals, addresses) = (Refusals::default(), HashSet::new());
+        Shown { tracer, received, attempts, dials, homes, addresses, refusals, health }
     }
 
     /// Pairs of domains between which stanzas can flow.
@@ -121,6 +134,25 @@ impl Shown {
         }
     }
 
+    fn refused(&mut self, peer: Option<SocketAddr>, claimed: Option<Domain>, condition: String) {
+        let from = peer.map(|peer| peer.ip().to_canonical());
+        if let Some(untold) = self.refusals.tells(from, &condition, Instant::now()) {
+            let claimed = claimed.as_ref().map_or("-", Domain::as_str);
+            let address = peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
+            tracing::info!(address, claimed, condition, untold, "XMPP peer refused");
+        }
+        if from.is_some_and(|ip| self.addresses.contains(&ip)) && is_malformed(&condition) {
+            let reason = format!("a stream that it opened was refused as {condition}");
+            self.health.degrade(HOME, reason);
+        }
+        metrics::counter!("openfed_xmpp_refused_total", "condition" => condition).increment(1);
+    }
+
+    /// Where the home servers are just now.
+    pub(crate) fn know_homes(&mut self, addresses: &[IpAddr]) {
+        self.addresses = addresses.iter().map(IpAddr::to_canonical).collect();
+    }
+
     pub(crate) fn show(&mut self, fact: Fact) {
         match fact {
             Fact::Dialing { conn, domain, trace } => {
@@ -136,17 +168,16 @@ impl Shown {
             }
             Fact::Up { local, remote, encrypted } => {
                 tracing::info!(%local, %remote, encrypted, "stream up");
+                if self.homes.contains(&remote) {
+                    self.health.recover(HOME);
+                }
                 self.pairs(&remote).increment(1.0);
             }
             Fact::Down { local, remote } => {
                 tracing::info!(%local, %remote, "stream down");
                 self.pairs(&remote).decrement(1.0);
             }
-            Fact::Refused { claimed, condition } => {
-                let claimed = claimed.as_ref().map_or("-", Domain::as_str);
-                tracing::info!(claimed, condition, "peer refused");
-                metrics::counter!("openfed_xmpp_refused_total").increment(1);
-            }
+            Fact::Refused { peer, claimed, condition } => self.refused(peer, claimed, condition),
             Fact::Names { home, preparation } => {
                 tracing::info!(%home, %preparation, "how the home server prepares addresses");
             }
@@ -183,6 +214,21 @@ impl Shown {
             }
         }
     }
+}
+
+/// A stream that no peer could open, whoever it is: a fault of that server, not of this moment.
+fn is_malformed(condition: &str) -> bool {
+    matches!(
+        condition,
+        "improper-addressing"
+            | "invalid-namespace"
+            | "unsupported-version"
+            | "unsupported-encoding"
+            | "bad-format"
+            | "not-well-formed"
+            | "restricted-xml"
+            | "tls-failed"
+    )
 }
 
 fn describe(span: &mut Span, packet: &Packet) {

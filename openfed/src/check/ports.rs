@@ -102,7 +102,7 @@ fn running(report: &mut Report<'_>, name: &str, health: Health) -> Result<(), Fa
     }
     for (part, problem) in health.problems {
         let finding = format!("{name} runs, but {part} works badly: {problem}");
-        report.doubt("process", &finding, "its log says since when")?;
+        report.grave("process", &finding, "its log says since when")?;
     }
     if !health.ready {
         let finding = format!("{name} runs, but is not ready");

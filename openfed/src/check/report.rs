@@ -11,12 +11,14 @@ pub(super) struct Report<'a> {
     json: bool,
     out: &'a mut dyn Write,
     findings: Vec<Value>,
+    /// Something works badly, though nothing is missing.
+    grave: bool,
     bad: usize,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(json: bool, out: &'a mut dyn Write) -> Self {
-        Self { json, out, findings: Vec::new(), bad: 0 }
+        Self { json, out, findings: Vec::new(), grave: false, bad: 0 }
     }
 
     /// In order.
@@ -29,6 +31,12 @@ impl<'a> Report<'a> {
         self.add("note", subject, finding, Some(do_))
     }
 
+    /// A service's own word that something works badly: not all is in place.
+    pub(super) fn grave(&mut self, subject: &str, finding: &str, do_: &str) -> Result<(), Failure> {
+        self.grave = true;
+        self.doubt(subject, finding, do_)
+    }
+
     /// Wrong, with what to do about it.
     pub(super) fn bad(&mut self, subject: &str, finding: &str, do_: &str) -> Result<(), Failure> {
         self.bad += 1;
@@ -37,9 +45,11 @@ impl<'a> Report<'a> {
 
     /// The verdict over all.
     pub(super) fn end(self) -> Result<(), Failure> {
-        let Self { json, out, findings, bad } = self;
+        let Self { json, out, findings, grave, bad } = self;
         if json {
             writeln!(out, "{:#}", json!({ "items": findings }))?;
+        } else if bad == 0 && grave {
+            writeln!(out, "\nNothing is missing, but not all works well: see the notes.")?;
         } else if bad == 0 {
             writeln!(out, "\nAll is in place.")?;
         }

@@ -178,6 +178,23 @@ pub(crate) fn unconfirmed() -> Failure {
     timeout(Cause::Unreachable)
 }
 
+/// Whether the answer to a fence's ping says that the domain itself is not there: what was written
+/// before it has not arrived either.
+pub(crate) fn says_away(answer: &Element) -> bool {
+    answer.attr("type") == Some("error")
+        && matches!(
+            from_stanza(answer).condition,
+            Condition::ItemNotFound
+                | Condition::RemoteServerNotFound
+                | Condition::RemoteServerTimeout
+        )
+}
+
+/// The server has no place for the whole domain just now.
+pub(crate) fn away() -> Failure {
+    timeout(Cause::Remote)
+}
+
 /// Our rules refuse it.
 pub(crate) fn refused(condition: Condition) -> Failure {
     Failure::new(condition, Cause::Policy)

@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
 use openfed_proto::address::Address;
+use openfed_proto::condition::Condition;
+use openfed_proto::packet::Failure;
 
 use crate::attempts::Key;
 use crate::core::ConnId;
@@ -31,6 +33,9 @@ pub(crate) struct Written {
     pub(crate) id: String,
     pub(crate) from: Address,
     pub(crate) to: Address,
+    /// The server said that there is nobody; whether it says so of the whole domain, the answer to
+    /// the ping tells.
+    pub(crate) refused: Option<Failure>,
 }
 
 /// Where a ping goes.
@@ -55,7 +60,7 @@ pub(crate) struct Expired {
     /// When it was written.
     pub(crate) sent: Instant,
     /// The messages that it would have proved to be taken.
-    pub(crate) keys: Vec<Key>,
+    pub(crate) messages: Vec<Written>,
 }
 
 /// All lines with messages on them.
@@ -96,52 +101,48 @@ impl Fences {
 
     /// An answer to an iq came from `pair.remote`. If it is a ping's, the stream that the ping was
     /// written on, and the messages that it proves to be taken.
-    pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<(ConnId, Vec<Key>)> {
+    pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<(ConnId, Vec<Written>)> {
         if self.pings.get(id)?.pair != *pair {
             return None;
         }
         let line = self.pings.remove(id)?;
-        let keys = self.finish(&line).into_iter().map(|message| message.key).collect();
-        Some((line.conn, keys))
+        Some((line.conn, self.finish(&line)))
     }
 
-    /// An error stanza came for a message with this id from `to` to `from`. If one with this id
-    /// waits here, that one has ended.
+    /// An error stanza came for a message with this id from `to` to `from`: the one that waits
+    /// here, if one does.
     ///
     /// The id decides, the addresses only choose between several: a server may answer in the form
     /// that its own preparation makes of an address (Prosody: RFC 3920, where ß becomes ss).
     pub(crate) fn refused(
-        &mut self,
+        &self,
         pair: &Pair,
         id: &str,
         from: &Address,
         to: &Address,
-    ) -> Option<Key> {
+    ) -> Option<Place> {
         let first = Line { pair: pair.clone(), conn: ConnId(0) };
         let lines = self.lines.range(first..).take_while(|(it, _)| it.pair == *pair);
-        let place = find(lines, id, &[from.bare(), to.bare()])?;
-        Some(self.take(&place)?.key)
+        find(lines, id, &[from.bare(), to.bare()])
     }
 
     /// An error stanza for a message with this id came back on the very stream that it was written
-    /// on, between these addresses as far as they can be read. If one with this id waits there, that
-    /// one has ended.
-    pub(crate) fn bounced(
-        &mut self,
-        conn: ConnId,
-        id: &str,
-        addresses: &[Address],
-    ) -> Option<Written> {
+    /// on, between these addresses as far as they can be read: the one that waits there, if one does.
+    pub(crate) fn bounced(&self, conn: ConnId, id: &str, addresses: &[Address]) -> Option<Place> {
         let lines = self.lines.iter().filter(|(line, _)| line.conn == conn);
         let bare: Vec<Address> = addresses.iter().map(Address::bare).collect();
-        let place = find(lines, id, &bare)?;
-        self.take(&place)
+        find(lines, id, &bare)
     }
 
-    fn take(&mut self, place: &Place) -> Option<Written> {
+    /// A message has failed. Its key, unless its ending waits for the answer to the ping.
+    pub(crate) fn refuse(&mut self, place: &Place, failure: &Failure) -> Option<Key> {
         let messages = self.lines.get_mut(&place.line)?;
         let list = if place.is_fenced { &mut messages.fenced } else { &mut messages.unfenced };
-        (place.index < list.len()).then(|| list.remove(place.index))
+        if failure.condition == Condition::ItemNotFound {
+            list.get_mut(place.index)?.refused = Some(failure.clone());
+            return None;
+        }
+        (place.index < list.len()).then(|| list.remove(place.index).key)
     }
 
     /// Pings that were not answered in time.
@@ -154,8 +155,8 @@ impl Fences {
             }
             if let Some(line) = line {
                 self.pings.remove(ping);
-                let keys = self.finish(&line).into_iter().map(|message| message.key).collect();
-                expired.push(Expired { line, sent, keys });
+                let messages = self.finish(&line);
+                expired.push(Expired { line, sent, messages });
             }
             self.expiries.pop_front();
         }
@@ -169,8 +170,8 @@ impl Fences {
 
     /// The stream is gone: what was written on it may have been taken or not. Each message with
     /// its domains.
-    pub(crate) fn lost(&mut self, conn: ConnId) -> Vec<(Pair, Key)> {
-        let mut keys = Vec::new();
+    pub(crate) fn lost(&mut self, conn: ConnId) -> Vec<(Pair, Written)> {
+        let mut lost = Vec::new();
         let lines: Vec<Line> =
             self.lines.keys().filter(|line| line.conn == conn).cloned().collect();
         for line in lines {
@@ -180,9 +181,9 @@ impl Fences {
                 self.pings.remove(ping);
             }
             let all = messages.fenced.into_iter().chain(messages.unfenced);
-            keys.extend(all.map(|message| (line.pair.clone(), message.key)));
+            lost.extend(all.map(|message| (line.pair.clone(), message)));
         }
-        keys
+        lost
     }
 
     /// Whether no message waits for its ending.
@@ -205,8 +206,13 @@ impl Fences {
 }
 
 /// Where a message waits.
-struct Place {
-    line: Line,
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) line: Line,
+    /// To whom it is.
+    pub(crate) to: Address,
+    /// What it belongs to.
+    pub(crate) key: Key,
     is_fenced: bool,
     index: usize,
 }
@@ -217,21 +223,24 @@ fn find<'a>(
     id: &str,
     bare: &[Address],
 ) -> Option<Place> {
-    let mut best: Option<(u8, &Line, bool, usize)> = None;
+    let mut best: Option<(u8, &Line, bool, usize, &Written)> = None;
     for (line, messages) in lines {
         for (list, is_fenced) in [(&messages.fenced, true), (&messages.unfenced, false)] {
-            for (index, message) in list.iter().enumerate().filter(|(_, it)| it.id == id) {
+            for (index, message) in list.iter().enumerate() {
+                if message.id != id || message.refused.is_some() {
+                    continue;
+                }
                 let ours = bare.contains(&message.from.bare());
                 let theirs = bare.contains(&message.to.bare());
                 let likeness = u8::from(ours) + u8::from(theirs);
                 if best.as_ref().is_none_or(|(most, ..)| likeness > *most) {
-                    best = Some((likeness, line, is_fenced, index));
+                    best = Some((likeness, line, is_fenced, index, message));
                 }
             }
         }
     }
-    let (_, line, is_fenced, index) = best?;
-    Some(Place { line: line.clone(), is_fenced, index })
+    let (_, line, is_fenced, index, Written { to, key, .. }) = best?;
+    Some(Place { line: line.clone(), to: to.clone(), key: *key, is_fenced, index })
 }
 
 #[cfg(test)]

@@ -90,6 +90,8 @@ pub struct Stream {
     /// The language that the peer's header says (RFC 6120 §4.7.4).
     lang: Option<String>,
     encrypted: bool,
+    /// Responder: the peer's header says no version, so ours does not either (RFC 6120 §4.7.5).
+    legacy: bool,
     pairs: Pairs,
     /// Bytes that came while the owner decides about the header.
     held: Vec<u8>,
@@ -136,6 +138,7 @@ impl Stream {
             id: String::new(),
             lang: None,
             encrypted: settings.encrypted,
+            legacy: false,
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
             out: String::new(),

@@ -1,5 +1,7 @@
 //! What the core tells its shell to do, and what it lets it know.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
@@ -135,8 +137,11 @@ pub enum Fact {
         /// The domain of the peer.
         remote: Domain,
     },
-    /// A peer was not let in: the stream error or dialback error that it got.
+    /// A peer was not let in, or its stream not gone on with: the stream error or dialback error that
+    /// it got.
     Refused {
+        /// Where it connected from; `None` on a stream that we opened.
+        peer: Option<SocketAddr>,
         /// The domain that the peer claims, if it said one.
         claimed: Option<Domain>,
         /// The condition of the answer.

@@ -1,6 +1,7 @@
 //! One connection, as the core sees it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use openfed_proto::domain::Domain;
@@ -22,8 +23,8 @@ pub(super) enum DialKey {
 /// How the connection came about.
 #[derive(Debug)]
 pub(super) enum Side {
-    /// The peer connected.
-    Accepted,
+    /// The peer connected, from there.
+    Accepted(SocketAddr),
     /// We connected.
     Dialed(Dialed),
 }
@@ -75,13 +76,21 @@ impl Conn {
     }
 
     pub(super) fn is_accepted(&self) -> bool {
-        matches!(self.side, Side::Accepted)
+        matches!(self.side, Side::Accepted(_))
+    }
+
+    /// Where the peer connected from.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match &self.side {
+            Side::Accepted(peer) => Some(*peer),
+            Side::Dialed(_) => None,
+        }
     }
 
     pub(super) fn dialed(&mut self) -> Option<&mut Dialed> {
         match &mut self.side {
             Side::Dialed(dialed) => Some(dialed),
-            Side::Accepted => None,
+            Side::Accepted(_) => None,
         }
     }
 

@@ -10,6 +10,7 @@ use super::conn::{Conn, Side};
 use super::recent::Recent;
 use super::{Command, ConnId, ConnectFailure, Core, Fact, Life, TlsSide};
 use crate::error;
+use crate::fence::Written;
 use crate::peers::{Outgoing, Pair};
 use crate::stream::{
     CloseReason, Direction, Event, InitiatorConfig, ResponderConfig, Settings, Stream,
@@ -18,7 +19,7 @@ use crate::stream::{
 
 impl Core {
     /// A connection came in on the listening socket; `None`: there is no room, close it.
-    pub fn handle_accepted(&mut self, _peer: SocketAddr, now: Instant) -> Option<ConnId> {
+    pub fn handle_accepted(&mut self, peer: SocketAddr, now: Instant) -> Option<ConnId> {
         let limits = &self.settings.limits;
         let full = self.conns.len() >= limits.connections || self.strangers >= limits.strangers;
         if full || self.life != Life::Serving {
@@ -27,7 +28,7 @@ impl Core {
         let config = ResponderConfig { settings: self.settings.stream.clone() };
         let stream = Stream::responder(config, &mut self.start.random, now);
         self.strangers += 1;
-        let id = self.add(Conn::new(Some(stream), Side::Accepted, now));
+        let id = self.add(Conn::new(Some(stream), Side::Accepted(peer), now));
         self.settle(now);
         Some(id)
     }
@@ -209,11 +210,7 @@ impl Core {
         let Some(stream) = self.stream(conn) else { return };
         match verdict {
             Ok(()) => stream.accept_header(now),
-            Err(condition) => {
-                let shown = error::name_of(condition.clone());
-                stream.refuse_header(StreamError::new(condition));
-                self.note(Fact::Refused { claimed: from, condition: shown });
-            }
+            Err(condition) => stream.refuse_header(StreamError::new(condition)),
         }
     }
 
@@ -253,6 +250,21 @@ impl Core {
         }
     }
 
+    /// A stream that we did not go on with: whoever looks for the reason finds it.
+    fn note_refused(&mut self, conn: &Conn, reason: Option<&CloseReason>) {
+        let stranger = conn.is_accepted() && !conn.authenticated;
+        let condition = match reason {
+            Some(CloseReason::Local(error)) if self.life != Life::Stopped => {
+                error::name_of(error.condition.clone())
+            }
+            Some(CloseReason::TlsFailed) if stranger => "tls-failed".to_owned(),
+            Some(CloseReason::Deadline(_)) if stranger => "connection-timeout".to_owned(),
+            _ => return,
+        };
+        let claimed = conn.stream.as_ref().and_then(|stream| stream.domains().1.cloned());
+        self.note(Fact::Refused { peer: conn.peer(), claimed, condition });
+    }
+
     /// The connection is gone: everything that hung on it is answered or goes another way.
     pub(super) fn lost(
         &mut self,
@@ -273,10 +285,11 @@ impl Core {
         if conn.dialed().is_some_and(|dialed| !dialed.told) {
             self.note(Fact::Dialed { conn: id, failure: Some(failure.clone()) });
         }
-        for (pair, key) in self.fences.lost(id) {
-            let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
-            self.end_attempt(key, Err(failure), now);
+        for (pair, Written { key, refused, .. }) in self.fences.lost(id) {
+            let unconfirmed = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
+            self.end_attempt(key, Err(refused.unwrap_or(unconfirmed)), now);
         }
+        self.note_refused(&conn, reason);
         self.note_preference(&conn, reason);
         if !conn.recent.is_empty() {
             let said = conn.stream.as_ref().map_or(0, Stream::said);

@@ -5,6 +5,7 @@ use std::time::Instant;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
+use super::conn::Conn;
 use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::peers::Pair;
@@ -112,7 +113,8 @@ impl Core {
                 Verdict::Error(condition) => error::name_of(condition.clone()),
                 _ => "invalid".to_owned(),
             };
-            self.note(Fact::Refused { claimed: Some(claim.from.clone()), condition });
+            let peer = self.conns.get(&claim.conn).and_then(Conn::peer);
+            self.note(Fact::Refused { peer, claimed: Some(claim.from.clone()), condition });
         }
         if let Some(stream) = self.stream(claim.conn) {
             stream.answer_dialback(&claim.from, &claim.to, verdict);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use minidom::Element;
 use openfed_proto::condition::Condition;
-use openfed_proto::packet::{Failure, TraceContext};
+use openfed_proto::packet::{Cause, Failure, TraceContext};
 
 use super::conn::{Conn, DialKey, Dialed, Side};
 use super::stanzas::pair_of;
@@ -81,7 +81,8 @@ impl Core {
             Outgoing::Fenced(key, stanza) => match Head::read(&stanza) {
                 Ok(Head { id: Some(stanza_id), from, to, .. }) => {
                     let line = Line { pair, conn: id };
-                    self.fences.wrote(line, Written { key, id: stanza_id, from, to });
+                    self.fences
+                        .wrote(line, Written { key, id: stanza_id, from, to, refused: None });
                 }
                 _ => self.end_attempt(key, Ok(()), now),
             },
@@ -330,7 +331,12 @@ impl Core {
 
     fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
         let failure = self.knowledge.judge(&pair.remote, failure, now);
-        let until = now + self.settings.timing.failed;
+        let timing = self.settings.timing;
+        let is_home = self.domains.is_local(&pair.remote);
+        let until = match failure.cause {
+            Cause::Unreachable | Cause::Outage if is_home => now + timing.home_failed,
+            _ => now + timing.failed,
+        };
         self.peers.insert(pair, State::Failed { until, failure: failure.clone() });
         for item in queue.into_items() {
             self.fail(item, failure.clone(), now);

@@ -63,6 +63,9 @@ pub struct Timing {
     pub connect: Duration,
     /// How long a domain that failed is not tried again.
     pub failed: Duration,
+    /// The same of a home server that cannot be connected to: the next message after it is back
+    /// is to arrive.
+    pub home_failed: Duration,
     /// Until a fence must be answered.
     pub fence: Duration,
     /// A stream without stanzas is closed after this.
@@ -80,6 +83,7 @@ impl Default for Timing {
         Self {
             connect: Duration::from_millis(7_500),
             failed: Duration::from_secs(5),
+            home_failed: Duration::from_millis(200),
             fence: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             drained: Duration::from_millis(200),

@@ -12,7 +12,7 @@ use openfed_proto::domain::Domain;
 
 use super::{ConnId, Core, Fact};
 use crate::error;
-use crate::fence::Expired;
+use crate::fence::{Expired, Written};
 use crate::stream::Stream;
 
 impl Core {
@@ -29,12 +29,13 @@ impl Core {
         if expired.is_empty() {
             return;
         }
-        for Expired { line, keys, .. } in &expired {
+        for Expired { line, messages, .. } in &expired {
             // It was written to a server that speaks XMPP: no reason to try anything else.
             let remote = &line.pair.remote;
             let failure = self.knowledge.judge(remote, error::unconfirmed(), now);
             self.note(Fact::FenceExpired { domain: remote.clone() });
-            for key in keys {
+            for Written { key, refused, .. } in messages {
+                let failure = refused.as_ref().unwrap_or(&failure);
                 self.end_attempt(*key, Err(failure.clone()), now);
             }
         }

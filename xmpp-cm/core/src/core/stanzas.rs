@@ -8,16 +8,14 @@ use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromCm, Instruction};
 use openfed_proto::packet::{
-    Body, Conversation, Direction, Failure, MAX_HOPS, Original, Packet, Protocol, Source,
-    TraceContext,
+    Body, Conversation, Direction, MAX_HOPS, Original, Packet, Protocol, Source, TraceContext,
 };
 
 use super::conn::Conn;
 use super::{Command, ConnId, Core, Fact, Life, Target};
-use crate::attempts::Key;
 use crate::content::Content;
 use crate::error;
-use crate::fence::Written;
+use crate::fence::{Place, Written};
 use crate::iq;
 use crate::knowledge::Way;
 use crate::message;
@@ -63,10 +61,16 @@ impl Core {
         let asked = pair.reversed();
         match (stanza.name(), subtype) {
             ("iq", "result" | "error") => match self.fences.answered(&asked, id) {
-                Some((conn, keys)) => {
+                Some((conn, messages)) => {
                     self.hear(conn, now);
-                    for key in keys {
-                        self.end_attempt(key, Ok(()), now);
+                    let is_away = error::says_away(stanza);
+                    for Written { key, refused, .. } in messages {
+                        let ending = match refused {
+                            _ if is_away => Err(error::away()),
+                            Some(failure) => Err(failure),
+                            None => Ok(()),
+                        };
+                        self.end_attempt(key, ending, now);
                     }
                     true
                 }
@@ -75,14 +79,27 @@ impl Core {
             ("message", "error") => {
                 let Ok(head) = Head::read(stanza) else { return false };
                 match self.fences.refused(&asked, id, &head.from, &head.to) {
-                    Some(key) => {
-                        self.end_attempt(key, Err(refusal(key, stanza, &head.from)), now);
+                    Some(place) => {
+                        self.refuse(&place, stanza, now);
                         true
                     }
                     None => false,
                 }
             }
             _ => false,
+        }
+    }
+
+    /// A server's error for a message that waits for its outcome.
+    fn refuse(&mut self, place: &Place, stanza: &Element, now: Instant) {
+        self.hear(place.line.conn, now);
+        let failure = error::from_stanza(stanza);
+        let failure = match place.key.1 {
+            Instruction::Home => error::of_home(failure, &place.to),
+            _ => failure,
+        };
+        if let Some(key) = self.fences.refuse(place, &failure) {
+            self.end_attempt(key, Err(failure), now);
         }
     }
 
@@ -94,12 +111,17 @@ impl Core {
             // As far as they can be read: that they cannot may be why it came back.
             let addresses = [from, to].into_iter().flatten().map(Address::from_jid);
             let addresses: Vec<Address> = addresses.filter_map(Result::ok).collect();
-            if let Some(Written { key, to, .. }) = self.fences.bounced(conn, id, &addresses) {
-                return self.end_attempt(key, Err(refusal(key, &stanza, &to)), now);
+            if let Some(place) = self.fences.bounced(conn, id, &addresses) {
+                return self.refuse(&place, &stanza, now);
             }
         }
         let is_whole = Head::read(&stanza).is_ok();
-        match pair_of(&stanza).filter(|pair| is_whole && self.goes_back(conn, pair, now)) {
+        let pair = pair_of(&stanza);
+        // ejabberd says here that it does not take an address.
+        if pair.as_ref().is_some_and(|pair| self.settles_names(pair, &stanza)) {
+            return;
+        }
+        match pair.filter(|pair| is_whole && self.goes_back(conn, pair, now)) {
             Some(pair) => self.send(pair, Outgoing::Through(stanza), now),
             None => self.ignore(conn),
         }
@@ -273,15 +295,6 @@ impl Core {
     /// The foreign one of a pair's domains.
     pub(super) fn foreign<'a>(&self, pair: &'a Pair) -> &'a Domain {
         if self.domains.is_local(&pair.remote) { &pair.local } else { &pair.remote }
-    }
-}
-
-/// The failure that a server's error for a message to `recipient` says.
-fn refusal(key: Key, stanza: &Element, recipient: &Address) -> Failure {
-    let failure = error::from_stanza(stanza);
-    match key.1 {
-        Instruction::Home => error::of_home(failure, recipient),
-        _ => failure,
     }
 }
 

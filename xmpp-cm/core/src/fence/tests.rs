@@ -1,6 +1,6 @@
 use openfed_proto::domain::Domain;
 use openfed_proto::link::Instruction;
-use openfed_proto::packet::PacketId;
+use openfed_proto::packet::{Cause, PacketId};
 use std::time::Duration;
 
 use super::*;
@@ -20,7 +20,12 @@ fn message(number: u8, id: &str) -> Written {
         id: id.to_owned(),
         from: address("bob@sip.example/phone"),
         to: address("alice@corp.example"),
+        refused: None,
     }
+}
+
+fn keys(answered: Option<(ConnId, Vec<Written>)>) -> Option<Vec<Key>> {
+    answered.map(|(_, messages)| messages.into_iter().map(|message| message.key).collect())
 }
 
 fn key(number: u8) -> Key {
@@ -52,12 +57,11 @@ fn batch() -> (Fences, Instant) {
 #[test]
 fn an_answer_proves_what_was_written_before_the_ping_and_no_more() {
     let (mut fences, now) = batch();
-    let proven = |keys: &[Key]| Some((ConnId(1), keys.to_vec()));
-    assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), proven(&[key(1)]));
+    assert_eq!(keys(fences.answered(&pair("sip.example"), "ping-1")), Some(vec![key(1)]));
     assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "once");
     let line = fences.next_due().unwrap();
     fences.sent(line, "ping-2".into(), now, now);
-    assert_eq!(fences.answered(&pair("sip.example"), "ping-2"), proven(&[key(2), key(3)]));
+    assert_eq!(keys(fences.answered(&pair("sip.example"), "ping-2")), Some(vec![key(2), key(3)]));
     assert!(fences.is_empty());
 }
 
@@ -72,8 +76,11 @@ fn the_answer_counts_only_from_the_server_that_was_asked() {
 fn an_error_ends_the_one_message_that_it_names_the_older_first() {
     let (mut fences, _) = batch();
     let (user, sender) = (address("alice@corp.example"), address("bob@sip.example/phone"));
-    let mut error =
-        |id: &str, from: &Address, to: &Address| fences.refused(&pair("sip.example"), id, from, to);
+    let failure = Failure::new(Condition::NotAcceptable, Cause::Remote);
+    let mut error = |id: &str, from: &Address, to: &Address| {
+        let place = fences.refused(&pair("sip.example"), id, from, to)?;
+        fences.refuse(&place, &failure)
+    };
     assert_eq!(error("c", &user, &sender), None);
     assert_eq!(error("b", &user, &sender), Some(key(2)));
     assert_eq!(error("b", &user, &sender), Some(key(3)));
@@ -89,8 +96,11 @@ fn an_error_in_another_form_of_the_address_is_the_outcome_too() {
         Written { to: address("carol@corp.example"), ..message(4, "b") },
     );
     let sender = address("bob@sip.example/phone");
-    let mut error =
-        |id: &str, from: &Address| fences.refused(&pair("sip.example"), id, from, &sender);
+    let failure = Failure::new(Condition::NotAcceptable, Cause::Remote);
+    let mut error = |id: &str, from: &Address| {
+        let place = fences.refused(&pair("sip.example"), id, from, &sender)?;
+        fences.refuse(&place, &failure)
+    };
     assert_eq!(error("b", &address("carol@corp.example")), Some(key(4)), "the likeliest");
     assert_eq!(error("b", &address("strasse@corp.example")), Some(key(2)), "the first of its id");
     assert_eq!(error("a", &address("strasse@corp.example")), Some(key(1)));
@@ -103,7 +113,7 @@ fn a_ping_without_answer_ends_its_messages_and_lets_the_next_go() {
     assert_eq!(fences.expire(now + Duration::from_secs(9)), []);
     let expired = fences.expire(now + Duration::from_secs(10));
     let line = line("sip.example", 1);
-    assert_eq!(expired, [Expired { line, sent: now, keys: vec![key(1)] }]);
+    assert_eq!(expired, [Expired { line, sent: now, messages: vec![message(1, "a")] }]);
     assert_eq!(fences.answered(&pair("sip.example"), "ping-1"), None, "too late");
     assert!(fences.next_due().is_some());
 }
@@ -113,10 +123,23 @@ fn a_lost_stream_ends_what_was_written_on_it_and_nothing_else() {
     let (mut fences, _) = batch();
     fences.wrote(line("sip.example", 2), message(4, "d"));
     fences.wrote(line("two.example", 1), message(5, "e"));
-    let mut lost = |conn| fences.lost(conn).into_iter().map(|(_, key)| key).collect::<Vec<_>>();
+    let mut lost =
+        |conn| fences.lost(conn).into_iter().map(|(_, message)| message.key).collect::<Vec<_>>();
     assert_eq!(lost(ConnId(1)), [key(1), key(2), key(3), key(5)]);
     assert_eq!(fences.next_due(), Some(line("sip.example", 2)));
     assert_eq!(fences.next_due(), None);
-    assert_eq!(fences.lost(ConnId(2)), [(pair("sip.example"), key(4))]);
+    assert_eq!(fences.lost(ConnId(2)), [(pair("sip.example"), message(4, "d"))]);
     assert!(fences.is_empty());
+}
+
+#[test]
+fn that_there_is_nobody_waits_for_the_ping_and_is_said_once() {
+    let (mut fences, _) = batch();
+    let (user, sender) = (address("alice@corp.example"), address("bob@sip.example/phone"));
+    let failure = Failure::new(Condition::ItemNotFound, Cause::Remote);
+    let place = fences.refused(&pair("sip.example"), "a", &user, &sender).unwrap();
+    assert_eq!(fences.refuse(&place, &failure), None);
+    assert!(fences.refused(&pair("sip.example"), "a", &user, &sender).is_none());
+    let (_, messages) = fences.answered(&pair("sip.example"), "ping-1").unwrap();
+    assert_eq!(messages, [Written { refused: Some(failure), ..message(1, "a") }]);
 }

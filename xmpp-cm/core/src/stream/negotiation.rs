@@ -24,9 +24,11 @@ impl Stream {
     pub(super) fn handle_header(&mut self, header: &Header) {
         self.state_ends = None;
         self.lang.clone_from(&header.lang);
+        let responder = matches!(self.role, Role::Responder { .. });
+        self.legacy = responder && read_version(header.version.as_deref()) == Some(Version::Legacy);
         let to = header.to.as_deref().and_then(read_domain);
         let from = header.from.as_deref().map(read_domain);
-        if matches!(self.role, Role::Responder { .. }) && self.local.is_none() {
+        if responder && self.local.is_none() {
             // Even a refusal speaks in the name that was asked for (RFC 6120 §4.7.1).
             self.local = to.clone();
             self.remote = from.clone().flatten();

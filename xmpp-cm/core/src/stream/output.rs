@@ -23,7 +23,7 @@ impl Stream {
         if let Role::Responder { .. } = self.role {
             attribute("id", Some(&self.id));
         }
-        self.out.push_str(" version='1.0'>");
+        self.out.push_str(if self.legacy { ">" } else { " version='1.0'>" });
     }
 
     pub(super) fn write(&mut self, element: &Element) {

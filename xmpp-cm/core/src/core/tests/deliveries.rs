@@ -62,16 +62,77 @@ fn e52_no_such_user_is_the_outcome_of_that_message_alone() {
          <error type='cancel'><service-unavailable \
          xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
     );
-    assert_eq!(world.endings(), [failed(Condition::ItemNotFound, Cause::Remote)]);
+    assert_eq!(world.endings(), [], "whether the domain is there, the answer to the ping says");
     let ping = world.home().got.pop().unwrap();
     let id = ping.attr("id").unwrap();
     world.home_says(&format!(
         "<iq type='result' id='{id}' from='corp.example' to='sip.example'></iq>"
     ));
     let ended = world.ended();
-    assert_eq!(ended.len(), 1);
-    assert_eq!((ended[0].outcome.id, &ended[0].outcome.ending), (packets[2].id, &DELIVERED));
-    assert_eq!(ended[0].outcome.hops.last().unwrap().verdict, "delivered");
+    let told: Vec<_> = ended.iter().map(|it| (it.outcome.id, it.outcome.ending.clone())).collect();
+    let nobody = failed(Condition::ItemNotFound, Cause::Remote);
+    assert_eq!(told, [(packets[1].id, nobody), (packets[2].id, DELIVERED)]);
+    assert_eq!(ended[1].outcome.hops.last().unwrap().verdict, "delivered");
+}
+
+/// jabberd2 says of everything in a domain that is not there what it says of a user.
+#[test]
+fn a_ping_that_finds_no_domain_says_that_nothing_arrived() {
+    for (condition, expected) in [
+        ("item-not-found", failed(Condition::RemoteServerTimeout, Cause::Remote)),
+        ("remote-server-not-found", failed(Condition::RemoteServerTimeout, Cause::Remote)),
+        ("service-unavailable", failed(Condition::ItemNotFound, Cause::Remote)),
+    ] {
+        let mut world = World::new();
+        world.home().pongs = false;
+        let packet = world.sip_message("bob@sip.example", "alice@corp.example", "hi");
+        world.attempt(&packet, Instruction::Home);
+        let id = world.home().got.pop().unwrap().attr("id").unwrap().to_owned();
+        taken(world.home());
+        let error = |condition: &str| {
+            format!(
+                "<error type='cancel'><{condition} \
+                 xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+            )
+        };
+        world.home_says(&format!(
+            "<message type='error' id='z9hG4bK1' from='alice@corp.example' to='bob@sip.example'>{}\
+             </message>",
+            error("item-not-found")
+        ));
+        assert_eq!(world.endings(), []);
+        world.home_says(&format!(
+            "<iq type='error' id='{id}' from='corp.example' to='sip.example'>{}</iq>",
+            error(condition)
+        ));
+        assert_eq!(world.endings(), [expected], "{condition}");
+    }
+}
+
+#[test]
+fn a_user_that_is_not_there_is_told_also_if_the_ping_is_never_answered() {
+    for dies in [false, true] {
+        let mut world = World::new();
+        world.home().pongs = false;
+        let packet = world.sip_message("bob@sip.example", "nobody@corp.example", "hi");
+        world.attempt(&packet, Instruction::Home);
+        taken(world.home());
+        world.home_says(
+            "<message type='error' id='z9hG4bK1' from='nobody@corp.example' to='bob@sip.example'>\
+             <error type='cancel'><item-not-found \
+             xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+        );
+        if dies {
+            let now = world.now;
+            let mut home = world.servers.remove("corp.example").unwrap();
+            home.crash(&mut world.core, now);
+            world.servers.insert("corp.example", home);
+            world.run();
+        } else {
+            world.wait(Duration::from_secs(11));
+        }
+        assert_eq!(world.endings(), [failed(Condition::ItemNotFound, Cause::Remote)]);
+    }
 }
 
 #[test]
@@ -115,6 +176,7 @@ fn answers_that_came_to_another_instance_find_their_way_back_in_order() {
          <error type='cancel'><item-not-found \
          xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
     );
+    asked.hears_astray(&mut other);
     let second = ping(&mut asked);
     other.home_says(&second);
     asked.hears_astray(&mut other);

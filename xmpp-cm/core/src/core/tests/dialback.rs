@@ -111,3 +111,31 @@ fn strangers_are_counted_and_sent_away_when_there_are_too_many() {
     world.run();
     world.typed.clear();
 }
+
+/// jabberd2 begins its streams so, as Debian installs it.
+#[test]
+fn a_stream_that_is_not_gone_on_with_leaves_a_trace() {
+    let mut world = World::new();
+    let peer = "192.0.2.9:4711".parse().unwrap();
+    let header = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' \
+                  xmlns='jabber:server' xmlns:db='jabber:server:dialback'";
+    for (rest, condition) in [
+        (">", "improper-addressing"),
+        (" to='corp.example' from='corp.example' version='1.0'>", "invalid-from"),
+        (" to='corp.example' from='far.example' version='1.0'><message/>", "not-authorized"),
+        ("", "connection-timeout"),
+    ] {
+        let conn = world.core.handle_accepted(peer, world.now).unwrap();
+        world.core.handle_bytes(conn, format!("{header}{rest}").as_bytes(), world.now);
+        world.run();
+        world.wait(std::time::Duration::from_secs(12));
+        let refused = world.facts.iter().rev().find_map(|fact| match fact {
+            Fact::Refused { peer, condition, .. } => Some((*peer, condition.as_str())),
+            _ => None,
+        });
+        assert_eq!(refused, Some((Some(peer), condition)));
+    }
+    let told = world.facts.iter().filter(|fact| matches!(fact, Fact::Refused { .. })).count();
+    assert_eq!(told, 4, "each once");
+    world.typed.clear();
+}

@@ -106,6 +106,8 @@ fn a_header_without_version_gets_no_features_and_may_do_dialback() {
     stream.accept_header(start());
     let (text, _) = drain(&mut stream);
     assert!(!text.contains("features"));
+    // RFC 6120 §4.7.5: nor is it answered as one of 1.0.
+    assert!(!text.contains(" version='1.0'>"), "{text}");
     let (_, events) = told(&mut stream, "<db:result from='a.example' to='b.example'>k</db:result>");
     assert!(matches!(&events[..], [Event::DialbackRequested { .. }]));
 }
