@@ -22,10 +22,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics;
+use crate::proxy::Proxies;
 use crate::settings::Identity;
 use crate::thread::Thread;
 use tls::Certificate;
 
+use connection::Door;
 pub use connection::Peer;
 
 /// How often a service's thread shows that it turns.
@@ -141,16 +143,18 @@ impl Http {
     /// # Errors
     /// If the address cannot be listened at.
     pub async fn start(address: SocketAddr, routes: Router, health: Health) -> io::Result<Self> {
-        Self::serve(address, None, routes.merge(pages(health))).await
+        Self::serve(address, None, Proxies::default(), routes.merge(pages(health))).await
     }
 
-    /// Listens at `address`, with TLS if there is a certificate for it, and serves `routes` alone.
+    /// Listens at `address`, with TLS if there is a certificate for it, and serves `routes` alone;
+    /// `proxies` say who is behind them.
     ///
     /// # Errors
     /// If the address cannot be listened at, or the certificate cannot be used.
     pub async fn serve(
         address: SocketAddr,
         identity: Option<&Identity>,
+        proxies: Proxies,
         routes: Router,
     ) -> io::Result<Self> {
         let certificate = identity.map(Certificate::load).transpose()?;
@@ -163,7 +167,8 @@ impl Http {
         let address = listener.local_addr()?;
         tracing::info!(%address, tls = certificate.is_some(), "listening for http");
         let end = CancellationToken::new();
-        let task = handle.spawn(connection::accept(listener, certificate, routes, end.clone()));
+        let door = Door { certificate, proxies, routes };
+        let task = handle.spawn(door.accept(listener, end.clone()));
         Ok(Self { address, end, task, _thread: thread })
     }
 

@@ -6,6 +6,7 @@ pub mod link;
 pub mod metrics;
 mod moderation;
 pub mod process;
+pub mod proxy;
 pub mod settings;
 pub mod shutdown;
 pub mod store;

@@ -21,7 +21,7 @@ mod sections;
 mod value;
 
 pub use error::{SettingsError, SettingsErrors};
-pub use value::{Cidr, DnsAnswer, HostPort, HttpUrl, Listen, StoreUrl, TracesUrl};
+pub use value::{Cidr, DnsAnswer, HostPort, HttpUrl, Listen, ProxySource, StoreUrl, TracesUrl};
 
 use reader::Reader;
 
@@ -43,6 +43,8 @@ pub struct Settings {
     pub sip: Sip,
     /// `[xmpp]`.
     pub xmpp: Xmpp,
+    /// `[front]`.
+    pub front: Front,
     /// `[discovery]`.
     pub discovery: Discovery,
     /// `[telemetry]`.
@@ -67,6 +69,8 @@ pub struct Router {
     pub http: SocketAddr,
     /// Certificate of `http`; without one it speaks plain HTTP.
     pub tls: Option<Identity>,
+    /// Proxies whose PROXY header says who connects to `http`.
+    pub proxy_from: Vec<ProxySource>,
     /// Whether `http` may speak plain HTTP to other machines.
     pub insecure_http: bool,
     /// `/metrics`, `/healthz` and `/readyz` alone, without login.
@@ -84,6 +88,8 @@ pub struct Router {
 pub struct Sip {
     /// Where SIP is spoken.
     pub listen: Vec<Listen>,
+    /// Proxies whose PROXY header says who sends, before each connection and each datagram.
+    pub proxy_from: Vec<ProxySource>,
     /// Sources that may send SIP; next hops in service are trusted, too.
     pub trusted: Vec<Cidr>,
     /// The address put into Via, Contact and Record-Route; default: the listening one.
@@ -121,6 +127,8 @@ pub struct Identity {
 pub struct Xmpp {
     /// Where servers connect to us (home servers and foreign ones).
     pub listen: SocketAddr,
+    /// Proxies whose PROXY header says who connects.
+    pub proxy_from: Vec<ProxySource>,
     /// Whether foreign XMPP domains are tried and accepted.
     pub federation: bool,
     /// Foreign domains with which XMPP is never spoken, nor SIP instead.
@@ -178,6 +186,26 @@ pub struct DnsResponder {
     pub apart: bool,
     /// Metrics and health of `openfed dns`.
     pub http: SocketAddr,
+}
+
+/// What `openfed front` passes on to the replicas of the services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Front {
+    /// Metrics and health.
+    pub http: SocketAddr,
+    /// One for each listening address.
+    pub pass: Vec<Pass>,
+}
+
+/// What comes in at one address goes to one of the replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// Where; by UDP or TCP.
+    pub listen: Listen,
+    /// Each address that the name resolves to is one replica.
+    pub to: HostPort,
+    /// The port of each replica's `http`, whose `/readyz` says whether it takes work; none: all do.
+    pub ready: Option<u16>,
 }
 
 /// How unknown domains are discovered.

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::api::{Api, ApiError, ApiUrl};
 use crate::check::reachable;
 use crate::{
-    admin, audit, backup, check, demo, domain, explain, flows, health, manual, nodes, route, token,
-    up,
+    admin, audit, backup, check, demo, domain, explain, flows, front, health, manual, nodes, route,
+    token, up,
 };
 
 /// The settings files that are taken if none is named: the first one that is there.
@@ -55,6 +55,21 @@ Only [xmpp.dns] clients are answered. [xmpp.dns] http has /metrics, /healthz, an
 
   OPENFED__XMPP__DNS__LISTEN=0.0.0.0:53 OPENFED__XMPP__DNS__ANSWER=xmpp-cm \\
       openfed dns --config openfed.toml";
+
+const FRONT_HELP: &str = "\
+Each [[front.pass]] listens at one address and passes on what comes in to one of the replicas that
+its name leads to, looked up each second: a connection to the one that has the fewest, a datagram to
+the one that its Call-ID belongs to. One whose /readyz says no, that refuses, or whose name is gone
+is left out.
+
+The replicas are told by PROXY protocol 2 who it is from, before each connection and each datagram,
+and answer datagrams with the same header. They take it from the addresses in their proxy_from, and
+nothing else from these: name the front there.
+
+[front] http has /metrics, /healthz, and /readyz, which is 200 while each name has a replica that
+takes work. At SIGTERM nobody new is let in; connections have two seconds to end by themselves.
+
+  openfed front --config openfed.toml";
 
 /// Open federation between SIP and XMPP: messages go to any domain, and nobody configures it.
 #[derive(Debug, Parser)]
@@ -99,6 +114,9 @@ enum Command {
     /// Run the DNS responder for home servers as a service of its own (settings: [xmpp.dns])
     #[command(after_help = DNS_HELP)]
     Dns,
+    /// Take what comes in at fixed addresses to replicas that come and go (settings: [front])
+    #[command(after_help = FRONT_HELP)]
+    Front,
     /// See it work, with nothing else installed: the documented hop, then the cached one
     Demo,
     /// Print what completes this command in a shell
@@ -197,6 +215,9 @@ impl Cli {
             Command::Up => Ok(up::run(everywhere.settings()?)),
             Command::Dns => {
                 Ok(process::run("openfed dns", everywhere.settings()?, xmpp_cm::dns::serve))
+            }
+            Command::Front => {
+                Ok(process::run("openfed front", everywhere.settings()?, front::serve))
             }
             Command::Demo => within_runtime(demo::run(out)),
             Command::Completions(shell) => shell.run(out).map(|()| ExitCode::SUCCESS),

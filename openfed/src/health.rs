@@ -52,6 +52,7 @@ fn configured(session: &Session<'_>) -> Result<Vec<ApiUrl>, Failure> {
     let settings = process::load(session.settings_file.as_deref()).map_err(Failure::Settings)?;
     let mut urls = vec![ApiUrl::of_router(&settings, reachable(settings.router.http))];
     let mut others = vec![settings.sip.http, settings.xmpp.http];
+    others.extend(Some(settings.front.http).filter(|_| !settings.front.pass.is_empty()));
     others.extend(settings.xmpp.dns.filter(|dns| dns.apart).map(|dns| dns.http));
     urls.extend(others.into_iter().map(|address| url(address).into()));
     Ok(urls)

@@ -11,6 +11,7 @@ mod dns;
 mod domain;
 mod explain;
 mod flows;
+mod front;
 mod health;
 mod manual;
 mod nodes;

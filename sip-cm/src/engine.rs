@@ -78,6 +78,7 @@ impl Engine {
                 _ = gauges.tick() => self.stages.measure(self.core.load()),
                 () = shutdown.draining(), if !draining => {
                     draining = true;
+                    self.transports.set_ending();
                     self.core.handle_draining(shutdown.grace(), Instant::now());
                 }
                 () = shutdown.stopped() => break,

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
+use openfed_node::proxy::Proxies;
 use openfed_node::settings::{HostPort, Listen, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
@@ -77,7 +78,8 @@ impl Service {
         let resolver = Resolver::new(&settings.sip.resolver)?;
         let tls = TlsConfigs::load(&settings.sip.tls, None)?;
         let listen = &settings.sip.listen;
-        let (transports, sockets) = Transports::start(listen, tls, Limits::default())?;
+        let proxies = Proxies::of(&settings.sip.proxy_from).await;
+        let (transports, sockets) = Transports::start(listen, proxies, tls, Limits::default())?;
         let bound = transports.bound();
         let health = Health::default();
         let http = Http::start(settings.sip.http, Default::default(), health.clone()).await?;

@@ -5,6 +5,7 @@
 //! TCP, TLS ───┴──▶ Event::Arrived ─▶ engine ─▶ send ─┼─▶ the flow it came on
 //!                  (two bounded lanes)          └─▶ a connection by (transport, address, name)
 //! ```
+//! What comes by a proxy is its client's from here on, and answers go back by the proxy.
 //! The engine never waits here: `send` queues or refuses. What cannot be read is answered or
 //! counted here; the engine sees sound messages only. When the engine is behind, datagrams are
 //! dropped and counted (their senders repeat them), streams are no longer read.
@@ -13,6 +14,7 @@ mod accept;
 mod aside;
 mod dial;
 mod flows;
+mod fronted;
 mod lanes;
 mod stream;
 mod udp;
@@ -26,6 +28,7 @@ use bytes::Bytes;
 use flows::Flows;
 pub use lanes::Events;
 use lanes::lanes;
+use openfed_node::proxy::Proxies;
 use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
 use rustls::ClientConfig;
@@ -192,23 +195,27 @@ pub struct Transports {
     flows: Arc<Flows>,
     tls: TlsConfigs,
     stop: CancellationToken,
+    ending: bool,
 }
 
 impl Transports {
-    /// Binds `listen` and begins to read. To be called inside a tokio runtime.
+    /// Binds `listen` and begins to read; `proxies` say who is behind them. To be called inside a
+    /// tokio runtime.
     ///
     /// # Errors
     /// [`StartError`]; then nothing is left open.
     pub fn start(
         listen: &[Listen],
+        proxies: Proxies,
         tls: TlsConfigs,
         limits: Limits,
     ) -> Result<(Self, Events), StartError> {
         let (events, receiver) = lanes(limits.events);
         let stop = CancellationToken::new();
-        let flows = Arc::new(Flows::new(events, limits, stop.clone()));
+        let flows = Arc::new(Flows::new(events, limits, proxies, stop.clone()));
         let aside = Aside::start().map_err(StartError::Thread)?;
-        let mut transports = Self { bound: Vec::new(), udp: Vec::new(), aside, flows, tls, stop };
+        let (bound, udp, ending) = (Vec::new(), Vec::new(), false);
+        let mut transports = Self { bound, udp, aside, flows, tls, stop, ending };
         for listen in listen {
             transports.bind(*listen)?;
         }
@@ -233,7 +240,11 @@ impl Transports {
     pub fn send(&self, send: Send) -> Result<(), SendError> {
         let Send { token, to, bytes } = send;
         match to.transport {
-            Transport::Udp => self.udp_socket(to.flow, to.address)?.send(&bytes, to.address),
+            Transport::Udp if self.withholds(to.flow, &bytes) => Ok(()),
+            Transport::Udp => {
+                let (socket, bytes, to) = self.by_udp(to.flow, to.address, bytes)?;
+                udp::send(socket, &bytes, to)
+            }
             transport => {
                 if let Some(open) = to.flow.and_then(|flow| self.flows.queue(flow)) {
                     return open.push(bytes, token);
@@ -259,12 +270,16 @@ impl Transports {
     /// # Errors
     /// As [`Self::send`].
     pub fn turn_away(&mut self, send: Send) -> Result<(), SendError> {
-        let Send { to, bytes, .. } = &send;
-        if to.transport != Transport::Udp {
+        if send.to.transport != Transport::Udp {
             return self.send(send);
         }
-        let socket = Arc::clone(&self.udp_socket(to.flow, to.address)?.socket);
-        self.aside.push(socket, bytes.clone(), to.address);
+        let Send { to, bytes, .. } = send;
+        if self.withholds(to.flow, &bytes) {
+            return Ok(());
+        }
+        let (socket, bytes, to) = self.by_udp(to.flow, to.address, bytes)?;
+        let socket = Arc::clone(socket);
+        self.aside.push(socket, bytes, to);
         Ok(())
     }
 
@@ -292,7 +307,8 @@ impl Transports {
             Ok(arrived) => Some(arrived),
             Err(answer) => {
                 // As good as lost, if it fails.
-                let _ = self.udp_socket(Some(flow), source).map(|udp| udp.send(&answer, source));
+                let (socket, answer, to) = self.by_udp(Some(flow), source, answer).ok()?;
+                let _ = udp::send(socket, &answer, to);
                 None
             }
         }
@@ -301,12 +317,6 @@ impl Transports {
     /// Ends listening and all connections; queued messages fail with their events.
     pub fn close(&self) {
         self.stop.cancel();
-    }
-
-    fn udp_socket(&self, flow: Option<FlowId>, to: SocketAddr) -> Result<&UdpListener, SendError> {
-        let of_flow = self.udp.iter().find(|udp| Some(udp.flow) == flow);
-        let of_family = || self.udp.iter().find(|udp| udp.local.is_ipv4() == to.is_ipv4());
-        of_flow.or_else(of_family).ok_or(SendError::NoSocket)
     }
 
     fn bind(&mut self, listen: Listen) -> Result<(), StartError> {

@@ -90,7 +90,7 @@ async fn scenes() -> Result<()> {
 async fn play(stack: &Stack, collector: &Collector) -> Result<()> {
     stack.observe().await?;
     the_demo_plays(stack).await?;
-    let one_each = ["sip-cm", "xmpp-cm", "xcp-router", "dns"].map(|service| (service, 1));
+    let one_each = ["sip-cm", "xmpp-cm", "xcp-router", "dns", "front"].map(|service| (service, 1));
     observed::has(stack, &one_each).await?;
     let people = People::meet(stack).await?;
     the_documented_hop(stack, &people, collector).await?;

@@ -112,3 +112,50 @@ fn what_compose_mounts_and_builds_is_there() -> Result<()> {
     assert!(seen >= 8, "the mounts are found: {seen}");
     Ok(())
 }
+
+/// What a port of the host is given to: a range would wander, for its numbers are given in turns.
+#[test]
+fn what_compose_publishes_is_one_number_each_and_no_replica_has_one() -> Result<()> {
+    let compose = document(&deploy("compose.yaml"))?;
+    let services = compose["services"].as_object().ok_or_else(|| Failure::new("no services"))?;
+    let mut published = std::collections::BTreeMap::new();
+    for (name, service) in services {
+        for port in list(service, "/ports").filter_map(Value::as_str) {
+            let (host, _) = port.rsplit_once(':').ok_or_else(|| Failure::new("a port of ours"))?;
+            let number = host.rsplit(':').next().unwrap_or_default();
+            // `${PROMETHEUS_PORT:-9090}` is one, too.
+            let number = number.trim_start_matches('-').trim_end_matches('}');
+            assert!(number.parse::<u16>().is_ok(), "{name} publishes {port}");
+            published.entry(name.as_str()).or_insert_with(Vec::new).push(port);
+        }
+    }
+    for replicated in ["sip-cm", "xmpp-cm", "xcp-router"] {
+        assert!(!published.contains_key(replicated), "{replicated} comes and goes");
+    }
+    let front = published.get("front").cloned().unwrap_or_default();
+    let console = "${OPENFED_CONSOLE_AT:-127.0.0.1}:7480:7480/tcp";
+    assert_eq!(front, ["5060:5060/udp", "5060:5060/tcp", "5269:5269/tcp", console]);
+    // Each of them is passed on to replicas that take it from the front.
+    let own = deploy("compose/openfed.toml");
+    let own = openfed_node::settings::Settings::load(Some(&own), std::iter::empty())
+        .map_err(|errors| Failure::new(errors.to_string()))?;
+    for port in front {
+        let (listen, transport) = port.rsplit_once('/').unwrap_or_default();
+        let port = listen.rsplit(':').next().unwrap_or_default();
+        let passes = |pass: &openfed_node::settings::Pass| {
+            pass.listen.to_string() == format!("{transport}:0.0.0.0:{port}")
+                && services.contains_key(&pass.to.host)
+                && pass.to.port.to_string() == port
+        };
+        assert_eq!(
+            own.front.pass.iter().filter(|pass| passes(pass)).count(),
+            1,
+            "{transport} {port}"
+        );
+    }
+    let from = vec!["front".parse().map_err(Failure::new)?];
+    for proxies in [&own.sip.proxy_from, &own.xmpp.proxy_from, &own.router.proxy_from] {
+        assert_eq!(*proxies, from);
+    }
+    Ok(())
+}

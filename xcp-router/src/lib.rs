@@ -21,6 +21,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use axum::Router as Routes;
 use openfed_node::http::{Health, Http, pages};
 use openfed_node::link::LinkServer;
+use openfed_node::proxy::Proxies;
 use openfed_node::settings::{Dual, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::store::{self as node_store, Closed};
@@ -204,7 +205,8 @@ async fn listen(
 ) -> io::Result<(Http, Option<Http>)> {
     let own = &settings.router;
     let routes = access::guard(access, routes.merge(pages(health.clone())));
-    let http = Http::serve(own.http, own.tls.as_ref(), routes).await?;
+    let proxies = Proxies::of(&own.proxy_from).await;
+    let http = Http::serve(own.http, own.tls.as_ref(), proxies, routes).await?;
     let metrics = match own.metrics {
         Some(address) => Some(Http::start(address, Routes::new(), health.clone()).await?),
         None => None,

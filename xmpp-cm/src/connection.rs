@@ -25,9 +25,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use openfed_node::proxy::Proxies;
 use openfed_node::settings::HostPort;
 use openfed_proto::domain::Domain;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use xmpp_cm_core::core::{ConnId, ConnectFailure, Target, TlsSide};
 
@@ -39,9 +40,6 @@ use task::{Order, Task};
 
 /// Reports that wait for the owner; more stop the connections that have something to report.
 const MAX_REPORTS: usize = 1_024;
-
-/// Between two attempts to listen again.
-const LISTEN_AGAIN: Duration = Duration::from_millis(100);
 
 /// How much and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +149,7 @@ pub struct Accepted {
 pub struct Connections {
     means: Arc<Means>,
     admission: Arc<Admission>,
+    proxies: Proxies,
     /// Where peers connect to, and the task that lets them in.
     address: Option<SocketAddr>,
     accepting: Option<tokio::task::AbortHandle>,
@@ -187,6 +186,7 @@ impl Connections {
         Self {
             means: Arc::new(means),
             admission,
+            proxies: Proxies::default(),
             address: None,
             accepting: None,
             open: HashMap::new(),
@@ -200,40 +200,6 @@ impl Connections {
     /// servers open a stream for every foreign domain.
     pub fn trust(&self, addresses: impl IntoIterator<Item = IpAddr>) {
         self.admission.trust(addresses);
-    }
-
-    /// Accepts connections from now on.
-    pub fn listen(&mut self, listener: TcpListener) {
-        self.address = listener.local_addr().ok();
-        let (admission, reporter) = (self.admission.clone(), self.reporter.clone());
-        let accepting = tokio::spawn(admission::accept(listener, admission, reporter));
-        self.accepting = Some(accepting.abort_handle());
-    }
-
-    /// Closes the port: whoever connects is refused by the system, and goes elsewhere.
-    pub fn pause(&mut self) {
-        if let Some(accepting) = self.accepting.take() {
-            tracing::info!(address = ?self.address, "not listening for XMPP servers for now");
-            accepting.abort();
-        }
-    }
-
-    /// Listens again where it did; tries until the port is free.
-    pub fn resume(&mut self) {
-        let Some(address) = self.address.filter(|_| self.accepting.is_none()) else { return };
-        let (admission, reporter) = (self.admission.clone(), self.reporter.clone());
-        let accepting = tokio::spawn(async move {
-            let listener = loop {
-                match TcpListener::bind(address).await {
-                    Ok(listener) => break listener,
-                    Err(error) => tracing::warn!(%address, %error, "cannot listen again yet"),
-                }
-                tokio::time::sleep(LISTEN_AGAIN).await;
-            };
-            tracing::info!(%address, "listening for XMPP servers");
-            admission::accept(listener, admission, reporter).await;
-        });
-        self.accepting = Some(accepting.abort_handle());
     }
 
     /// What happens next. Cancelling loses nothing.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
+use openfed_node::proxy::Proxies;
 use openfed_node::settings::{Home, HostPort, MessageType, Settings};
 use openfed_node::shutdown::Shutdown;
 use openfed_node::telemetry::Tracer;
@@ -68,7 +69,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let listener = listener.map_err(|cause| ServeError::Listen { address: xmpp.listen, cause })?;
     let listening = listener.local_addr()?;
     tracing::info!(address = %listening, "listening for XMPP servers");
-    connections.listen(listener);
+    connections.listen(listener, Proxies::of(&xmpp.proxy_from).await);
     let health = Health::default();
     // Kept until the end, as it ends when it is dropped.
     let _dns = match xmpp.dns.as_ref().filter(|dns| !dns.apart) {

@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::tls::Certificate;
+use crate::proxy::Proxies;
 
 /// Connections at once; more wait in the system's queue.
 const MOST: usize = 1_024;
@@ -34,55 +35,63 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where a request comes from, in its extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(
-    /// The other end of the connection.
+    /// The other end of the connection: the client's, if a proxy names him.
     pub SocketAddr,
 );
 
-/// Accepts until `end`; then waits for requests under way.
-pub(super) async fn accept(
-    listener: TcpListener,
-    certificate: Option<Certificate>,
-    routes: Router,
-    end: CancellationToken,
-) {
-    let (places, graceful) = (Arc::new(Semaphore::new(MOST)), GracefulShutdown::new());
-    // Dropped with this task: no connection outlives it.
-    let mut connections = JoinSet::new();
-    let certificate = certificate.map(Arc::new);
-    loop {
-        while connections.try_join_next().is_some() {}
-        let next = async {
-            let place = places.clone().acquire_owned().await.ok();
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            next = next => next,
-            () = end.cancelled() => break,
-        };
-        let Ok((stream, peer)) = accepted else {
-            sleep(PAUSE).await;
-            continue;
-        };
-        let connection = Connection { place, peer, routes: routes.clone() };
-        connections.spawn(connection.run(stream, certificate.clone(), graceful.watcher()));
+/// Where a request comes in.
+pub(super) struct Door {
+    pub(super) certificate: Option<Certificate>,
+    pub(super) proxies: Proxies,
+    pub(super) routes: Router,
+}
+
+impl Door {
+    /// Accepts until `end`; then waits for requests under way.
+    pub(super) async fn accept(self, listener: TcpListener, end: CancellationToken) {
+        let (places, graceful) = (Arc::new(Semaphore::new(MOST)), GracefulShutdown::new());
+        // Dropped with this task: no connection outlives it.
+        let mut connections = JoinSet::new();
+        let door = Arc::new(self);
+        loop {
+            while connections.try_join_next().is_some() {}
+            let next = async {
+                let place = places.clone().acquire_owned().await.ok();
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                next = next => next,
+                () = end.cancelled() => break,
+            };
+            let Ok((stream, peer)) = accepted else {
+                sleep(PAUSE).await;
+                continue;
+            };
+            let connection = Connection { place, peer, door: door.clone() };
+            connections.spawn(connection.run(stream, graceful.watcher()));
+        }
+        drop(listener);
+        graceful.shutdown().await;
+        while connections.join_next().await.is_some() {}
     }
-    drop(listener);
-    graceful.shutdown().await;
-    while connections.join_next().await.is_some() {}
 }
 
 struct Connection {
     /// Given back at the end.
     place: Option<OwnedSemaphorePermit>,
     peer: SocketAddr,
-    routes: Router,
+    door: Arc<Door>,
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, tls: Option<Arc<Certificate>>, watcher: Watcher) {
+    async fn run(mut self, mut stream: TcpStream, watcher: Watcher) {
         // Small answers go out at once.
         let _ = stream.set_nodelay(true);
-        let Some(certificate) = tls else { return self.serve(stream, watcher).await };
+        let Some(client) = self.door.proxies.client(&mut stream, self.peer).await else { return };
+        self.peer = client;
+        let Some(certificate) = &self.door.certificate else {
+            return self.serve(stream, watcher).await;
+        };
         let accepted = timeout(HANDSHAKE, certificate.acceptor().accept(stream)).await;
         // A peer that speaks no TLS, or not in time, is gone.
         if let Ok(Ok(stream)) = accepted {
@@ -95,8 +104,8 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         watcher: Watcher,
     ) {
-        let Self { place: _place, peer, routes } = self;
-        let routes = TowerToHyperService::new(routes);
+        let Self { place: _place, peer, door } = self;
+        let routes = TowerToHyperService::new(door.routes.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             routes.call(request)

@@ -195,7 +195,9 @@ async fn a_certificate_is_shown_and_read_again_when_it_changes() {
     let first = certify(&identity);
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let routes = || Router::new().route("/own", get(async || "own"));
-    let http = Http::serve(any_port, Some(&identity), routes()).await.expect("a free port");
+    let http = Http::serve(any_port, Some(&identity), Proxies::default(), routes())
+        .await
+        .expect("a free port");
     let answer = get_secretly(&http, first.clone()).await.expect("an answer");
     assert!(answer.contains("200"), "{answer}");
     // Who speaks no TLS gets nothing, and holds nobody up.
@@ -218,7 +220,9 @@ async fn a_certificate_is_shown_and_read_again_when_it_changes() {
     // Half a renewal: what was read last is still shown.
     std::fs::write(&identity.key, "nonsense").expect("written");
     assert!(get_secretly(&http, second).await.is_ok());
-    let error = Http::serve(any_port, Some(&identity), routes()).await.expect_err("no key");
+    let error = Http::serve(any_port, Some(&identity), Proxies::default(), routes())
+        .await
+        .expect_err("no key");
     assert!(error.to_string().contains("own.key"), "{error}");
     std::fs::remove_dir_all(&directory).expect("removed");
 }
@@ -233,4 +237,32 @@ async fn a_head_that_is_too_large_is_refused() {
     let _ = stream.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
     assert!(get_page(&http, "/healthz").await.0.contains("200"), "others are served");
+}
+
+/// The status line of one GET of `/who` from 127.0.0.2, behind `first`; the body says who asks.
+async fn who(http: &Http, first: &[u8]) -> Option<String> {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).expect("bound");
+    let mut stream = socket.connect(http.address()).await.expect("connected");
+    let request = b"GET /who HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    stream.write_all(&[first, request].concat()).await.expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}
+
+#[tokio::test]
+async fn a_proxy_says_who_asks() {
+    let from = ["127.0.0.2".parse().expect("a source")];
+    let handler = async |axum::Extension(Peer(peer)): axum::Extension<Peer>| peer.to_string();
+    let routes = Router::new().route("/who", get(handler));
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let proxies = Proxies::of(&from).await;
+    let http = Http::serve(any_port, None, proxies, routes).await.expect("a free port");
+    let client = "198.51.100.7:1234".parse().expect("an address");
+    let header = crate::proxy::Header::of_stream(client, http.address());
+    assert_eq!(who(&http, &header).await.as_deref(), Some("198.51.100.7:1234"));
+    assert_eq!(who(&http, b"").await, None, "a proxy has to say it");
+    let (_, body) = get_page(&http, "/who").await;
+    assert!(body.starts_with("127.0.0.1:"), "{body}");
 }

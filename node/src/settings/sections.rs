@@ -14,8 +14,8 @@ use tracing_subscriber::filter::Targets;
 use super::reader::{Reader, Section};
 use super::value::{Kind, Value};
 use super::{
-    Discovery, DnsResponder, Dual, Home, HostPort, HttpUrl, Identity, Listen, LogFormat,
-    MessageType, Node, Router, Settings, Sip, StoreUrl, Telemetry, Tls, Xmpp,
+    Discovery, DnsResponder, Dual, Front, Home, HostPort, HttpUrl, Identity, Listen, LogFormat,
+    MessageType, Node, Pass, Router, Settings, Sip, StoreUrl, Telemetry, Tls, Xmpp,
 };
 
 impl Settings {
@@ -28,6 +28,7 @@ impl Settings {
             routers: root.section("cm").list("routers", vec![local_router()]),
             sip: Sip::read(&mut root.section("sip")),
             xmpp: Xmpp::read(&mut root.section("xmpp")),
+            front: Front::read(&mut root.section("front")),
             discovery: Discovery::read(&mut root.section("discovery")),
             telemetry: Telemetry::read(&mut root.section("telemetry")),
         }
@@ -77,6 +78,7 @@ impl Router {
             link: section.value("link", loopback(7400)),
             http: section.value("http", loopback(7480)),
             tls: identity(&mut section.section("tls")),
+            proxy_from: section.list("proxy_from", Vec::new()),
             insecure_http: section.value("insecure_http", false),
             metrics: section.optional("metrics"),
             token_file: section.optional("token_file"),
@@ -98,6 +100,7 @@ impl Sip {
         let listen = |transport| Listen { transport, address: everywhere };
         Self {
             listen: section.list("listen", vec![listen(Transport::Udp), listen(Transport::Tcp)]),
+            proxy_from: section.list("proxy_from", Vec::new()),
             trusted: section.list("trusted", super::value::loopback_range()),
             advertise: section.optional("advertise"),
             intradomain: section.value("intradomain", false),
@@ -131,6 +134,7 @@ impl Xmpp {
         let home = section.sections("home").into_iter().filter_map(Home::read).collect();
         Self {
             listen: section.value("listen", SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5269))),
+            proxy_from: section.list("proxy_from", Vec::new()),
             federation: section.value("federation", true),
             deny: section.list("deny", Vec::new()),
             allow: section.optional_list("allow"),
@@ -163,6 +167,25 @@ impl DnsResponder {
         let apart = section.value("apart", false);
         let http = section.value("http", loopback(7483));
         Some(Self { listen: listen?, answer: answer?, servers, clients, apart, http })
+    }
+}
+
+impl Front {
+    fn read(section: &mut Section<'_>) -> Self {
+        let pass = section.sections("pass").into_iter().filter_map(Pass::read).collect();
+        Self { http: section.value("http", loopback(7485)), pass }
+    }
+}
+
+impl Pass {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let listen = required::<Listen>(&mut section, "listen");
+        let to = required::<HostPort>(&mut section, "to");
+        let ready = section.number("ready", 0, 0..=65_535);
+        if listen.is_some_and(|listen| listen.transport == Transport::Tls) {
+            section.fault("listen", "TLS goes through as it is: write tcp:");
+        }
+        Some(Self { listen: listen?, to: to?, ready: u16::try_from(ready).ok().filter(|p| *p > 0) })
     }
 }
 

@@ -232,6 +232,29 @@ impl FromStr for DnsAnswer {
     }
 }
 
+/// Where a proxy is: a range of addresses, or all addresses of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ProxySource {
+    /// Whatever comes from there.
+    Range(Cidr),
+    /// Those that this host name has at the time.
+    Name(String),
+}
+
+impl FromStr for ProxySource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(range) = text.parse() {
+            return Ok(Self::Range(range));
+        }
+        match text.parse() {
+            Ok(DnsAnswer::Name(name)) => Ok(Self::Name(name)),
+            _ => Err(format!("\"{text}\" is neither an address range nor a host name")),
+        }
+    }
+}
+
 /// The address of one of our services or of a collector, written `http://host:port`. Links and
 /// traces travel without TLS: they belong on a private network.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -348,6 +371,7 @@ text! {
     Cidr => "a text such as \"10.0.0.0/8\"",
     DnsAnswer => "an IP address or a host name",
     HostPort => "a text such as \"host.example:5269\"",
+    ProxySource => "a text such as \"10.0.0.0/8\" or \"front\"",
     HttpUrl => "a text such as \"http://127.0.0.1:7400\"",
     TracesUrl => "a text such as \"http://jaeger:16686/trace/{trace}\"",
     StoreUrl => "a text such as \"embedded:./openfed-data\"",

@@ -18,6 +18,8 @@ use crate::cli::Failure;
 
 /// The DNS responder as a service of its own.
 const DNS: &str = "openfed dns";
+/// The front as well.
+const FRONT: &str = "openfed front";
 
 /// A process, as its settings describe it.
 struct Service {
@@ -70,7 +72,11 @@ pub(super) async fn connect(host: &str, port: u16) -> io::Result<()> {
 
 fn start_it(name: &str) -> String {
     let alone = format!("start it: {name} --config FILE");
-    if name == DNS { alone } else { format!("{alone}; or all three: openfed up --config FILE") }
+    if [DNS, FRONT].contains(&name) {
+        alone
+    } else {
+        format!("{alone}; or all three: openfed up --config FILE")
+    }
 }
 
 fn services(settings: &Settings) -> Vec<Service> {
@@ -93,6 +99,12 @@ fn services(settings: &Settings) -> Vec<Service> {
         of(Role::XmppCm, url(settings.xmpp.http).into(), xmpp),
     ];
     services.extend(apart);
+    let front = &settings.front;
+    if !front.pass.is_empty() {
+        let listens = front.pass.iter().map(|pass| pass.listen);
+        let listens = listens.map(|at| ("front.pass.listen", at.transport, at.address)).collect();
+        services.push(Service { name: FRONT, http: url(front.http).into(), listens });
+    }
     services
 }
 
@@ -115,6 +127,7 @@ fn running(report: &mut Report<'_>, name: &str, health: Health) -> Result<(), Fa
 fn lacking(name: &str) -> &'static str {
     match name {
         DNS => "it waits for the addresses of xmpp-cm: see [xmpp.dns]",
+        FRONT => "it waits for an instance of each service: see [[front.pass]]",
         name if name == Role::Router.as_str() => {
             "it waits for its store (see [store] url), or drains (openfed nodes)"
         }

@@ -46,13 +46,27 @@ pub(super) fn bind(
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, flows: Arc<Flows>) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => enter(stream, peer, tls.clone(), &flows),
+            Ok((stream, peer)) => arrive(stream, peer, tls.clone(), &flows),
             Err(error) => {
                 tracing::warn!(%error, "SIP connections cannot be accepted");
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// Lets a connection in, or first asks the proxy that it comes from whose it is.
+fn arrive(mut stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, flows: &Arc<Flows>) {
+    if !flows.fronted.proxies.include(peer.ip()) {
+        return enter(stream, peer, tls, flows);
+    }
+    let flows = Arc::clone(flows);
+    tokio::spawn(async move {
+        let client = flows.fronted.proxies.client(&mut stream, peer);
+        if let Some(Some(client)) = flows.stop.run_until_cancelled(client).await {
+            enter(stream, client, tls, &flows);
+        }
+    });
 }
 
 fn enter(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, flows: &Arc<Flows>) {

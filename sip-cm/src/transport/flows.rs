@@ -1,8 +1,10 @@
 //! The open connections: found by flow for answers, by who they lead to for requests, counted.
 
+use super::fronted::Fronted;
 use super::lanes::Entry;
 use super::{Event, Limits, SendError};
 use bytes::Bytes;
+use openfed_node::proxy::Proxies;
 use openfed_proto::route::Transport;
 use sip_cm_core::command::{FlowId, Token};
 use std::collections::HashMap;
@@ -82,6 +84,7 @@ pub(super) struct Flows {
     pub(super) stop: CancellationToken,
     /// The engine is behind: it looks at datagrams before they are read.
     pub(super) behind: AtomicBool,
+    pub(super) fronted: Fronted,
     last_id: AtomicU64,
     open: Mutex<Open>,
 }
@@ -108,9 +111,15 @@ enum Origin {
 }
 
 impl Flows {
-    pub(super) fn new(events: Entry, limits: Limits, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        events: Entry,
+        limits: Limits,
+        proxies: Proxies,
+        stop: CancellationToken,
+    ) -> Self {
         let (last_id, behind) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { events, limits, stop, behind, last_id, open: Mutex::default() }
+        let fronted = Fronted::new(proxies);
+        Self { events, limits, stop, behind, fronted, last_id, open: Mutex::default() }
     }
 
     pub(super) fn next_id(&self) -> FlowId {

@@ -1,6 +1,7 @@
 //! Scenes over loopback: peers are plain sockets, the engine is the test.
 
 mod datagrams;
+mod proxied;
 mod tls;
 
 use super::*;
@@ -24,6 +25,14 @@ struct Us {
 }
 
 fn us_with(limits: Limits, identity: impl Fn(&Authority) -> Option<Identity>) -> Us {
+    us_behind(Proxies::default(), limits, identity)
+}
+
+fn us_behind(
+    proxies: Proxies,
+    limits: Limits,
+    identity: impl Fn(&Authority) -> Option<Identity>,
+) -> Us {
     let authority = Authority::new();
     let identity = identity(&authority);
     let mut listen = vec![Transport::Udp, Transport::Tcp];
@@ -33,7 +42,7 @@ fn us_with(limits: Limits, identity: impl Fn(&Authority) -> Option<Identity>) ->
     let listen: Vec<Listen> =
         listen.into_iter().map(|transport| Listen { transport, address: LOOPBACK }).collect();
     let tls = authority.configs(identity);
-    let (transports, events) = Transports::start(&listen, tls, limits).unwrap();
+    let (transports, events) = Transports::start(&listen, proxies, tls, limits).unwrap();
     Us { transports, events, authority }
 }
 
@@ -353,7 +362,8 @@ async fn what_cannot_be_listened_on_is_said() {
     let start = |transport, address| {
         let listen = [Listen { transport, address }];
         let limits = Limits::default();
-        Transports::start(&listen, authority.configs(None), limits).map(|(t, _)| t)
+        Transports::start(&listen, Proxies::default(), authority.configs(None), limits)
+            .map(|(t, _)| t)
     };
     let taken = start(Transport::Udp, LOOPBACK).unwrap();
     let twice = start(Transport::Udp, taken.bound()[0].address).err().unwrap();

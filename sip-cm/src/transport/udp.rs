@@ -28,14 +28,12 @@ pub(super) struct UdpListener {
     pub(super) socket: Arc<UdpSocket>,
 }
 
-impl UdpListener {
-    /// Hands a datagram to the kernel. A full kernel buffer is a loss like any other on UDP.
-    pub(super) fn send(&self, bytes: &Bytes, to: SocketAddr) -> Result<(), SendError> {
-        match self.socket.try_send_to(bytes, to) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Busy),
-            Err(error) => Err(SendError::Udp(error.to_string())),
-        }
+/// Hands a datagram to the kernel. A full kernel buffer is a loss like any other on UDP.
+pub(super) fn send(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> Result<(), SendError> {
+    match socket.try_send_to(bytes, to) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Busy),
+        Err(error) => Err(SendError::Udp(error.to_string())),
     }
 }
 
@@ -79,10 +77,10 @@ fn socket(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-async fn receive(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
+async fn receive(socket: &UdpSocket, listener: FlowId, flows: &Flows) {
     let mut buffer = vec![0; DATAGRAM];
     loop {
-        let (length, source) = match socket.recv_from(&mut buffer).await {
+        let (length, from) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
             Err(error) => {
                 // ICMP errors of earlier datagrams come up here; the socket stays sound.
@@ -91,7 +89,10 @@ async fn receive(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
             }
         };
         let datagram = buffer.get(..length).unwrap_or_default();
-        if length < SHORTEST_MESSAGE {
+        let Some((datagram, source, flow)) = flows.strip(datagram, from, listener) else {
+            continue;
+        };
+        if datagram.len() < SHORTEST_MESSAGE {
             continue;
         }
         // Copied, so that a message keeps its own bytes alive and not a buffer of 64 KiB.
@@ -105,7 +106,10 @@ async fn receive(socket: &UdpSocket, flow: FlowId, flows: &Flows) {
             match read(unread) {
                 Some(Ok(arrived)) => Event::Arrived(Box::new(arrived)),
                 Some(Err(answer)) => {
-                    let _ = socket.try_send_to(&answer, source);
+                    let _ = match flows.fronted.way(flow) {
+                        Some(way) => send(socket, &way.wrap(source, &answer), way.proxy),
+                        None => send(socket, &answer, source),
+                    };
                     continue;
                 }
                 None => continue,

@@ -24,7 +24,7 @@ const REPLICAS: [(&str, usize); 3] = [("sip-cm", 3), ("xmpp-cm", 2), ("xcp-route
 /// Scales up, and plays all hardships one after the other.
 pub(crate) async fn hardships(stack: &Stack) -> Result<()> {
     stack.scale(&REPLICAS).await?;
-    crate::observed::has(stack, &[&REPLICAS[..], &[("dns", 1)]].concat()).await?;
+    crate::observed::has(stack, &[&REPLICAS[..], &[("dns", 1), ("front", 1)]].concat()).await?;
     let traffic = start_traffic(stack).await?;
     sleep(CALM).await;
     report("calm", &traffic);

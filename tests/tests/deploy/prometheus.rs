@@ -76,8 +76,8 @@ fn prometheus_finds_every_service_at_its_own_port() -> Result<()> {
         assert!(at(if name == "xcp-router" { "metrics" } else { "http" }), "{name} at {port}");
         jobs.insert((name, port));
     }
-    let all = [("dns", 7483), ("sip-cm", 7481), ("xcp-router", 7484), ("xmpp-cm", 7482)];
-    assert_eq!(jobs, BTreeSet::from(all));
+    let services = [("dns", 7483), ("sip-cm", 7481), ("xcp-router", 7484), ("xmpp-cm", 7482)];
+    assert_eq!(jobs, BTreeSet::from(services).union(&[("front", 7485)].into()).copied().collect());
     Ok(())
 }
 

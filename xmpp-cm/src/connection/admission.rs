@@ -1,17 +1,21 @@
 //! Who may connect to us, and how often at once.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use openfed_node::proxy::Proxies;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Accepted, Limits, Report, task};
+use super::{Accepted, Connections, Limits, Report, task};
 
 /// After an error of the listener itself, e.g. out of files.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Between two attempts to listen again.
+const LISTEN_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -76,26 +80,84 @@ impl Drop for Slot {
     }
 }
 
-pub(super) async fn accept(
-    listener: TcpListener,
+impl Connections {
+    /// Accepts connections from now on; `proxies` say who is behind them.
+    pub fn listen(&mut self, listener: TcpListener, proxies: Proxies) {
+        self.address = listener.local_addr().ok();
+        self.proxies = proxies;
+        self.accepting = Some(tokio::spawn(self.door().accept(listener)).abort_handle());
+    }
+
+    fn door(&self) -> Door {
+        let (admission, proxies) = (self.admission.clone(), self.proxies.clone());
+        Door { admission, proxies, reporter: self.reporter.clone() }
+    }
+
+    /// Closes the port: whoever connects is refused by the system, and goes elsewhere.
+    pub fn pause(&mut self) {
+        if let Some(accepting) = self.accepting.take() {
+            tracing::info!(address = ?self.address, "not listening for XMPP servers for now");
+            accepting.abort();
+        }
+    }
+
+    /// Listens again where it did; tries until the port is free.
+    pub fn resume(&mut self) {
+        let Some(address) = self.address.filter(|_| self.accepting.is_none()) else { return };
+        let door = self.door();
+        let accepting = tokio::spawn(async move {
+            let listener = loop {
+                match TcpListener::bind(address).await {
+                    Ok(listener) => break listener,
+                    Err(error) => tracing::warn!(%address, %error, "cannot listen again yet"),
+                }
+                tokio::time::sleep(LISTEN_AGAIN).await;
+            };
+            tracing::info!(%address, "listening for XMPP servers");
+            door.accept(listener).await;
+        });
+        self.accepting = Some(accepting.abort_handle());
+    }
+}
+
+/// Where peers come in.
+struct Door {
     admission: Arc<Admission>,
+    proxies: Proxies,
     reporter: mpsc::Sender<Report>,
-) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Without room the connection is closed at once: better than to let it wait.
-                let Some(slot) = admission.admit(peer.ip()) else { continue };
-                task::prepare(&stream);
-                let accepted = Accepted { stream, peer, slot };
-                if reporter.send(Report::Accepted(accepted)).await.is_err() {
-                    return;
+}
+
+impl Door {
+    /// Lets peers in, until nobody wants to hear of them.
+    async fn accept(self, listener: TcpListener) {
+        let door = Arc::new(self);
+        while !door.reporter.is_closed() {
+            match listener.accept().await {
+                Ok((stream, proxy)) if door.proxies.include(proxy.ip()) => {
+                    let door = door.clone();
+                    tokio::spawn(async move { door.ask(stream, proxy).await });
+                }
+                Ok((stream, peer)) => door.enter(stream, peer).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections");
-                tokio::time::sleep(PAUSE).await;
-            }
         }
+    }
+
+    /// The proxy says whose connection it is.
+    async fn ask(&self, mut stream: TcpStream, proxy: SocketAddr) {
+        if let Some(client) = self.proxies.client(&mut stream, proxy).await {
+            self.enter(stream, client).await;
+        }
+    }
+
+    async fn enter(&self, stream: TcpStream, peer: SocketAddr) {
+        // Without room the connection is closed at once: better than to let it wait.
+        let Some(slot) = self.admission.admit(peer.ip()) else { return };
+        task::prepare(&stream);
+        // An error says that nobody wants to hear of it.
+        let _ = self.reporter.send(Report::Accepted(Accepted { stream, peer, slot })).await;
     }
 }

@@ -1,8 +1,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use openfed_node::proxy::Header;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -179,7 +180,7 @@ async fn starttls_as_server_shows_the_domain_that_was_asked_for() {
     let (listening, port) = listener().await;
     let mut connections = connections(port, quick()).await;
     let authority = connections.means.tls.authority().certificate().clone();
-    connections.listen(listening);
+    connections.listen(listening, Proxies::default());
     let mut peer = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
     let Report::Accepted(accepted) = next(&mut connections).await else { panic!() };
     assert!(accepted.peer.ip().is_loopback());
@@ -246,11 +247,49 @@ async fn a_peer_that_takes_nothing_for_too_long_is_left() {
 }
 
 #[tokio::test]
+async fn by_a_proxy_each_client_has_an_address_and_a_place_of_his_own() {
+    let (listening, port) = listener().await;
+    let limits = Limits { per_address: 1, ..quick() };
+    let mut connections = connections(port, limits).await;
+    let from = ["127.0.0.2".parse().unwrap()];
+    connections.listen(listening, Proxies::of(&from).await);
+    let from_proxy = async |client: &str, then: &[u8]| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
+        let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.unwrap();
+        let header = match client {
+            "" => Vec::new(),
+            client => {
+                Header::of_stream(client.parse().unwrap(), "203.0.113.1:5269".parse().unwrap())
+            }
+        };
+        stream.write_all(&[&header, then].concat()).await.unwrap();
+        stream
+    };
+    let mut held = Vec::new();
+    for client in ["198.51.100.1:7", "198.51.100.2:7"] {
+        let peer = from_proxy(client, b"<stream>").await;
+        let Report::Accepted(accepted) = next(&mut connections).await else { panic!() };
+        assert_eq!(accepted.peer, client.parse().unwrap());
+        held.push((peer, accepted));
+    }
+    // Again the second one, and one of whom nothing is said.
+    for client in ["198.51.100.2:8", ""] {
+        let mut peer = from_proxy(client, b"<stream to='corp.example'>").await;
+        assert_eq!(peer.read(&mut [0]).await.unwrap_or(0), 0, "{client}");
+    }
+    // What was sent behind the header is still to be read.
+    let (_peer, accepted) = held.remove(0);
+    connections.adopt(FOREIGN, accepted);
+    heard(&mut connections, "<stream>").await;
+}
+
+#[tokio::test]
 async fn one_address_has_so_many_connections_and_the_home_server_more() {
     let (listening, port) = listener().await;
     let limits = Limits { accepted: 4, per_address: 2, ..quick() };
     let mut connections = connections(port, limits).await;
-    connections.listen(listening);
+    connections.listen(listening, Proxies::default());
     let mut peers = Vec::new();
     let mut held = Vec::new();
     for _ in 0..2 {

@@ -106,7 +106,8 @@ async fn a_client_certificate_of_another_authority_is_refused() {
     };
     let tls = TlsConfigs::load(&settings, Some(&ours.file())).unwrap();
     let listen = [Listen { transport: Transport::Tls, address: LOOPBACK }];
-    let (transports, mut events) = Transports::start(&listen, tls, Limits::default()).unwrap();
+    let (transports, mut events) =
+        Transports::start(&listen, Proxies::default(), tls, Limits::default()).unwrap();
     let address = transports.bound()[0].address;
     for (identity, welcome) in [
         (None, true),
