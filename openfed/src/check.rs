@@ -15,7 +15,7 @@ use openfed_node::settings::{HostPort, Settings};
 use crate::cli::{Failure, Session};
 use crate::dns;
 
-pub(crate) use ports::{reachable, url};
+pub(crate) use ports::{connect, reachable, url};
 use report::Report;
 
 const EXAMPLES: &str = "\

@@ -13,7 +13,7 @@ use crate::api::{Api, ApiError, ApiUrl};
 use crate::check::reachable;
 use crate::{
     admin, audit, backup, check, demo, domain, explain, flows, front, health, manual, nodes, route,
-    token, up,
+    token, up, welcome,
 };
 
 /// The settings files that are taken if none is named: the first one that is there.
@@ -155,6 +155,8 @@ enum Errand {
     Health(health::Arguments),
     /// Whether everything is in place: settings, ports, DNS, next hops, and a message the whole way
     Check(check::Arguments),
+    /// After a start: what runs, where it is seen, and what is still missing for federation
+    Welcome(welcome::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -277,6 +279,7 @@ impl Errand {
             Self::Restore(arguments) => arguments.run(&mut session).await,
             Self::Health(arguments) => arguments.run(&mut session).await,
             Self::Check(arguments) => arguments.run(&mut session).await,
+            Self::Welcome(arguments) => arguments.run(&mut session).await,
         }
     }
 }

@@ -22,6 +22,7 @@ mod token;
 mod transfer;
 mod ua;
 mod up;
+mod welcome;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

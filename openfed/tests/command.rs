@@ -102,6 +102,46 @@ Block Route                no
 }
 
 #[tokio::test]
+async fn after_a_start_one_block_says_what_runs_and_what_is_missing() {
+    let home = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = home.local_addr().unwrap();
+    let file = file(
+        "welcome.toml",
+        &format!(
+            "[domains]\nlocal = [\"corp.example\"]\n[[xmpp.home]]\ndomain = \"corp.example\"\n\
+             address = \"{home}\"\n[[front.pass]]\nlisten = \"tcp:0.0.0.0:15269\"\n\
+             to = \"xmpp-cm:5269\"\n"
+        ),
+    );
+    let nodes = json!({ "items": [
+        { "node": "a", "role": "xcp-router", "in_flight": 0, "draining": false },
+        { "node": "b", "role": "sip-cm", "in_flight": 0, "draining": false },
+        { "node": "c", "role": "sip-cm", "in_flight": 0, "draining": false },
+    ]});
+    let mut open = open_route(true);
+    open["next_hop"] = json!("");
+    let script = Script::default().get("/api/v1/nodes", nodes);
+    let script = script.get("/api/v1/static-routes", json!({ "items": [open] }));
+    let (ended, printed) = script
+        .run(&["welcome", "--config", &file, "--run", "in-container", "--console", "http://here"])
+        .await;
+    ended.unwrap();
+    for part in [
+        "openfed runs for corp.example: 2 sip-cm, 0 xmpp-cm, 1 xcp-router",
+        "SIP       port 5060, by UDP and TCP",
+        "XMPP      port 15269, from server to server",
+        "console   http://here",
+        "- no xmpp-cm is linked",
+        "- no SIP server of yours speaks for your users: [sip] trusted in the settings",
+        "- the open route has no next hop: in-container openfed route set '.*' --next-hop",
+        "See it play, with people on both sides: openfed demo",
+    ] {
+        assert!(printed.contains(part), "{part} in {printed}");
+    }
+    assert!(!printed.contains("takes no connection"), "{printed}");
+}
+
+#[tokio::test]
 async fn a_refusal_names_each_field_and_ends_with_1() {
     let problem = json!({
         "type": "about:blank", "title": "The route cannot be unblocked", "status": 422,

@@ -63,7 +63,7 @@ pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Resul
 }
 
 /// Connects to `host` and hangs up.
-pub(super) async fn connect(host: &str, port: u16) -> io::Result<()> {
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<()> {
     timeout(Duration::from_secs(5), TcpStream::connect((host, port)))
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
