@@ -134,6 +134,8 @@ pub struct Seen {
     pub lost: usize,
     /// Frames that were lost in cut links.
     pub cut: usize,
+    /// Times that an xmpp-cm stopped reading a connection.
+    pub held: usize,
 }
 
 /// See the head of this file.

@@ -14,6 +14,7 @@ mod admission;
 mod arrival;
 mod counted;
 mod dial;
+mod handle;
 mod pipe;
 mod task;
 mod trial;
@@ -21,7 +22,7 @@ mod trial;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -29,13 +30,14 @@ use openfed_node::proxy::Proxies;
 use openfed_node::settings::HostPort;
 use openfed_proto::domain::Domain;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use xmpp_cm_core::core::{ConnId, ConnectFailure, Target, TlsSide};
 
 use crate::resolve::Resolver;
 use crate::tls::Tls;
 use admission::{Admission, Slot};
 use arrival::Arrival;
+use handle::{Handle, State};
 use task::{Order, Task};
 
 /// Reports that wait for the owner; more stop the connections that have something to report.
@@ -118,6 +120,11 @@ pub enum Report {
         /// Without TLS around them.
         bytes: Bytes,
     },
+    /// Much of what was transmitted had not arrived for a while, and now has.
+    Confirmed {
+        /// The connection.
+        conn: ConnId,
+    },
     /// [`Connections::start_tls`] is done.
     Tls {
         /// The connection.
@@ -158,24 +165,6 @@ pub struct Connections {
     staged: Vec<ConnId>,
     reporter: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
-}
-
-struct Handle {
-    orders: mpsc::UnboundedSender<Order>,
-    staged: BytesMut,
-    /// Bytes ordered to be written that have not surely arrived.
-    unconfirmed: Arc<AtomicUsize>,
-    task: tokio::task::AbortHandle,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// The owner has said its last words.
-    Closing,
-    /// The peer does not read what it is sent: cut off.
-    Cut,
 }
 
 impl Connections {
@@ -240,6 +229,7 @@ impl Connections {
             }
             Report::Connected { conn, .. }
             | Report::Bytes { conn, .. }
+            | Report::Confirmed { conn }
             | Report::Tls { conn, .. } => self.open.get(conn).is_some_and(is_open),
         };
         of_interest.then_some(report)
@@ -252,6 +242,18 @@ impl Connections {
             let _slot = slot;
             task.run(pipe::Pipe::Plain(counted::Counted::new(stream))).await;
         });
+    }
+
+    /// Stops reading a connection, or goes on. What was read is still reported.
+    pub fn read(&self, conn: ConnId, on: bool) {
+        if let Some(handle) = self.open.get(&conn) {
+            handle.reading.send_replace(on);
+        }
+    }
+
+    /// How many of the last bytes that were transmitted have not surely arrived.
+    pub fn unconfirmed(&self, conn: ConnId) -> usize {
+        self.open.get(&conn).map_or(0, Handle::unconfirmed)
     }
 
     /// Begins to connect.
@@ -273,17 +275,19 @@ impl Connections {
         F: Future<Output = ()> + Send + 'static,
     {
         let (orders, inbox) = mpsc::unbounded_channel();
+        let (reading, gate) = watch::channel(true);
         let unconfirmed = Arc::new(AtomicUsize::new(0));
         let task = Task {
             conn,
             inbox,
+            reading: gate,
             arrival: Arrival::new(unconfirmed.clone()),
             reporter: self.reporter.clone(),
             means: self.means.clone(),
         };
         let task = tokio::spawn(body(task)).abort_handle();
         let (staged, state) = (BytesMut::new(), State::Open);
-        self.open.insert(conn, Handle { orders, staged, unconfirmed, task, state });
+        self.open.insert(conn, Handle { orders, reading, staged, unconfirmed, task, state });
     }
 
     /// Writes at the next flush. To a connection that is gone: nothing.
@@ -338,19 +342,6 @@ impl Connections {
     /// How many are open, those being made included.
     pub fn count(&self) -> usize {
         self.open.values().filter(|handle| handle.state == State::Open).count()
-    }
-}
-
-impl Handle {
-    fn unconfirmed(&self) -> usize {
-        self.unconfirmed.load(Ordering::Relaxed) + self.staged.len()
-    }
-
-    fn order(&mut self, order: impl FnOnce(Bytes) -> Order) {
-        let bytes = self.staged.split().freeze();
-        self.unconfirmed.fetch_add(bytes.len(), Ordering::Relaxed);
-        // A task that is gone has said so in a report.
-        let _ = self.orders.send(order(bytes));
     }
 }
 

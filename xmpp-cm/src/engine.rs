@@ -119,6 +119,10 @@ impl Engine {
             }
             Report::ConnectFailed { conn, why } => self.core.handle_connect_failed(conn, why, now),
             Report::Bytes { conn, bytes } => self.core.handle_bytes(conn, &bytes, now),
+            Report::Confirmed { conn } => {
+                let unconfirmed = self.connections.unconfirmed(conn);
+                self.core.handle_unconfirmed(conn, unconfirmed, now);
+            }
             Report::Tls { conn, established, .. } => self.core.handle_tls(conn, established, now),
             Report::Closed { conn, unconfirmed } => {
                 self.core.handle_closed(conn, unconfirmed, now);
@@ -159,10 +163,12 @@ impl Engine {
 
     fn carry_out(&mut self) {
         loop {
-            self.obey();
-            let core = &mut self.core;
-            let cut = self.connections.flush(|conn, bytes| core.handle_unconfirmed(conn, bytes));
-            if cut.is_empty() {
+            let obeyed = self.obey();
+            let (core, now) = (&mut self.core, Instant::now());
+            let cut =
+                self.connections.flush(|conn, bytes| core.handle_unconfirmed(conn, bytes, now));
+            // What was read may let others be read.
+            if cut.is_empty() && !obeyed {
                 return;
             }
             for (conn, unconfirmed) in cut {
@@ -172,19 +178,24 @@ impl Engine {
         }
     }
 
-    fn obey(&mut self) {
+    /// Does what the core wants. Whether that was anything.
+    fn obey(&mut self) -> bool {
+        let mut obeyed = false;
         while let Some(command) = self.core.next_command() {
+            obeyed = true;
             match command {
                 Command::Connect { conn, target } => self.connections.connect(conn, target),
                 Command::Transmit { conn, bytes } => self.connections.transmit(conn, &bytes),
                 Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
                 Command::Close { conn } => self.connections.close(conn),
+                Command::Read { conn, on } => self.connections.read(conn, on),
                 Command::ToRouter { router, frame } => self.send(LinkId(router.0), frame),
                 Command::Listen(true) => self.connections.resume(),
                 Command::Listen(false) => self.connections.pause(),
                 Command::Note(fact) => self.shown.show(fact),
             }
         }
+        obeyed
     }
 
     /// A link that takes nothing more is as good as lost: what it had goes over another one.

@@ -14,7 +14,7 @@ use openfed_node::http::Health;
 use openfed_node::telemetry::{Kind, Span, Tracer};
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{AttemptEnded, FromCm, FromRouter};
-use openfed_proto::packet::{Ending, Packet, PacketId};
+use openfed_proto::packet::{Ending, Packet, PacketId, TraceContext};
 use xmpp_cm_core::core::{ConnId, Fact};
 
 use crate::refusals::Refusals;
@@ -153,16 +153,17 @@ impl Shown {
         self.addresses = addresses.iter().map(IpAddr::to_canonical).collect();
     }
 
+    fn dialing(&mut self, conn: ConnId, domain: &Domain, trace: Option<TraceContext>) {
+        let mut span = self.tracer.span("xmpp.connect", Kind::Send, trace.unwrap_or_default());
+        if span.is_recording() {
+            span.set("xcp.domain", domain.as_str().to_owned());
+        }
+        self.dials.insert(conn, Dial { span, peer: self.peer(domain) });
+    }
+
     pub(crate) fn show(&mut self, fact: Fact) {
         match fact {
-            Fact::Dialing { conn, domain, trace } => {
-                let mut span =
-                    self.tracer.span("xmpp.connect", Kind::Send, trace.unwrap_or_default());
-                if span.is_recording() {
-                    span.set("xcp.domain", domain.as_str().to_owned());
-                }
-                self.dials.insert(conn, Dial { span, peer: self.peer(&domain) });
-            }
+            Fact::Dialing { conn, domain, trace } => self.dialing(conn, &domain, trace),
             Fact::Dialed { conn, failure } => {
                 self.dialed(conn, failure.map(|failure| failure.condition.as_str()));
             }
@@ -194,6 +195,7 @@ impl Shown {
                 metrics::counter!("openfed_xmpp_answered_total", "condition" => condition)
                     .increment(1);
             }
+            Fact::Unanswered => metrics::counter!("openfed_xmpp_unanswered_total").increment(1),
             Fact::Unsaid => metrics::counter!("openfed_xmpp_unsaid_total").increment(1),
             Fact::LateError => metrics::counter!("openfed_xmpp_late_errors_total").increment(1),
             Fact::Ignored { domain } => {

@@ -1,12 +1,13 @@
 //! The world outside: datagrams between SIP peers and sip-cms, connections between XMPP servers
 //! and xmpp-cms.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use openfed_proto::route::Transport;
 use sip_cm_core::command::{Arrival, FlowId};
-use xmpp_cm_core::core::{Command, ConnId, ConnectFailure, Target};
+use xmpp_cm_core::core::{Command, ConnId, ConnectFailure, Core, Target};
 
 use super::sip_peer::Note;
 use super::xmpp_server::{Act, WireId};
@@ -28,6 +29,30 @@ pub(super) struct Wire {
     cm: usize,
     /// `None` until the xmpp-cm has accepted it.
     conn: Option<ConnId>,
+    /// Whether the xmpp-cm reads it, and what came while it does not.
+    is_read: bool,
+    unread: VecDeque<Bytes>,
+    /// Bytes on their way to the server.
+    on_way: usize,
+}
+
+impl Wire {
+    fn new(server: String, cm: usize, conn: Option<ConnId>) -> Self {
+        Self { server, cm, conn, is_read: true, unread: VecDeque::new(), on_way: 0 }
+    }
+
+    /// What is still on its way to the server, and what the xmpp-cm reads now.
+    fn take(&mut self, event: &Event) -> (usize, VecDeque<Bytes>) {
+        match event {
+            Event::BytesToServer(_, bytes) => self.on_way -= bytes.len(),
+            Event::BytesToCm(_, bytes) => self.unread.push_back(bytes.clone()),
+            // Who closes has said everything before.
+            Event::ClosedAtCm(_) => self.is_read = true,
+            _ => {}
+        }
+        let read = if self.is_read { std::mem::take(&mut self.unread) } else { VecDeque::new() };
+        (self.on_way, read)
+    }
 }
 
 impl Sim {
@@ -84,8 +109,7 @@ impl Sim {
         match act {
             Act::Dial(wire) => {
                 let alive = self.xmpps.iter().position(|node| !node.is_dead);
-                let (cm, conn) = (alive.unwrap_or_default(), None);
-                self.wires.insert(wire, Wire { server, cm, conn });
+                self.wires.insert(wire, Wire::new(server, alive.unwrap_or_default(), None));
                 self.agenda.plan(at, Event::ConnectedToCm(wire));
             }
             Act::Bytes(wire, bytes) => self.agenda.plan(at, Event::BytesToCm(wire, bytes)),
@@ -104,8 +128,9 @@ impl Sim {
         match command {
             Command::Connect { conn, target } => self.connect(cm, conn, &target),
             Command::Transmit { conn, bytes } => {
-                if let Some(wire) = self.wire_of(cm, conn) {
-                    self.agenda.plan(at, Event::BytesToServer(wire, bytes));
+                if let Some(id) = self.wire_of(cm, conn) {
+                    self.wires.entry(id).and_modify(|wire| wire.on_way += bytes.len());
+                    self.agenda.plan(at, Event::BytesToServer(id, bytes));
                 }
             }
             // The handshake itself is not simulated: it succeeds, and takes no time.
@@ -115,6 +140,13 @@ impl Sim {
             Command::Close { conn } => {
                 if let Some(wire) = self.wire_of(cm, conn) {
                     self.agenda.plan(at, Event::ClosedAtServer(wire));
+                }
+            }
+            Command::Read { conn, on } => {
+                if let Some(id) = self.wire_of(cm, conn) {
+                    self.seen.held += usize::from(!on);
+                    self.wires.entry(id).and_modify(|wire| wire.is_read = on);
+                    self.agenda.plan(self.now, Event::BytesToCm(id, Bytes::new()));
                 }
             }
             Command::ToRouter { .. } | Command::Listen(_) | Command::Note(_) => {}
@@ -127,7 +159,7 @@ impl Sim {
         *self.seen.connects.entry(name.clone()).or_default() += 1;
         self.next_serial += 1;
         let wire = WireId(self.next_serial);
-        self.wires.insert(wire, Wire { server: name.clone(), cm, conn: Some(conn) });
+        self.wires.insert(wire, Wire::new(name.clone(), cm, Some(conn)));
         let at = self.now + self.latency;
         match self.dns.get(&name) {
             Some(Some(why)) => self.agenda.plan(at, Event::ConnectFailed(wire, *why)),
@@ -151,7 +183,9 @@ impl Sim {
             return;
         };
         let id = *id;
-        let Some(Wire { server, cm, conn }) = self.wires.get(&id).cloned() else { return };
+        let Some(wire) = self.wires.get_mut(&id) else { return };
+        let (server, cm, conn) = (wire.server.clone(), wire.cm, wire.conn);
+        let (on_way, read) = wire.take(&event);
         let now = self.now;
         let node = &mut self.xmpps[cm];
         if let (Event::ConnectFailed(_, why), Some(conn)) = (&event, conn) {
@@ -159,6 +193,9 @@ impl Sim {
             return node.if_alive(|core, now| core.handle_connect_failed(conn, *why, now), now);
         }
         let Some(server) = self.servers.get_mut(&server) else { return };
+        let take = |core: &mut Core, conn, now| {
+            read.iter().for_each(|bytes| core.handle_bytes(conn, bytes, now));
+        };
         match (event, conn) {
             (Event::ConnectedToServer(_), Some(conn)) => {
                 server.accept(id, now);
@@ -175,12 +212,19 @@ impl Sim {
                     }
                 }
             }
-            (Event::BytesToServer(_, bytes), _) => server.bytes(id, &bytes, now),
-            (Event::BytesToCm(_, bytes), Some(conn)) => {
-                node.if_alive(|core, now| core.handle_bytes(conn, &bytes, now), now);
+            (Event::BytesToServer(_, bytes), conn) => {
+                server.bytes(id, &bytes, now);
+                let confirm = |core: &mut Core, now| {
+                    conn.into_iter().for_each(|conn| core.handle_unconfirmed(conn, on_way, now));
+                };
+                node.if_alive(confirm, now);
+            }
+            (Event::BytesToCm(..), Some(conn)) => {
+                node.if_alive(|core, now| take(core, conn, now), now)
             }
             (Event::ClosedAtServer(_), _) => self.forget_wire(id),
             (Event::ClosedAtCm(_), Some(conn)) => {
+                node.if_alive(|core, now| take(core, conn, now), now);
                 node.if_alive(|core, now| core.handle_closed(conn, 0, now), now);
                 self.wires.remove(&id);
             }
@@ -199,6 +243,17 @@ impl Sim {
         let at = self.now + self.latency;
         for (id, _) in self.wires.iter().filter(|(_, wire)| wire.cm == cm) {
             self.agenda.plan(at, Event::ClosedAtServer(*id));
+        }
+    }
+
+    /// The connections that xmpp-cms made to a server break, and no new one comes about.
+    pub fn lose_way_to(&mut self, name: &str, why: ConnectFailure) {
+        self.dns.insert(name.to_owned(), Some(why));
+        let at = self.now + self.latency;
+        // Servers number their own from here on.
+        let ours = self.wires.range(..WireId(1 << 32)).filter(|(_, wire)| wire.server == name);
+        for (id, _) in ours {
+            self.agenda.plan(at, Event::ClosedAtCm(*id));
         }
     }
 

@@ -11,6 +11,8 @@ use openfed_tests::sim::{LOCAL, NEXT_HOP, OFFICE, Sim, Step};
 pub(super) struct Ledger {
     sip: BTreeMap<Note, &'static str>,
     xmpp: BTreeSet<Note>,
+    /// Of users of other XMPP servers, with the domain.
+    foreign: BTreeMap<Note, String>,
     count: u32,
 }
 
@@ -56,6 +58,22 @@ impl Ledger {
         sim.at(later, Step::Xmpp(LOCAL, note));
     }
 
+    /// Users of another XMPP server write to local users, all at once.
+    pub(super) fn xmpp_in(
+        &mut self,
+        sim: &mut Sim,
+        later: Duration,
+        domain: &'static str,
+        many: u64,
+    ) {
+        for who in 0..many {
+            let (from, to) = (format!("bob{who}@{domain}"), format!("alice{who}@{LOCAL}"));
+            let note = Note::new(&from, &to, self.number());
+            self.foreign.insert(note.clone(), domain.to_owned());
+            sim.at(later, Step::Xmpp(domain, note));
+        }
+    }
+
     /// Everything that was written arrived once or was answered with a failure; nothing was said
     /// to have arrived that did not; nothing overtook anything in its conversation.
     #[track_caller]
@@ -97,6 +115,20 @@ impl Ledger {
         for note in &self.xmpp {
             let (is_delivered, is_told) = (arrived.contains(note), told.contains(&*note.text));
             assert!(is_delivered || is_told, "lost in silence: {note:?}");
+            count(is_delivered, is_told);
+        }
+        let mut told = BTreeMap::new();
+        for domain in self.foreign.values().collect::<BTreeSet<_>>() {
+            let errors = sim.server(domain).errors.iter();
+            let ids: BTreeSet<String> = errors.map(|(id, ..)| id.clone()).collect();
+            assert_eq!(ids.len(), sim.server(domain).errors.len(), "one error each: {domain}");
+            told.insert(domain.as_str(), ids);
+        }
+        for (note, domain) in &self.foreign {
+            let is_told = told.get(domain.as_str()).is_some_and(|ids| ids.contains(&note.text));
+            let is_delivered = arrived.contains(note);
+            assert!(is_delivered || is_told, "lost in silence: {note:?}");
+            assert!(!(is_delivered && is_told), "heard and told failed: {note:?}");
             count(is_delivered, is_told);
         }
         assert_eq!(arrived.len(), balance.delivered + balance.unsure, "nobody wrote some of it");

@@ -5,8 +5,11 @@ use std::time::Duration;
 use openfed_tests::sim::chance::Chance;
 use openfed_tests::sim::{Cm, LOCAL, Node, Plan, Seen, Sim, Step};
 
+use xmpp_cm_core::core::ConnectFailure;
+
 use super::ledger::{Balance, Ledger};
 
+const FOREIGN: [&str; 2] = ["far.example", "away.example"];
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Eight seconds of load in all directions, links cut every now and then.
@@ -28,6 +31,16 @@ fn storm_with(plan: &Plan, change: impl FnOnce(&mut Sim)) -> (Sim, Balance) {
             0 => ledger.sip_out(&mut sim, later, who, &domain),
             1 => ledger.sip_in(&mut sim, later, who, &domain),
             _ => ledger.xmpp_out(&mut sim, later, who, &domain),
+        }
+    }
+    // Strangers, whose way back is not there yet, write more than any queue holds; where the home
+    // server says no error twice.
+    let strangers = if sim.home().astray == 0 { &FOREIGN[..] } else { &[] };
+    for domain in strangers {
+        sim.add_server(domain);
+        for half in 0..2 {
+            let later = Duration::from_millis(half * 4_000 + chance.below(4_000));
+            ledger.xmpp_in(&mut sim, later, domain, 500 + chance.below(2_500));
         }
     }
     for _ in 0..8 {
@@ -204,5 +217,58 @@ fn two_of_each_lose_double_and_reorder_nothing() {
     let balance = ledger.check(&mut sim);
     assert_eq!((balance.delivered + balance.unsure, balance.failed), (300, 0), "{balance:?}");
     assert_eq!(Ledger::unanswered(&mut sim), 0);
+    assert_eq!(sim.unfinished(), 0);
+}
+
+/// More than the queues hold, at once, from a domain to which no way is up: all of it arrives or is
+/// answered.
+fn burst(many: u64, prepare: impl FnOnce(&mut Sim)) -> (Sim, Balance) {
+    let mut sim = Sim::new(&Plan::default());
+    let mut ledger = Ledger::default();
+    let far = FOREIGN[0];
+    sim.add_server(far);
+    ledger.xmpp_in(&mut sim, Duration::ZERO, far, many);
+    prepare(&mut sim);
+    sim.pass(Duration::from_secs(180));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(sim.unfinished(), 0);
+    (sim, balance)
+}
+
+#[test]
+fn a_burst_beyond_every_queue_is_delivered_or_answered() {
+    for many in [3_000, 20_000] {
+        let (_, balance) = burst(many, |_| {});
+        let all = usize::try_from(many).expect("few");
+        assert_eq!((balance.delivered + balance.failed, balance.unsure), (all, 0), "{balance:?}");
+        assert!(balance.delivered >= 1_000, "{balance:?}");
+    }
+}
+
+#[test]
+fn a_burst_while_nobody_is_at_home_is_answered() {
+    let (_, balance) = burst(5_000, |sim| sim.lose_home(ConnectFailure::Unreachable));
+    assert_eq!(balance, Balance { failed: 5_000, ..Balance::default() });
+}
+
+#[test]
+fn a_burst_of_a_server_that_cannot_be_reached_for_a_while_is_answered_when_it_can() {
+    let (mut sim, mut ledger) = (Sim::new(&Plan::default()), Ledger::default());
+    let far = FOREIGN[0];
+    sim.add_server(far);
+    ledger.xmpp_in(&mut sim, Duration::ZERO, far, 1);
+    sim.pass(Duration::from_secs(1));
+    // It has proven itself, and now its port is closed for more than twice five seconds.
+    sim.lose_way_to(far, ConnectFailure::Unreachable);
+    sim.lose_home(ConnectFailure::Unreachable);
+    sim.pass(Duration::from_secs(1));
+    ledger.xmpp_in(&mut sim, Duration::ZERO, far, 5_000);
+    sim.pass(Duration::from_secs(12));
+    assert!(sim.seen.held > 0, "it is read no faster than it can be answered");
+    assert!(sim.server(far).errors.is_empty());
+    sim.dns.remove(far);
+    sim.pass(Duration::from_secs(180));
+    let balance = ledger.check(&mut sim);
+    assert_eq!(balance, Balance { delivered: 1, failed: 5_000, ..Balance::default() });
     assert_eq!(sim.unfinished(), 0);
 }

@@ -22,6 +22,7 @@ mod dialing;
 mod listing;
 mod naming;
 mod packets;
+mod places;
 mod recent;
 mod settings;
 mod silence;
@@ -100,6 +101,12 @@ pub struct Core {
     dirty: BTreeSet<ConnId>,
     stream_timers: BTreeSet<(Instant, ConnId)>,
     pair_deadlines: Deadlines<Pair>,
+    /// When pairs that failed may be tried again.
+    retries: BTreeSet<(Instant, Pair)>,
+    /// Connections of which more has come than was taken.
+    unread: BTreeSet<ConnId>,
+    /// Connections that are not read, by the pair whose answers are too many.
+    held: BTreeMap<Pair, BTreeSet<ConnId>>,
     claim_deadlines: Deadlines<Claim>,
     commands: VecDeque<Command>,
     life: Life,
@@ -130,6 +137,9 @@ impl Core {
             dirty: BTreeSet::new(),
             stream_timers: BTreeSet::new(),
             pair_deadlines: Deadlines::default(),
+            retries: BTreeSet::new(),
+            unread: BTreeSet::new(),
+            held: BTreeMap::new(),
             claim_deadlines: Deadlines::default(),
             commands: VecDeque::new(),
             life: Life::Serving,

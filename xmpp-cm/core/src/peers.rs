@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   (nothing) ──dial──▶ Waiting ──authenticated──▶ Up ──last stream gone──▶ (nothing)
-//!                          └──failed──▶ Failed(until) ──time──▶ (nothing)
+//!                        ▲ └──failed──▶ Failed(until) ──time──▶ (nothing)
+//!                        └──answers wait─────┘
 //! ```
 //!
 //! A peer is a pair of domains: one that we speak for and one that we speak to. Towards a foreign
@@ -17,6 +18,7 @@ use openfed_proto::packet::{Failure, TraceContext};
 
 use crate::attempts::Key;
 use crate::core::ConnId;
+use crate::stanza::is_answer;
 use crate::xml::to_bytes;
 
 /// The domain that we speak for and the one that we speak to.
@@ -42,8 +44,9 @@ impl Pair {
 pub(crate) enum Outgoing {
     /// A stanza passing through: its sender gets an error stanza if it fails.
     Through(Element),
-    /// An answer of ours, written out: nobody is told. It gets no third chance, either.
-    Answer { text: String, again: bool },
+    /// An answer of ours, written out: nobody is told. It gets no third chance, either, and is
+    /// kept until then while its way fails.
+    Answer { text: Box<str>, again: bool, until: Instant },
     /// A stanza that did not arrive over a stream that broke. It gets no third chance.
     Again(Element),
     /// An attempt with a stanza that answers for itself: it has ended when it is written.
@@ -77,8 +80,19 @@ impl Outgoing {
             Self::Through(stanza) | Self::Plain(_, stanza) | Self::Fenced(_, stanza) => {
                 Some(Self::Again(stanza))
             }
-            Self::Answer { text, again: false } => Some(Self::Answer { text, again: true }),
+            Self::Answer { text, again: false, until } => {
+                Some(Self::Answer { text, again: true, until })
+            }
             Self::Answer { again: true, .. } | Self::Again(_) | Self::Probe(_) => None,
+        }
+    }
+
+    /// Whether it is an answer, of ours or of another one that goes by.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::Answer { .. } => true,
+            Self::Through(stanza) | Self::Again(stanza) => is_answer(stanza),
+            Self::Plain(..) | Self::Fenced(..) | Self::Probe(_) => false,
         }
     }
 
@@ -94,11 +108,19 @@ impl Outgoing {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     items: VecDeque<(usize, Outgoing)>,
+    /// Bytes of what is no answer.
     bytes: usize,
+    /// Answers, and bytes of them.
+    answers: (usize, usize),
+    /// What those will take that are owed for stanzas that were taken meanwhile.
+    owed: usize,
+    /// So many more of them may wait.
+    more: usize,
 }
 
 impl Queue {
-    /// Gives the item back if there is no room.
+    /// Gives the item back if there is no room. There is always room for an answer: what it answers
+    /// would not have been taken else ([`Queue::is_crowded`]).
     #[must_use]
     pub(crate) fn push(
         &mut self,
@@ -107,12 +129,45 @@ impl Queue {
         max_bytes: usize,
     ) -> Option<Outgoing> {
         let bytes = item.bytes();
-        if self.items.len() >= max || self.bytes + bytes > max_bytes {
+        if matches!(item, Outgoing::Answer { .. }) {
+            self.answers = (self.answers.0 + 1, self.answers.1 + bytes);
+            self.owed = self.owed.saturating_sub(bytes);
+        } else if self.items.len() - self.answers.0 >= max || self.bytes + bytes > max_bytes {
             return Some(item);
+        } else {
+            self.bytes += bytes;
         }
-        self.bytes += bytes;
         self.items.push_back((bytes, item));
         None
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn has_answers(&self) -> bool {
+        self.answers.0 > 0
+    }
+
+    /// Whether so many answers wait that nothing more that wants one may be taken.
+    pub(crate) fn is_crowded(&self, max_bytes: usize) -> bool {
+        self.answers.1 + self.owed >= max_bytes + self.more
+    }
+
+    /// The answers that are still worth a try, and the rest. So many `more` bytes of answers may
+    /// wait for that, twice at most.
+    pub(crate) fn keep_answers(self, now: Instant, more: usize) -> (Self, Vec<Outgoing>) {
+        let more = (self.more + more).min(2 * more);
+        let (mut kept, mut rest) = (Self { more, ..Self::default() }, Vec::new());
+        for item in self.into_items() {
+            match &item {
+                Outgoing::Answer { until, .. } if *until > now => {
+                    rest.extend(kept.push(item, 0, 0));
+                }
+                _ => rest.push(item),
+            }
+        }
+        (kept, rest)
     }
 
     pub(crate) fn into_items(self) -> impl Iterator<Item = Outgoing> {
@@ -145,6 +200,8 @@ pub(crate) enum State {
     Failed {
         until: Instant,
         failure: Failure,
+        /// They go when it is tried again.
+        answers: Queue,
     },
 }
 
@@ -195,16 +252,18 @@ impl Peers {
     }
 
     /// A stream can be used for the pair; gives back what waited for it. True if it is the first.
-    pub(crate) fn up(&mut self, pair: &Pair, conn: ConnId) -> (bool, Option<Waiting>) {
+    pub(crate) fn up(&mut self, pair: &Pair, conn: ConnId) -> (bool, Queue) {
         if let Some(State::Up(conns)) = self.pairs.get_mut(pair) {
             if !conns.contains(&conn) {
                 conns.push(conn);
             }
-            return (false, None);
+            return (false, Queue::default());
         }
         match self.pairs.insert(pair.clone(), State::Up(vec![conn])) {
-            Some(State::Waiting(waiting)) => (true, Some(waiting)),
-            _ => (true, None),
+            Some(State::Waiting(Waiting { queue, .. }) | State::Failed { answers: queue, .. }) => {
+                (true, queue)
+            }
+            _ => (true, Queue::default()),
         }
     }
 
@@ -219,27 +278,63 @@ impl Peers {
         last
     }
 
-    /// Why the pair is not tried again yet.
-    pub(crate) fn failure(&mut self, pair: &Pair, now: Instant) -> Option<Failure> {
-        match self.pairs.get(pair) {
-            Some(State::Failed { until, failure }) if *until > now => Some(failure.clone()),
-            Some(State::Failed { .. }) => {
-                self.pairs.remove(pair);
-                None
+    /// Why the pair is not tried again yet, and the answers that wait until it is.
+    pub(crate) fn failure(&mut self, pair: &Pair, now: Instant) -> Option<(Failure, &mut Queue)> {
+        match self.pairs.get_mut(pair) {
+            Some(State::Failed { until, failure, answers }) if *until > now => {
+                Some((failure.clone(), answers))
             }
             _ => None,
         }
     }
 
+    /// Whether a failure of the pair is over, and nothing was tried since.
+    pub(crate) fn has_failed(&self, pair: &Pair, now: Instant) -> bool {
+        matches!(self.pairs.get(pair), Some(State::Failed { until, .. }) if *until <= now)
+    }
+
+    /// The answers that wait for the end of a failure.
+    pub(crate) fn take_answers(&mut self, pair: &Pair) -> Queue {
+        match self.pairs.get_mut(pair) {
+            Some(State::Failed { answers, .. }) => std::mem::take(answers),
+            _ => Queue::default(),
+        }
+    }
+
+    /// A stanza was taken that may be answered over this pair, with so many bytes.
+    pub(crate) fn owe(&mut self, pair: &Pair, bytes: usize) {
+        if let Some(State::Waiting(Waiting { queue, .. }) | State::Failed { answers: queue, .. }) =
+            self.pairs.get_mut(pair)
+        {
+            queue.owed += bytes;
+        }
+    }
+
+    /// Whether so many answers wait for the pair that no more are to be owed.
+    pub(crate) fn is_crowded(&self, pair: &Pair, max_bytes: usize) -> bool {
+        match self.pairs.get(pair) {
+            Some(State::Waiting(Waiting { queue, .. }) | State::Failed { answers: queue, .. }) => {
+                queue.is_crowded(max_bytes)
+            }
+            Some(State::Up(_)) | None => false,
+        }
+    }
+
     /// Forgets failures that are over.
     pub(crate) fn prune(&mut self, now: Instant) {
-        self.pairs
-            .retain(|_, state| !matches!(state, State::Failed { until, .. } if *until <= now));
+        self.pairs.retain(|_, state| {
+            !matches!(state, State::Failed { until, answers, .. }
+                if *until <= now && !answers.has_answers())
+        });
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.pairs.values().any(|state| matches!(state, State::Waiting(_)))
+        !self.pairs.values().any(|state| match state {
+            State::Waiting(_) => true,
+            State::Failed { answers, .. } => answers.has_answers(),
+            State::Up(_) => false,
+        })
     }
 }
 
@@ -248,10 +343,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_takes_its_room_in_a_queue() {
-        let mut queue = Queue::default();
-        let answer = || Outgoing::Answer { text: "x".repeat(60), again: false };
-        assert!(queue.push(answer(), 10, 100).is_none());
-        assert!(queue.push(answer(), 10, 100).is_some(), "120 bytes");
+    #[expect(clippy::disallowed_methods, reason = "some instant to count from")]
+    fn there_is_room_for_every_answer_and_it_takes_none_from_others() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let text: Box<str> = "x".repeat(60).into();
+        let answer = || Outgoing::Answer { text: text.clone(), again: false, until: now };
+        let stanza = || Outgoing::Through("<message xmlns='jabber:client'/>".parse().unwrap());
+        for _ in 0..3 {
+            assert!(queue.push(answer(), 1, 100).is_none());
+        }
+        assert!(queue.is_crowded(180) && !queue.is_crowded(181));
+        assert!(queue.push(stanza(), 1, 100).is_none());
+        assert!(queue.push(stanza(), 1, 100).is_some(), "one is its share");
+        let (kept, rest) = queue.keep_answers(now, 0);
+        assert!(!kept.has_answers() && rest.len() == 4, "their time is over");
     }
 }

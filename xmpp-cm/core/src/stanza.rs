@@ -228,6 +228,15 @@ fn write_answer(
     out
 }
 
+/// Whether a stanza is itself an answer, and gets none (RFC 6120 §8.3.1, §8.2.3).
+pub(crate) fn is_answer(stanza: &Element) -> bool {
+    match Attributes::of(stanza).subtype {
+        Some("error") => true,
+        Some("result") => stanza.name() == "iq",
+        _ => false,
+    }
+}
+
 /// Sets an attribute without namespace.
 pub(crate) fn set(element: &mut Element, name: &'static str, value: &str) {
     if let Ok(name) = rxml::NcName::try_from(name) {

@@ -317,6 +317,11 @@ impl Stream {
         self.pairs.inbound()
     }
 
+    /// Whether what comes in is answered on this stream, too (XEP-0288).
+    pub fn is_bidi(&self) -> bool {
+        self.pairs.is_bidi()
+    }
+
     /// How many bytes it has said so far, over the whole connection.
     pub fn said(&self) -> u64 {
         self.transmitted.saturating_add(length(&self.out))

@@ -17,6 +17,10 @@ use super::pipe::Pipe;
 const SETTLES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// From so many bytes on it is looked again and again until they have arrived: somebody may not be
+/// read for as long.
+const MUCH: usize = 512 << 10;
+
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(super) struct Arrival {
@@ -40,6 +44,16 @@ impl Arrival {
     pub(super) fn wrote(&mut self, bytes: usize) {
         self.marks.push_back((self.totals.written(), bytes));
         self.confirm();
+    }
+
+    /// The connection was looked at.
+    pub(super) fn looked(&mut self) {
+        self.confirm();
+    }
+
+    /// Whether much has not arrived.
+    pub(super) fn is_much(&self) -> bool {
+        self.unconfirmed.load(Ordering::Relaxed) >= MUCH
     }
 
     /// These are of no interest any more.

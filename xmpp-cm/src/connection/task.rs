@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use xmpp_cm_core::core::{ConnId, TlsSide};
@@ -19,6 +19,9 @@ use crate::tls::Audience;
 
 /// Bytes that are read at once; what is left of a buffer is used up to a quarter.
 const CHUNK: usize = 8_192;
+
+/// How often it is looked whether a peer has read what it was sent, while that is much.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What the owner wants of a connection.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ enum Pause {
 pub(super) struct Task {
     pub(super) conn: ConnId,
     pub(super) inbox: mpsc::UnboundedReceiver<Order>,
+    /// Whether the owner wants more to be read.
+    pub(super) reading: watch::Receiver<bool>,
     pub(super) arrival: Arrival,
     pub(super) reporter: mpsc::Sender<Report>,
     pub(super) means: Arc<Means>,
@@ -84,9 +89,12 @@ impl Task {
     ) -> Pause {
         let (conn, reporter) = (self.conn, self.reporter.clone());
         let stalled = self.means.limits.stalled;
+        let mut reading = self.reading.clone();
         tokio::select! {
-            () = read(conn, reader, &reporter) => Pause::Lost,
-            pause = write(&mut self.inbox, writer, &mut self.arrival, stalled) => pause,
+            () = read(conn, reader, &mut reading, &reporter) => Pause::Lost,
+            pause = write(conn, &mut self.inbox, writer, (&mut self.arrival, &reporter), stalled) => {
+                pause
+            }
         }
     }
 
@@ -138,9 +146,15 @@ impl Task {
 }
 
 /// Until the connection ends. Waits for the owner before it reads more.
-async fn read(conn: ConnId, reader: &mut ReadHalf<Pipe>, reporter: &mpsc::Sender<Report>) {
+async fn read(
+    conn: ConnId,
+    reader: &mut ReadHalf<Pipe>,
+    reading: &mut watch::Receiver<bool>,
+    reporter: &mpsc::Sender<Report>,
+) {
     let mut buffer = BytesMut::with_capacity(CHUNK);
-    loop {
+    // An owner that has forgotten the connection wants nothing of it any more.
+    while reading.wait_for(|on| *on).await.is_ok() {
         match reader.read_buf(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
@@ -155,14 +169,34 @@ async fn read(conn: ConnId, reader: &mut ReadHalf<Pipe>, reporter: &mpsc::Sender
     }
 }
 
+/// Until the owner says something else than to write. Tells when much had not arrived, and has.
 async fn write(
+    conn: ConnId,
     inbox: &mut mpsc::UnboundedReceiver<Order>,
     writer: &mut WriteHalf<Pipe>,
-    arrival: &mut Arrival,
+    (arrival, reporter): (&mut Arrival, &mpsc::Sender<Report>),
     stalled: Duration,
 ) -> Pause {
+    let mut was_much = false;
     loop {
-        let (bytes, last) = match inbox.recv().await {
+        if was_much && !arrival.is_much() {
+            was_much = false;
+            let _ = reporter.send(Report::Confirmed { conn }).await;
+        }
+        let order = match was_much {
+            false => inbox.recv().await,
+            true => match timeout(LOOK_EVERY, inbox.recv()).await {
+                Ok(order) => order,
+                Err(_) if writer.flush().await.is_ok() => {
+                    arrival.looked();
+                    continue;
+                }
+                Err(_) => return Pause::Lost,
+            },
+        };
+        // What has come counts already.
+        was_much |= arrival.is_much();
+        let (bytes, last) = match order {
             Some(Order::Write(bytes)) => (bytes, false),
             Some(Order::Close(bytes)) => (bytes, true),
             Some(Order::StartTls { last_words, side }) => {

@@ -47,6 +47,14 @@ pub enum Command {
         /// The connection to close.
         conn: ConnId,
     },
+    /// Stop reading a connection, so that its peer has to wait, or go on. What was read already may
+    /// still be handed in.
+    Read {
+        /// The connection.
+        conn: ConnId,
+        /// Whether it is read.
+        on: bool,
+    },
     /// Take connections of peers, or close the port so that they go elsewhere.
     Listen(bool),
     /// Send a frame over a link.
@@ -178,6 +186,8 @@ pub enum Fact {
         /// The condition of the answer.
         condition: &'static str,
     },
+    /// An answer of ours could not be given: no way back came about for too long, or it broke twice.
+    Unanswered,
     /// A message that asks for no answer (typing, a receipt, a marker) ended here: where it went it
     /// means nothing (S-113).
     Unsaid,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use openfed_proto::domain::Domain;
 
 use super::Target;
+use super::places::Inbox;
 use super::recent::Recent;
 use crate::peers::Pair;
 use crate::stream::{Phase, Stream};
@@ -57,6 +58,8 @@ pub(super) struct Conn {
     pub(super) heard: Instant,
     /// What was written last.
     pub(super) recent: Recent,
+    /// What came and was not taken yet.
+    pub(super) inbox: Inbox,
     /// When its timer is set to.
     pub(super) armed: Option<Instant>,
 }
@@ -71,6 +74,7 @@ impl Conn {
             used: now,
             heard: now,
             recent: Recent::default(),
+            inbox: Inbox::default(),
             armed: None,
         }
     }

@@ -62,13 +62,6 @@ impl Core {
         self.settle(now);
     }
 
-    /// Bytes came from a peer.
-    pub fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
-        self.hear(conn, now);
-        let bytes = self.take_sparingly(conn, bytes, now);
-        self.on_stream(conn, now, |stream| stream.handle_bytes(bytes, now));
-    }
-
     /// [`Command::StartTls`] is done, and whether the handshake succeeded.
     pub fn handle_tls(&mut self, conn: ConnId, established: bool, now: Instant) {
         self.on_stream(conn, now, |stream| match established {
@@ -78,14 +71,19 @@ impl Core {
     }
 
     /// All bytes that were transmitted over a connection did arrive, except for the last ones.
-    pub fn handle_unconfirmed(&mut self, conn: ConnId, bytes: usize) {
+    pub fn handle_unconfirmed(&mut self, conn: ConnId, bytes: usize, now: Instant) {
         let Some(it) = self.conns.get_mut(&conn) else { return };
         let said = it.stream.as_ref().map_or(0, Stream::said);
         it.recent.arrived(said, bytes);
+        self.note_read(conn, now);
+        if !self.unread.is_empty() {
+            self.settle(now);
+        }
     }
 
     /// A connection ended or broke, and the last bytes that were transmitted did not arrive.
     pub fn handle_closed(&mut self, conn: ConnId, unconfirmed: usize, now: Instant) {
+        self.take_last(conn, now);
         self.on_stream(conn, now, Stream::handle_closed);
         if let Some((said, mut recent)) = self.parting.remove(&conn) {
             recent.arrived(said, unconfirmed);
@@ -151,7 +149,7 @@ impl Core {
                 }
                 self.arm(conn);
             }
-            if !self.send_fences(now) {
+            if !self.send_fences(now) && !self.take_more(now) {
                 break;
             }
         }
@@ -229,15 +227,16 @@ impl Core {
         }
         conn.pairs.insert(pair.clone());
         self.note_dialed(id, now);
-        let (first, waiting) = self.peers.up(&pair, id);
+        let (first, queue) = self.peers.up(&pair, id);
         if first {
             let Pair { local, remote } = pair.clone();
             self.note(Fact::Up { local, remote, encrypted });
             self.ask_names(&pair);
         }
-        for item in waiting.into_iter().flat_map(|waiting| waiting.queue.into_items()) {
+        for item in queue.into_items() {
             self.send(pair.clone(), item, now);
         }
+        self.make_room(&pair, now);
     }
 
     /// A connection of ours did what it was made for.
@@ -296,7 +295,9 @@ impl Core {
             self.parting.insert(id, (said, conn.recent));
         }
         for pair in conn.pairs {
-            if self.peers.down(&pair, id) {
+            let was_last = self.peers.down(&pair, id);
+            self.make_room(&pair, now);
+            if was_last {
                 self.note(Fact::Down { local: pair.local, remote: pair.remote });
             } else if self.peers.waiting(&pair).is_some_and(|waiting| waiting.conn == id) {
                 self.redial_or_fail(pair, failure.clone(), now);

@@ -57,6 +57,7 @@ impl Core {
                     self.claim_deadlines.push(deadline, claim.clone());
                     let since = now;
                     let verification = Verification { conn, shared, asked: false, since, id, key };
+                    self.begin_way_back(claim.conn, pair, now);
                     self.verifications.insert(claim, verification);
                     self.ask_verifications(conn);
                 }

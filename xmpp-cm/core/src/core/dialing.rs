@@ -24,7 +24,7 @@ impl Core {
         if let Some(conn) = self.peers.route(&pair) {
             return self.write(conn, pair, item, now);
         }
-        let limits = self.settings.limits;
+        let (limits, item) = (self.settings.limits, self.queued(item, now));
         if let Some(waiting) = self.peers.waiting(&pair) {
             if let Some(item) = waiting.queue.push(item, limits.queue, limits.queue_bytes) {
                 self.fail(item, error::busy(), now);
@@ -32,7 +32,11 @@ impl Core {
             return;
         }
         match self.peers.failure(&pair, now) {
-            Some(failure) => self.fail(item, failure, now),
+            Some((failure, answers)) => {
+                if let Some(item) = answers.push(item, 0, 0) {
+                    self.fail(item, failure, now);
+                }
+            }
             None => self.dial(pair, item, now),
         }
     }
@@ -53,6 +57,7 @@ impl Core {
             }
             Err(SendError::NotOpen | SendError::NotAuthenticated) => {
                 if self.peers.down(&pair, id) {
+                    self.make_room(&pair, now);
                     let Pair { local, remote } = pair.clone();
                     self.note(Fact::Down { local, remote });
                 }
@@ -124,7 +129,7 @@ impl Core {
             Outgoing::Through(stanza) | Outgoing::Again(stanza) => {
                 self.answer(&stanza, &failure, now);
             }
-            Outgoing::Answer { .. } => {}
+            Outgoing::Answer { .. } => self.note(Fact::Unanswered),
             Outgoing::Plain(key, _) | Outgoing::Fenced(key, _) | Outgoing::Probe(key) => {
                 self.end_attempt(key, Err(failure), now);
             }
@@ -150,46 +155,47 @@ impl Core {
         }
     }
 
-    /// Sends an error of ours, written out, to who asked.
-    pub(super) fn tell_error(
+    fn dial(&mut self, pair: Pair, item: Outgoing, now: Instant) {
+        let limits = self.settings.limits;
+        let trace = item.key().and_then(|key| self.attempts.trace(&key));
+        let mut queue = self.peers.take_answers(&pair);
+        if let Some(item) = queue.push(item, limits.queue, limits.queue_bytes) {
+            self.fail(item, error::busy(), now);
+        }
+        if !queue.is_empty() {
+            self.dial_for(pair, queue, trace, now);
+        }
+    }
+
+    /// Makes a connection for what is to wait for it.
+    pub(super) fn dial_for(
         &mut self,
-        asked: &Pair,
-        text: String,
-        failure: &Failure,
+        pair: Pair,
+        queue: Queue,
+        trace: Option<TraceContext>,
         now: Instant,
     ) {
-        self.note(Fact::Answered { condition: failure.condition.as_str() });
-        self.send_answer(asked, text, now);
-    }
-
-    /// Sends an answer of ours, written out, to who asked.
-    pub(super) fn send_answer(&mut self, asked: &Pair, text: String, now: Instant) {
-        self.send(asked.reversed(), Outgoing::Answer { text, again: false }, now);
-    }
-
-    fn dial(&mut self, pair: Pair, item: Outgoing, now: Instant) {
-        if self.life == Life::Stopped {
-            return self.fail(item, error::leaving(), now);
-        }
-        let target = match self.domains.target(&pair) {
-            Ok(target) => target,
-            Err(failure) => return self.fail(item, failure, now),
-        };
         let limits = self.settings.limits;
         if self.peers.len() >= limits.pairs {
             self.peers.prune(now);
         }
-        let trace = item.key().and_then(|key| self.attempts.trace(&key));
-        let mut queue = Queue::default();
-        if self.peers.len() >= limits.pairs {
-            return self.fail(item, error::busy(), now);
+        let target = match self.domains.target(&pair) {
+            _ if self.life == Life::Stopped => Err(error::leaving()),
+            Ok(_) if self.peers.len() >= limits.pairs => Err(error::busy()),
+            target => target,
+        };
+        match target {
+            Ok(target) => {
+                let deadline = now + self.settings.timing.connect;
+                self.pair_deadlines.push(deadline, pair.clone());
+                self.wait(pair, &target, (queue, deadline, trace), now);
+            }
+            Err(failure) => {
+                self.peers.remove(&pair);
+                queue.into_items().for_each(|item| self.fail(item, failure.clone(), now));
+                self.make_room(&pair, now);
+            }
         }
-        if let Some(item) = queue.push(item, limits.queue, limits.queue_bytes) {
-            return self.fail(item, error::busy(), now);
-        }
-        let deadline = now + self.settings.timing.connect;
-        self.pair_deadlines.push(deadline, pair.clone());
-        self.wait(pair, &target, (queue, deadline, trace), now);
     }
 
     /// Lets a queue wait for a connection, which is made if it is not there.
@@ -201,10 +207,7 @@ impl Core {
         now: Instant,
     ) {
         let Some((conn, shared)) = self.connection(&pair, target, trace, now) else {
-            for item in queue.into_items() {
-                self.fail(item, error::busy(), now);
-            }
-            return;
+            return self.fail_queue(pair, queue, error::busy(), now);
         };
         let waiting = Waiting { conn, asked: false, shared, deadline, trace, queue };
         self.peers.insert(pair.clone(), State::Waiting(waiting));
@@ -329,6 +332,7 @@ impl Core {
         }
     }
 
+    /// All but answers fail; those wait until it is tried again.
     fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
         let failure = self.knowledge.judge(&pair.remote, failure, now);
         let timing = self.settings.timing;
@@ -337,10 +341,13 @@ impl Core {
             Cause::Unreachable | Cause::Outage if is_home => now + timing.home_failed,
             _ => now + timing.failed,
         };
-        self.peers.insert(pair, State::Failed { until, failure: failure.clone() });
-        for item in queue.into_items() {
+        let (answers, rest) = queue.keep_answers(now, self.settings.limits.answer_bytes);
+        self.retries.insert((until, pair.clone()));
+        self.peers.insert(pair.clone(), State::Failed { until, failure: failure.clone(), answers });
+        for item in rest {
             self.fail(item, failure.clone(), now);
         }
+        self.read_on(&pair, now);
     }
 
     /// Pairs that took too long.

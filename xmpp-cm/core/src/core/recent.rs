@@ -11,22 +11,34 @@ use crate::peers::{Outgoing, Pair};
 /// The stanzas at the end of a stream, as many as the shell lets be unconfirmed.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// Bytes of the stream so far, the stanza, its domains.
-    items: VecDeque<(u64, Pair, Outgoing)>,
+    /// Bytes of the stream so far, those of an answer, the stanza, its domains.
+    items: VecDeque<(u64, u64, Pair, Outgoing)>,
+    /// Bytes of the answers among them.
+    answers: u64,
+    /// Bytes of the stream at the end of the last one.
+    said: u64,
 }
 
 impl Recent {
     /// A stanza is the last of `said` bytes.
     pub(super) fn wrote(&mut self, said: u64, pair: Pair, item: Outgoing) {
-        self.items.push_back((said, pair, item));
+        let bytes = said.saturating_sub(std::mem::replace(&mut self.said, said));
+        let answer = if item.is_answer() { bytes } else { 0 };
+        self.answers += answer;
+        self.items.push_back((said, answer, pair, item));
     }
 
     /// All of the stream but its last bytes did arrive.
     pub(super) fn arrived(&mut self, said: u64, unconfirmed: usize) {
         let arrived = said.saturating_sub(u64::try_from(unconfirmed).unwrap_or(u64::MAX));
         while self.items.front().is_some_and(|(end, ..)| *end <= arrived) {
-            self.items.pop_front();
+            self.answers -= self.items.pop_front().map_or(0, |(_, answer, ..)| answer);
         }
+    }
+
+    /// Bytes of answers that the peer may not have read.
+    pub(super) fn answers(&self) -> usize {
+        usize::try_from(self.answers).unwrap_or(usize::MAX)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -35,6 +47,6 @@ impl Recent {
 
     /// In order.
     pub(super) fn into_items(self) -> impl Iterator<Item = (Pair, Outgoing)> {
-        self.items.into_iter().map(|(_, pair, item)| (pair, item))
+        self.items.into_iter().map(|(.., pair, item)| (pair, item))
     }
 }

@@ -66,6 +66,8 @@ pub struct Timing {
     /// The same of a home server that cannot be connected to: the next message after it is back
     /// is to arrive.
     pub home_failed: Duration,
+    /// How long an answer of ours is kept while its way back fails.
+    pub answer: Duration,
     /// Until a fence must be answered.
     pub fence: Duration,
     /// A stream without stanzas is closed after this.
@@ -84,6 +86,7 @@ impl Default for Timing {
             connect: Duration::from_millis(7_500),
             failed: Duration::from_secs(5),
             home_failed: Duration::from_millis(200),
+            answer: Duration::from_secs(60),
             fence: Duration::from_secs(10),
             idle: Duration::from_secs(300),
             drained: Duration::from_millis(200),
@@ -104,6 +107,9 @@ pub struct Limits {
     pub queue: usize,
     /// Bytes of them.
     pub queue_bytes: usize,
+    /// Bytes of answers that may wait for one pair of domains, or be unread by one peer: then
+    /// nothing more is read that would get another.
+    pub answer_bytes: usize,
     /// Pairs of domains with a state.
     pub pairs: usize,
     /// Packets that came in here and have no ending yet.
@@ -123,6 +129,7 @@ impl Default for Limits {
             strangers: 2_000,
             queue: 1_000,
             queue_bytes: 4 << 20,
+            answer_bytes: 1 << 20,
             pairs: 50_000,
             submitted: 50_000,
             capacity: 8_192,

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use openfed_proto::domain::Domain;
 
+use super::conn::Conn;
 use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::fence::{Expired, Written};
@@ -57,7 +58,8 @@ impl Core {
             let mut pairs = stream.inbound();
             pairs.any(|pair| missed.get(&pair).is_some_and(|sent| heard <= *sent))
         };
-        let conns = self.conns.iter().filter(|(_, conn)| conn.is_accepted());
+        // What is not read is not silent.
+        let conns = self.conns.iter().filter(|(_, it)| it.is_accepted() && !it.inbox.is_held());
         let silent = conns.filter(|(_, conn)| {
             conn.stream.as_ref().is_some_and(|stream| is_silent(stream, conn.heard))
         });
@@ -67,7 +69,8 @@ impl Core {
     /// Something that was wanted of a connection since then did not come: if nothing else came
     /// there either, it is given up.
     pub(super) fn check(&mut self, conn: ConnId, since: Instant, now: Instant) {
-        if self.conns.get(&conn).is_some_and(|it| it.is_negotiated() && it.heard <= since) {
+        let is_silent = |it: &Conn| it.is_negotiated() && it.heard <= since && !it.inbox.is_held();
+        if self.conns.get(&conn).is_some_and(is_silent) {
             self.close_silent(conn, now);
         }
     }

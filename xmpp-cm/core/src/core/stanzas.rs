@@ -22,7 +22,7 @@ use crate::message;
 use crate::peers::{Outgoing, Pair};
 use crate::resource;
 use crate::routers::PACKET_TIME;
-use crate::stanza::{Attributes, Head, Kind, Reply, domain_of};
+use crate::stanza::{Attributes, Head, Kind, Reply, domain_of, is_answer};
 use crate::stream::Stream;
 use crate::xml::to_bytes;
 
@@ -39,11 +39,13 @@ impl Core {
         if self.settles(&pair, &stanza, now) || self.is_astray(&stanza) {
             return;
         }
+        let (asked, wants) = (pair.clone(), !is_answer(&stanza));
         if self.domains.is_local(&pair.local) {
             self.route_outbound(conn, pair, stanza, now);
         } else {
             self.pass_inbound(pair, stanza, now);
         }
+        self.reserve(conn, &asked, wants, now);
     }
 
     /// Whether the stanza answers a question of ours, or a message before a fence.

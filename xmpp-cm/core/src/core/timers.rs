@@ -13,6 +13,7 @@ impl Core {
             self.on_stream_timer(conn, now);
         }
         self.expire_pairs(now);
+        self.retry_pairs(now);
         self.expire_claims(now);
         self.expire_fences(now);
         self.expire_packets(now);
@@ -24,6 +25,7 @@ impl Core {
         [
             self.stream_timers.first().map(|(at, _)| *at),
             self.pair_deadlines.next(),
+            self.retries.first().map(|(at, _)| *at),
             self.claim_deadlines.next(),
             self.fences.next_expiry(),
             self.routers.next_deadline(),

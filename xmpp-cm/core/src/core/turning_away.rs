@@ -50,6 +50,7 @@ impl Core {
         let failure = error::busy();
         let text = write_error(Kind::Message, &glimpse.attributes, &failure, glimpse.said);
         self.tell_error(&pair, text, &failure, now);
+        self.reserve(conn, &pair, true, now);
         Some(glimpse.length)
     }
 }

@@ -55,6 +55,11 @@ impl Pairs {
         self.count == 0
     }
 
+    /// Whether pairs that the peer authenticates work both ways.
+    pub(super) fn is_bidi(&self) -> bool {
+        self.bidi == Direction::Both
+    }
+
     /// Pairs that the peer authenticates from now on work both ways. False if they did before.
     pub(super) fn enable_bidi(&mut self) -> bool {
         std::mem::replace(&mut self.bidi, Direction::Both) != Direction::Both

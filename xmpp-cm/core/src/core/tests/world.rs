@@ -1,6 +1,6 @@
 //! The core, its servers and routers, and the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use openfed_proto::link::{Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Tables};
@@ -10,7 +10,9 @@ use openfed_proto::packet::{
 };
 use openfed_proto::route::DomainPattern;
 
-use super::super::{Command, ConnectFailure, Core, Fact, RouterId, Settings, Start, Target};
+use super::super::{
+    Command, ConnId, ConnectFailure, Core, Fact, RouterId, Settings, Start, Target,
+};
 use super::server::Server;
 use super::{address, domain};
 use crate::dialback::Secret;
@@ -30,6 +32,8 @@ pub(in crate::core) struct World {
     pub(in crate::core) facts: Vec<Fact>,
     /// Whether the port is open.
     pub(in crate::core) listens: bool,
+    /// Connections that the core does not want to be read.
+    pub(in crate::core) unread: BTreeSet<ConnId>,
     /// What the core wrote to a peer that the scene plays itself.
     pub(in crate::core) typed: String,
     next_packet: u8,
@@ -74,6 +78,7 @@ impl World {
             frames: Vec::new(),
             facts: Vec::new(),
             listens: true,
+            unread: BTreeSet::new(),
             typed: String::new(),
             next_packet: 0,
         };
@@ -148,6 +153,9 @@ impl World {
                 }
             }
             Command::ToRouter { router, frame } => self.frames.push((router, frame)),
+            Command::Read { conn, on } => {
+                let _ = if on { self.unread.remove(&conn) } else { self.unread.insert(conn) };
+            }
             Command::Listen(on) => self.listens = on,
             Command::Note(fact) => self.facts.push(fact),
         }
