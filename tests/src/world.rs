@@ -83,7 +83,7 @@ pub struct World {
     pub trusted: Arc<SipPeer>,
     /// openfed itself.
     pub openfed: Openfed,
-    /// The home server, with the users alice and carol.
+    /// The home server, with the users alice, carol and strasse.
     pub home: Home,
 }
 
@@ -113,7 +113,7 @@ impl World {
         let trusted = Arc::new(SipPeer::start(place.at(Host::SipPeer, 5060)).await?);
         let setup = Setup { dns: Some(dns.address()), collector: collector.url(), ..setup };
         let openfed = Openfed::start(place, &setup);
-        let home = Home::start(place, kind, &["alice", "carol"]);
+        let home = Home::start(place, kind, &["alice", "carol", "strasse"]);
         let (openfed, home) = tokio::try_join!(openfed, home)?;
         Ok(Self { dns, collector, hop, trusted, openfed, home })
     }

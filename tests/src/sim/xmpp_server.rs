@@ -224,7 +224,7 @@ impl XmppServer {
                 self.acts.push(Act::HangUp(wire));
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
-            Event::Bounced(_) | Event::Ignored => {}
+            Event::Bounced(_) | Event::Ignored | Event::Misaddressed { .. } => {}
         }
     }
 

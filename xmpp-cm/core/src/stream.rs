@@ -33,11 +33,14 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 pub use event::{CloseReason, Direction, Event, Features, Phase, SendError, StreamError, Verdict};
+use openfed_proto::address::Preparation;
 pub use openfed_proto::domain::Domain;
+pub(crate) use pairs::Written;
 pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
 pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
@@ -358,6 +361,15 @@ fn new_parser(settings: &Settings) -> Parser {
 fn jid_domain(jid: &str) -> &str {
     let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
     bare.split_once('@').map_or(bare, |(_, domain)| domain)
+}
+
+/// Our own name on a stream. One that servers of RFC 3920 would make another domain of is written as
+/// A-labels, so that at least our answers to it arrive there.
+fn own_name(domain: &Domain) -> Cow<'_, str> {
+    match Preparation::Queries.carries_domain(domain) {
+        true => domain.to_unicode(),
+        false => Cow::Borrowed(domain.as_str()),
+    }
 }
 
 /// A domain as it stands in `from` or `to` of a header or of dialback.

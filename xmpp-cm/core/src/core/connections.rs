@@ -178,6 +178,15 @@ impl Core {
                 self.on_authenticated(conn, Pair { local, remote }, direction, now);
             }
             Event::Stanza(stanza) => self.on_stanza(conn, stanza, now),
+            Event::Misaddressed { local, remote, stanza, condition } => {
+                self.on_misaddressed(
+                    conn,
+                    &Pair { local: remote, remote: local },
+                    stanza,
+                    condition,
+                    now,
+                );
+            }
             Event::Bounced(stanza) => self.on_bounced(conn, stanza, now),
             Event::Ignored => self.ignore(conn),
             Event::Closed(reason) => {

@@ -9,7 +9,7 @@ use super::conn::Conn;
 use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::peers::Pair;
-use crate::stream::{StanzaCondition, Stream, Verdict};
+use crate::stream::{StanzaCondition, Stream, Verdict, Written};
 
 /// Somebody on a stream claims to speak for a domain towards another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub(super) struct Verification {
     asked: bool,
     /// When it was wanted.
     since: Instant,
+    /// The domains as the claim wrote them.
+    written: Written,
     id: String,
     key: String,
 }
@@ -50,13 +52,16 @@ impl Core {
             judged => judged,
         };
         let pair = Pair::new(&claim.to, &claim.from);
+        let written = self.stream(conn).and_then(|it| it.asked_as(&claim.from, &claim.to));
+        let Some(written) = written else { return };
         match target {
             Ok(target) => match self.connection(&pair, &target, None, now) {
                 Some((conn, shared)) => {
                     let deadline = now + self.settings.timing.connect;
                     self.claim_deadlines.push(deadline, claim.clone());
-                    let since = now;
-                    let verification = Verification { conn, shared, asked: false, since, id, key };
+                    let (asked, since) = (false, now);
+                    let verification =
+                        Verification { conn, shared, asked, since, written, id, key };
                     self.begin_way_back(claim.conn, pair, now);
                     self.verifications.insert(claim, verification);
                     self.ask_verifications(conn);
@@ -75,9 +80,9 @@ impl Core {
             if verification.conn == conn && !verification.asked {
                 verification.asked = true;
                 // Not taken: the deadline answers the claim.
-                let _ = stream.request_verify(
-                    &claim.to,
-                    &claim.from,
+                let _ = stream.request_verify_as(
+                    &verification.written,
+                    (&claim.to, &claim.from),
                     &verification.id,
                     &verification.key,
                 );

@@ -138,14 +138,22 @@ impl Core {
 
     /// Answers a stanza with an error, unless it is one itself or asks for no answer.
     pub(super) fn answer(&mut self, stanza: &Element, failure: &Failure, now: Instant) {
-        let reply = Reply::to(stanza);
-        if reply.is_none() {
-            self.note_unsaid(stanza);
+        if let Some(asked) = pair_of(stanza) {
+            self.answer_as(&asked, stanza, failure, now);
         }
-        if let (Some(reply), Some(asked)) = (reply, pair_of(stanza)) {
-            let said = message::said(stanza);
-            self.tell_error(&asked, reply.error(failure, said.as_deref()), failure, now);
-        }
+    }
+
+    /// The same for a stanza that came between these two domains, whatever it says itself.
+    pub(super) fn answer_as(
+        &mut self,
+        asked: &Pair,
+        stanza: &Element,
+        failure: &Failure,
+        now: Instant,
+    ) {
+        let Some(reply) = Reply::to(stanza) else { return self.note_unsaid(stanza) };
+        let said = message::said(stanza);
+        self.tell_error(asked, reply.error(failure, said.as_deref()), failure, now);
     }
 
     /// A message that asks for no answer ends here.

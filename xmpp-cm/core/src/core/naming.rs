@@ -1,16 +1,19 @@
 //! Asks home servers how they prepare addresses, and lets through only what they leave as it is.
 
+use std::time::Instant;
+
 use minidom::Element;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::packet::Failure;
 
-use super::{Core, Fact};
+use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::iq;
 use crate::names::{Next, Question};
 use crate::peers::Pair;
-use crate::stanza::{Attributes, set};
+use crate::stanza::{Attributes, Head, set};
+use crate::stream::{StreamCondition, StreamError};
 use crate::xml::ns;
 
 /// What the ids of our questions begin with: other instances know their answers by it.
@@ -22,6 +25,35 @@ impl Core {
         let to_us = self.domains.is_local(to.domain());
         let home = if to_us { to.domain() } else { from.domain() };
         self.names.check(home, (from, to))
+    }
+
+    /// A stanza came on a stream for other domains than it names. A home server writes so what its
+    /// user typed to a domain of which it has made another one; nobody else does.
+    pub(super) fn on_misaddressed(
+        &mut self,
+        conn: ConnId,
+        pair: &Pair,
+        stanza: Element,
+        condition: StreamCondition,
+        now: Instant,
+    ) {
+        if !self.domains.is_local(&pair.local) {
+            if let Some(stream) = self.stream(conn) {
+                stream.close_with_error(StreamError::new(condition));
+            }
+            return;
+        }
+        let checked = match Head::read(&stanza) {
+            Ok(head) => self.check_names(&head.from, &head.to),
+            Err(malformed) => {
+                let failure = error::refused(malformed.condition());
+                Err(failure.with_text(format!("recipient: {malformed}")))
+            }
+        };
+        match checked {
+            Ok(()) => self.on_stanza(conn, stanza, now),
+            Err(failure) => self.answer_as(pair, &stanza, &failure, now),
+        }
     }
 
     /// A stream to a home server is there: the first one is used to ask.

@@ -95,6 +95,18 @@ pub enum Event {
     /// Initiator: the peer said something that has no place on a stream of ours. It counts for
     /// nothing.
     Ignored,
+    /// A stanza from a domain that the peer may speak for, to none that it may speak to. If the
+    /// owner does not take it, the stream ends with this condition (`close_with_error`).
+    Misaddressed {
+        /// A domain of ours that the peer may speak to for `remote`.
+        local: Domain,
+        /// The domain that sends.
+        remote: Domain,
+        /// The stanza.
+        stanza: Element,
+        /// What is wrong with it.
+        condition: StreamCondition,
+    },
     /// The stream is over. Nothing follows; write what was to be transmitted and close.
     Closed(CloseReason),
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use minidom::Element;
 use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 
-use super::pairs::{Full, Standing};
+use super::pairs::{Full, Standing, Written};
 use super::{
     CloseReason, Direction, Domain, Event, Phase, Role, SendError, State, Stream, StreamCondition,
-    StreamError, Verdict, jid_domain, read_domain,
+    StreamError, Verdict, jid_domain, own_name, read_domain,
 };
 use crate::dialback::Secret;
 use crate::stanza::Attributes;
@@ -82,8 +82,11 @@ impl Stream {
         if self.pairs.may_receive(from, to) {
             return self.push(Event::Stanza(stanza));
         }
-        let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
+        let (Some(from), to) = (read_domain(from), read_domain(to)) else {
             return self.fail_with(StreamCondition::ImproperAddressing);
+        };
+        let Some(to) = to else {
+            return self.misaddressed(&from, stanza, StreamCondition::ImproperAddressing);
         };
         match self.pairs.standing(&from, &to) {
             Standing::Allowed => self.push(Event::Stanza(stanza)),
@@ -92,7 +95,21 @@ impl Stream {
             // COMPAT(Prosody): it sends the answers to all pairs of one stream where the first of
             // them gets its own. Who sends them is proven; nobody but who asked takes them.
             Standing::WrongRecipient if is_answer(&stanza) => self.push(Event::Stanza(stanza)),
-            Standing::WrongRecipient => self.fail_with(StreamCondition::HostUnknown),
+            Standing::WrongRecipient => {
+                self.misaddressed(&from, stanza, StreamCondition::HostUnknown);
+            }
+        }
+    }
+
+    /// Who sends it is proven, but to whom it goes is not what the stream is for: the owner says
+    /// whether that ends the stream.
+    fn misaddressed(&mut self, from: &Domain, stanza: Element, condition: StreamCondition) {
+        match self.pairs.heard_by(from) {
+            Some(local) => {
+                let (local, remote) = (local.clone(), from.clone());
+                self.push(Event::Misaddressed { local, remote, stanza, condition });
+            }
+            None => self.fail_with(condition),
         }
     }
 
@@ -117,10 +134,13 @@ impl Stream {
         };
         let id = element.attr("id");
         match (element.name(), read_verdict(element), id) {
-            ("result", Ok(None), _) => self.handle_key(from, to, key_of(element)),
+            ("result", Ok(None), _) => {
+                self.handle_key((from, to), key_of(element), written(element))
+            }
             ("result", Ok(Some(verdict)), _) => self.handle_result(to, from, verdict),
             ("verify", Ok(None), Some(id)) => {
                 let (id, key) = (id.to_owned(), key_of(element));
+                self.pairs.question(&from, &to, &id, written(element));
                 self.negotiation_ends =
                     self.negotiation_ends.map(|_| now + self.settings.timing.negotiation);
                 self.push(Event::DialbackVerifyRequested { from, to, id, key });
@@ -131,11 +151,11 @@ impl Stream {
     }
 
     /// Receiving server: the peer sent a key.
-    fn handle_key(&mut self, from: Domain, to: Domain, key: String) {
+    fn handle_key(&mut self, (from, to): (Domain, Domain), key: String, written: Written) {
         if matches!(self.role, Role::Initiator) {
             return self.fail_with(StreamCondition::UnsupportedStanzaType);
         }
-        match self.pairs.ask(&from, &to) {
+        match self.pairs.ask(&from, &to, written) {
             Ok(true) => {
                 let id = self.id.clone();
                 self.push(Event::DialbackRequested { from, to, id, key });
@@ -193,13 +213,19 @@ impl Stream {
         Ok(())
     }
 
+    /// Receiving server: the names of [`Event::DialbackRequested`] as they were written.
+    pub(crate) fn asked_as(&self, from: &Domain, to: &Domain) -> Option<Written> {
+        self.pairs.asked_as(from, to).cloned()
+    }
+
     /// Receiving server: answers [`Event::DialbackRequested`]. With [`Verdict::Valid`] the peer
     /// may send from `from` to `to`.
     pub fn answer_dialback(&mut self, from: &Domain, to: &Domain, verdict: &Verdict) {
-        if self.check_open().is_err() || !self.pairs.answer(from, to) {
+        if self.check_open().is_err() {
             return;
         }
-        self.write(&with_verdict(addressed("result", to, from), verdict));
+        let Some(written) = self.pairs.answer(from, to) else { return };
+        self.write(&with_verdict(answered("result", &written), verdict));
         if *verdict == Verdict::Valid {
             let direction = self.pairs.authenticate_inbound(to, from);
             self.authenticated((to.clone(), from.clone()), direction);
@@ -218,9 +244,21 @@ impl Stream {
         id: &str,
         key: &str,
     ) -> Result<(), SendError> {
+        let written = [remote.to_unicode().into_owned(), local.to_unicode().into_owned()];
+        self.request_verify_as(&written, (local, remote), id, key)
+    }
+
+    /// The same in the names that the key was sent for: it may be made of them as they were written.
+    pub(crate) fn request_verify_as(
+        &mut self,
+        written: &Written,
+        (local, remote): (&Domain, &Domain),
+        id: &str,
+        key: &str,
+    ) -> Result<(), SendError> {
         self.check_open()?;
         self.pairs.expect_verify(local, remote, id).map_err(|Full| SendError::NotOpen)?;
-        let mut element = addressed("verify", local, remote);
+        let mut element = answered("verify", written);
         set(&mut element, "id", id);
         element.append_text(key);
         self.write(&element);
@@ -233,7 +271,10 @@ impl Stream {
         if self.check_open().is_err() {
             return;
         }
-        let mut element = addressed("verify", to, from);
+        let mut element = match self.pairs.questioned(from, to, id) {
+            Some(written) => answered("verify", &written),
+            None => addressed("verify", to, from),
+        };
         set(&mut element, "id", id);
         self.write(&with_verdict(element, verdict));
     }
@@ -343,8 +384,21 @@ fn read_condition(element: &Element) -> StanzaCondition {
 
 fn addressed(name: &str, from: &Domain, to: &Domain) -> Element {
     let mut element = Element::bare(name, ns::DIALBACK);
-    set(&mut element, "from", &from.to_unicode());
+    set(&mut element, "from", &own_name(from));
     set(&mut element, "to", &to.to_unicode());
+    element
+}
+
+/// The names as the element writes them.
+fn written(element: &Element) -> Written {
+    ["from", "to"].map(|name| element.attr(name).unwrap_or_default().to_owned())
+}
+
+/// An answer to whoever wrote the names so.
+fn answered(name: &str, [from, to]: &Written) -> Element {
+    let mut element = Element::bare(name, ns::DIALBACK);
+    set(&mut element, "from", to);
+    set(&mut element, "to", from);
     element
 }
 

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use minidom::Element;
 
-use super::{CloseReason, Domain, Event, Role, State, Stream, StreamCondition, StreamError};
+use super::{
+    CloseReason, Domain, Event, Role, State, Stream, StreamCondition, StreamError, own_name,
+};
 use crate::xml::{escape_attribute, ns, write_element};
 
 impl Stream {
@@ -18,7 +20,7 @@ impl Stream {
                 self.out.push_str(&format!(" {name}='{}'", escape_attribute(value)));
             }
         };
-        attribute("from", self.local.as_ref().map(Domain::to_unicode).as_deref());
+        attribute("from", self.local.as_ref().map(own_name).as_deref());
         attribute("to", self.remote.as_ref().map(Domain::to_unicode).as_deref());
         if let Role::Responder { .. } = self.role {
             attribute("id", Some(&self.id));

@@ -8,6 +8,9 @@ use super::{Direction, Domain};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full;
 
+/// How the peer wrote its own name and ours. It may know no other form of them.
+pub(crate) type Written = [String; 2];
+
 /// What a stanza's addresses are worth on this stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -30,7 +33,9 @@ pub(super) struct Pairs {
     outbound: BTreeMap<Domain, BTreeSet<Domain>>,
     count: usize,
     /// (peer's, ours): keys that the owner is having verified.
-    asked: BTreeSet<(Domain, Domain)>,
+    asked: BTreeMap<(Domain, Domain), Written>,
+    /// (peer's, ours, stream id): the peer asks whether a key is ours.
+    questions: BTreeMap<(Domain, Domain, String), Written>,
     /// (ours, peer's): keys that we sent.
     results: BTreeSet<(Domain, Domain)>,
     /// (ours, peer's, stream id): keys that we have verified.
@@ -45,7 +50,8 @@ impl Pairs {
             inbound: BTreeMap::new(),
             outbound: BTreeMap::new(),
             count: 0,
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            questions: BTreeMap::new(),
             results: BTreeSet::new(),
             verifies: BTreeSet::new(),
         }
@@ -71,14 +77,41 @@ impl Pairs {
     }
 
     /// The peer sent a key. False if one for the same pair is still being verified.
-    pub(super) fn ask(&mut self, remote: &Domain, local: &Domain) -> Result<bool, Full> {
+    pub(super) fn ask(
+        &mut self,
+        remote: &Domain,
+        local: &Domain,
+        written: Written,
+    ) -> Result<bool, Full> {
         self.room()?;
-        Ok(self.asked.insert((remote.clone(), local.clone())))
+        Ok(self.asked.insert((remote.clone(), local.clone()), written).is_none())
     }
 
-    /// The owner knows about a key. False if none is open for this pair.
-    pub(super) fn answer(&mut self, remote: &Domain, local: &Domain) -> bool {
+    /// How the peer wrote the names for which it sent a key.
+    pub(super) fn asked_as(&self, remote: &Domain, local: &Domain) -> Option<&Written> {
+        self.asked.get(&(remote.clone(), local.clone()))
+    }
+
+    /// The owner knows about a key. `None` if none is open for this pair.
+    pub(super) fn answer(&mut self, remote: &Domain, local: &Domain) -> Option<Written> {
         self.asked.remove(&(remote.clone(), local.clone()))
+    }
+
+    /// The peer asks whether a key is ours. Without room its names are not kept.
+    pub(super) fn question(&mut self, remote: &Domain, local: &Domain, id: &str, written: Written) {
+        if self.questions.len() < self.max {
+            self.questions.insert((remote.clone(), local.clone(), id.to_owned()), written);
+        }
+    }
+
+    /// How such a question wrote the names.
+    pub(super) fn questioned(
+        &mut self,
+        remote: &Domain,
+        local: &Domain,
+        id: &str,
+    ) -> Option<Written> {
+        self.questions.remove(&(remote.clone(), local.clone(), id.to_owned()))
     }
 
     /// The peer may speak for `remote` to `local`; returns which ways the pair works.
@@ -144,6 +177,11 @@ impl Pairs {
     pub(super) fn inbound(&self) -> impl Iterator<Item = (&Domain, &Domain)> {
         let pairs = self.inbound.iter();
         pairs.flat_map(|(remote, locals)| locals.iter().map(move |local| (remote, local)))
+    }
+
+    /// A domain of ours to which the peer may speak for `from`.
+    pub(super) fn heard_by(&self, from: &Domain) -> Option<&Domain> {
+        self.inbound.get(from)?.first()
     }
 
     pub(super) fn standing(&self, from: &Domain, to: &Domain) -> Standing {

@@ -138,3 +138,40 @@ fn what_the_operator_says_is_not_asked() {
     let got = taken(world.home());
     assert!(got.len() == 1 && got[0].contains("straße@sip.example"), "{got:?}");
 }
+
+/// ejabberd prepares the domain of the stream, and leaves the stanza as its user typed it. (It takes
+/// the answer, too; the server of these scenes does not.)
+#[test]
+fn what_was_typed_to_a_domain_that_the_home_server_turned_into_another_is_answered() {
+    for to in ["bob@straße.example", "bob@a..b"] {
+        let mut world = World::new();
+        let hello = "<message from='alice@corp.example/d' to='bob@strasse.example' id='1' \
+                     type='error'></message>";
+        world.home_says(hello);
+        assert_eq!(world.astray().len(), 1, "perhaps it is for another instance");
+        let typed = format!(
+            "<message xmlns='jabber:server' from='alice@corp.example/d' to='{to}' id='2'>\
+             <body>x</body></message>"
+        );
+        world.home_types("strasse.example", &typed);
+        let answered = Fact::Answered { condition: "jid-malformed" };
+        assert!(world.facts.contains(&answered), "{to}: {:?}", world.facts);
+        assert!(world.home().opened_to("strasse.example").is_some(), "its stream goes on");
+    }
+}
+
+#[test]
+fn a_foreign_server_that_writes_to_somewhere_else_is_cut_off() {
+    let mut world = World::new();
+    world.add("xmpp.example");
+    let users = "from='bob@xmpp.example' to='alice@corp.example'";
+    world.server("xmpp.example").say(&format!("<message {users} id='1'></message>"));
+    world.run();
+    taken(world.home());
+    let conn = world.server("xmpp.example").opened_to("corp.example").unwrap();
+    let elsewhere = "<message from='bob@xmpp.example' to='alice@other.example' id='2'></message>";
+    let now = world.now;
+    world.core.handle_bytes(conn, elsewhere.as_bytes(), now);
+    world.run();
+    assert_eq!(world.server("xmpp.example").opened_to("corp.example"), None);
+}

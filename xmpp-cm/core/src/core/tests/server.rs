@@ -240,7 +240,7 @@ impl Server {
                 core.handle_closed(conn, 0, now);
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
-            Event::Bounced(_) | Event::Ignored => {}
+            Event::Bounced(_) | Event::Ignored | Event::Misaddressed { .. } => {}
         }
     }
 
