@@ -1,6 +1,7 @@
 //! `openfed check`: is everything in place, and if not, what is to be done.
 
 mod home_user;
+mod names;
 mod next_hops;
 mod ports;
 mod report;
@@ -66,6 +67,9 @@ impl Arguments {
                 "there is no openfed.toml here, so ports, DNS and home servers are not checked",
                 "name the file with --config",
             )?,
+        }
+        if let Some(settings) = &settings {
+            names::check(&mut report, &session.api, settings).await?;
         }
         next_hops::check(&mut report, &session.api, settings.as_ref()).await?;
         if let (Some(user), Some(password_file)) = (&self.user, &self.password_file) {

@@ -99,6 +99,18 @@ impl Domain {
         }
     }
 
+    /// What many resolvers do not ask anybody about: the zones of special use of which they know by
+    /// themselves that they are empty (RFC 6761, 7686, 8375, 9476), and names of one label.
+    pub fn special_use(&self) -> Option<&'static str> {
+        const ZONES: [&str; 8] =
+            ["invalid", "test", "onion", "localhost", "local", "alt", "home.arpa", "service.arpa"];
+        let within = |zone: &str| {
+            self.0.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let one = || (!self.0.contains('.')).then_some("one label");
+        ZONES.into_iter().find(|zone| within(zone)).or_else(one)
+    }
+
     /// Whether the name can be a foreign domain of its own: at least two labels, and not a number
     /// that some resolvers read as an address (`127.1`, `0x7f.1`).
     pub fn is_federable(&self) -> bool {

@@ -140,7 +140,9 @@ impl Engine {
             LinkEvent::Frame { link, frame: FromRouter::Try(wish), .. } => {
                 let (Trial { number, domain, .. }, connections) = (wish, &self.connections);
                 let local = self.speaker(&domain);
-                trials.begin(link, number, |steps| connections.try_out(domain, local, steps));
+                let names = self.core.tell_names(&domain, now);
+                trials
+                    .begin(link, number, |steps| connections.try_out(domain, local, names, steps));
             }
             LinkEvent::Frame { link, mut frame, at } => {
                 let waited = now.saturating_duration_since(at);

@@ -165,3 +165,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_that_resolvers_do_not_ask_about() {
+    for (name, zone) in [
+        ("anonymous.invalid", Some("invalid")),
+        ("pbx.home.arpa", Some("home.arpa")),
+        ("a.b.onion", Some("onion")),
+        ("localhost", Some("localhost")),
+        ("voiceipg", Some("one label")),
+        ("invalid.example", None),
+        ("notinvalid.example", None),
+        ("xinvalid", Some("one label")),
+        ("arpa.example", None),
+    ] {
+        assert_eq!(domain(name).special_use(), zone, "{name}");
+    }
+}

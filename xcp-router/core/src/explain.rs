@@ -1,5 +1,6 @@
 //! "What would happen now, and why": the decision itself, made audible.
 
+use openfed_proto::address::Preparation;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::Direction;
 
@@ -40,7 +41,7 @@ pub(crate) fn explain(world: &World<'_>, domain: &Domain, direction: Direction) 
         xmpp: None,
         accepted: Accepted::No,
     };
-    let mut steps = Vec::new();
+    let mut steps = of_the_name(domain, direction);
     let (decision, way) = world.decide(&question, &mut |rule, holds| steps.push(step(rule, holds)));
     steps.push(result(&way));
     if way == Way::TryXmpp {
@@ -54,6 +55,35 @@ pub(crate) fn explain(world: &World<'_>, domain: &Domain, direction: Direction) 
         steps.push(result(&way));
     }
     Explanation { domain: domain.clone(), decision, steps }
+}
+
+/// What may keep a home server from carrying the name, whichever way it goes.
+fn of_the_name(domain: &Domain, direction: Direction) -> Vec<Step> {
+    if direction == Direction::Internal {
+        return Vec::new();
+    }
+    let mut steps = Vec::new();
+    if !Preparation::default().carries_domain(domain) {
+        steps.push(Step {
+            question: "Does every home server leave the name as it is?",
+            answer:
+                "no: by RFC 3920 it is another domain; such a home server is not given it, and \
+                     senders are told jid-malformed"
+                    .to_owned(),
+            rule: "prepared-name",
+        });
+    }
+    if let Some(kind) = domain.special_use() {
+        steps.push(Step {
+            question: "Is it a name that many resolvers do not ask about?",
+            answer: format!(
+                "yes ({kind}): delivered if the home server asks openfed for it, else refused with \
+                 not-allowed; --try tells which"
+            ),
+            rule: "special-use",
+        });
+    }
+    steps
 }
 
 fn step(rule: Rule, holds: bool) -> Step {

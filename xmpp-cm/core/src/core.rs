@@ -21,6 +21,7 @@ mod dialback;
 mod dialing;
 mod listing;
 mod naming;
+mod overdue;
 mod packets;
 mod places;
 mod recent;
@@ -101,6 +102,8 @@ pub struct Core {
     dirty: BTreeSet<ConnId>,
     stream_timers: BTreeSet<(Instant, ConnId)>,
     pair_deadlines: Deadlines<Pair>,
+    /// The shorter ones.
+    miss_deadlines: Deadlines<Pair>,
     /// When pairs that failed may be tried again.
     retries: BTreeSet<(Instant, Pair)>,
     /// Connections of which more has come than was taken.
@@ -137,6 +140,7 @@ impl Core {
             dirty: BTreeSet::new(),
             stream_timers: BTreeSet::new(),
             pair_deadlines: Deadlines::default(),
+            miss_deadlines: Deadlines::default(),
             retries: BTreeSet::new(),
             unread: BTreeSet::new(),
             held: BTreeMap::new(),

@@ -12,6 +12,7 @@
 //! prepared it; ejabberd's bears it as it was written, which the upper-case letter tells.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use openfed_proto::address::{Address, Preparation};
 use openfed_proto::condition::Condition;
@@ -58,18 +59,23 @@ pub(crate) enum Next {
     Known(Preparation),
 }
 
-/// How each home server prepares addresses.
+/// How long it is believed that a home server does not find a kind of name.
+const UNFOUND: Duration = Duration::from_secs(60);
+
+/// How each home server prepares addresses, and what names it does not look up at our responder.
 #[derive(Debug)]
 pub(crate) struct Names {
     homes: BTreeMap<Domain, State>,
     ask: bool,
+    /// Home server and kind of name ([`Domain::special_use`]), and until when that is believed.
+    unfound: BTreeMap<(Domain, &'static str), Instant>,
 }
 
 impl Names {
     pub(crate) fn new(settings: &Settings) -> Self {
         let state = |home| settings.names.get(home).map_or(State::Unknown, |it| State::Known(*it));
         let homes = settings.homes.iter().map(|home| (home.clone(), state(home))).collect();
-        Self { homes, ask: settings.ask_names }
+        Self { homes, ask: settings.ask_names, unfound: BTreeMap::new() }
     }
 
     /// Whether what is said between the two comes to the home server as what it is. Where there is
@@ -78,12 +84,16 @@ impl Names {
         &self,
         home: &Domain,
         (from, to): (&Address, &Address),
+        now: Instant,
     ) -> Result<(), Failure> {
-        let preparation = match self.homes.get(home) {
-            None => return Ok(()),
-            Some(State::Known(preparation)) => *preparation,
-            Some(_) => Preparation::default(),
+        let Some(state) = self.homes.get(home) else { return Ok(()) };
+        let preparation = match state {
+            State::Known(preparation) => *preparation,
+            _ => Preparation::default(),
         };
+        if let Some(kind) = self.is_unfound(home, from.domain(), now) {
+            return Err(unfound(kind));
+        }
         for (who, address) in [("recipient", to), ("sender", from)] {
             if let Err(uncarried) = preparation.check(address) {
                 let failure = error::refused(Condition::JidMalformed);
@@ -91,6 +101,47 @@ impl Names {
             }
         }
         Ok(())
+    }
+
+    /// Whether the home server is known not to find such a name; as what.
+    fn is_unfound(&self, home: &Domain, name: &Domain, now: Instant) -> Option<&'static str> {
+        let kind = name.special_use()?;
+        let until = self.unfound.get(&(home.clone(), kind))?;
+        (now < *until).then_some(kind)
+    }
+
+    /// The home server did not find a name; what its sender is told, if it is one of those that many
+    /// resolvers do not ask about.
+    pub(crate) fn miss(&mut self, home: &Domain, name: &Domain, now: Instant) -> Option<Failure> {
+        let kind = name.special_use().filter(|_| self.homes.contains_key(home))?;
+        self.unfound.insert((home.clone(), kind), now + UNFOUND);
+        Some(unfound(kind))
+    }
+
+    /// What an operator is told of a domain, at each home server: how that prepares addresses if it
+    /// is its own, else whether it carries the name.
+    pub(crate) fn tell(
+        &self,
+        domain: &Domain,
+        now: Instant,
+    ) -> Vec<(Domain, Result<String, String>)> {
+        if let Some(state) = self.homes.get(domain) {
+            let told = match state {
+                State::Known(preparation) => format!("it prepares addresses by {preparation}"),
+                _ => format!("not asked yet; {} is assumed", Preparation::default()),
+            };
+            return vec![(domain.clone(), Ok(told))];
+        }
+        let (special, name) = (domain.special_use(), Address::from_domain(domain.clone()));
+        let one = |home: &Domain| {
+            let own = Address::from_domain(home.clone());
+            match (self.check(home, (&name, &own), now), special) {
+                (Err(failure), _) => Some(Err(failure.text.unwrap_or_default())),
+                (Ok(()), Some(_)) => Some(Ok("delivered, if it asks openfed for this name".into())),
+                (Ok(()), None) => None,
+            }
+        };
+        self.homes.keys().filter_map(|home| Some((home.clone(), one(home)?))).collect()
     }
 
     /// Whether the server of this domain is still to be asked.
@@ -137,12 +188,24 @@ impl Names {
     }
 }
 
+/// What a sender is told whom the home server does not find.
+fn unfound(kind: &str) -> Failure {
+    let failure = error::refused(Condition::NotAllowed);
+    failure
+        .with_text(format!("sender: the home server does not ask openfed for such names ({kind})"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn home() -> Domain {
         Domain::parse("corp.example").unwrap()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a scene needs some instant to count from")]
+    fn now() -> Instant {
+        Instant::now()
     }
 
     fn names() -> Names {
@@ -193,7 +256,7 @@ mod tests {
         let (bob, alice) = ("bob@far.example", "alice@corp.example");
         let check = |names: &Names, from: &str, to: &str| {
             let (from, to) = (Address::from_jid(from).unwrap(), Address::from_jid(to).unwrap());
-            names.check(&home(), (&from, &to))
+            names.check(&home(), (&from, &to), now())
         };
         let mut names = names();
         assert_eq!(check(&names, bob, alice), Ok(()));
@@ -212,6 +275,6 @@ mod tests {
         assert_eq!(check(&names, "straße@far.example", alice), Ok(()));
         let elsewhere = Domain::parse("b.example").unwrap();
         let address = Address::from_jid("straße@b.example").unwrap();
-        assert_eq!(names.check(&elsewhere, (&address, &address)), Ok(()), "no home server");
+        assert_eq!(names.check(&elsewhere, (&address, &address), now()), Ok(()), "no home server");
     }
 }

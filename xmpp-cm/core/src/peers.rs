@@ -320,6 +320,14 @@ impl Peers {
         }
     }
 
+    /// Whether a stream to this domain can be used, whoever speaks on it.
+    pub(crate) fn speaks_to(&self, remote: &Domain) -> bool {
+        let up = |(pair, state): (&Pair, &State)| {
+            pair.remote == *remote && matches!(state, State::Up(_))
+        };
+        self.pairs.iter().any(up)
+    }
+
     /// Forgets failures that are over.
     pub(crate) fn prune(&mut self, now: Instant) {
         self.pairs.retain(|_, state| {

@@ -29,6 +29,7 @@ mod negotiation;
 mod output;
 mod pairs;
 mod settings;
+mod words;
 
 #[cfg(test)]
 mod tests;

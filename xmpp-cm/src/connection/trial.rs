@@ -25,15 +25,28 @@ enum Next {
 }
 
 impl Connections {
-    /// Looks whether `domain` can be reached, as `local`, beside all that is open.
+    /// Looks whether `domain` can be reached, as `local`, beside all that is open. `names`: what is
+    /// known of it at the home servers.
     pub fn try_out(
         &self,
         domain: Domain,
         local: Domain,
-        steps: Steps,
+        names: Vec<(Domain, Result<String, String>)>,
+        mut steps: Steps,
     ) -> impl Future<Output = Steps> + Send + 'static {
         let means = self.means.clone();
-        async move { reach(&means, domain, local, steps).await }
+        async move {
+            for (home, told) in names {
+                steps
+                    .step(
+                        &format!("Names at the home server of {home}"),
+                        async { told },
+                        String::clone,
+                    )
+                    .await;
+            }
+            reach(&means, domain, local, steps).await
+        }
     }
 }
 

@@ -208,4 +208,9 @@ fn explain_tells_what_would_happen_by_the_same_decision() {
     scene.forget_frames();
     let (_, _, last) = tell(&scene, "new.example", Direction::Inbound);
     assert_eq!(last, "Answer not-allowed.");
+    let rules = |name: &str| tell(&scene, name, Direction::Inbound).1;
+    assert!(rules("anonymous.invalid").starts_with("special-use "));
+    assert!(rules("voiceipg").starts_with("special-use "));
+    assert!(rules("straße.example").starts_with("prepared-name "));
+    assert!(!rules("new.example").contains("special-use"));
 }

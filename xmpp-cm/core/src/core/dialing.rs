@@ -196,6 +196,9 @@ impl Core {
             Ok(target) => {
                 let deadline = now + self.settings.timing.connect;
                 self.pair_deadlines.push(deadline, pair.clone());
+                if self.may_miss(&pair) {
+                    self.miss_deadlines.push(now + self.settings.timing.unfound, pair.clone());
+                }
                 self.wait(pair, &target, (queue, deadline, trace), now);
             }
             Err(failure) => {
@@ -319,7 +322,7 @@ impl Core {
         }
     }
 
-    fn leave(&mut self, conn: ConnId, pair: &Pair) {
+    pub(super) fn leave(&mut self, conn: ConnId, pair: &Pair) {
         if let Some(it) = self.conns.get_mut(&conn) {
             it.pairs.remove(pair);
         }
@@ -343,6 +346,7 @@ impl Core {
     /// All but answers fail; those wait until it is tried again.
     fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
         let failure = self.knowledge.judge(&pair.remote, failure, now);
+        let failure = self.missed(&pair, failure, now);
         let timing = self.settings.timing;
         let is_home = self.domains.is_local(&pair.remote);
         let until = match failure.cause {
@@ -356,24 +360,6 @@ impl Core {
             self.fail(item, failure.clone(), now);
         }
         self.read_on(&pair, now);
-    }
-
-    /// Pairs that took too long.
-    pub(super) fn expire_pairs(&mut self, now: Instant) {
-        while let Some(pair) = self.pair_deadlines.pop_due(now) {
-            let Some(waiting) = self.peers.waiting(&pair).filter(|it| it.deadline <= now) else {
-                continue;
-            };
-            let asked = waiting.deadline - self.settings.timing.connect;
-            waiting.shared = false;
-            let conn = waiting.conn;
-            self.check(conn, asked, now);
-            let phase = self.conns.get(&conn).map(Conn::phase);
-            let failure = phase.map_or_else(error::unconfirmed, error::of_phase);
-            self.leave(conn, &pair);
-            self.redial_or_fail(pair, failure, now);
-            self.abandon(conn, now);
-        }
     }
 
     /// A home server that ends the stream when a second domain speaks on it wants one for each.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use minidom::Element;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
+use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use super::{ConnId, Core, Fact};
@@ -21,10 +22,38 @@ const ID: &str = "openfed-names-";
 
 impl Core {
     /// Whether the home server of the local one of both carries both addresses.
-    pub(super) fn check_names(&self, from: &Address, to: &Address) -> Result<(), Failure> {
+    pub(super) fn check_names(
+        &self,
+        from: &Address,
+        to: &Address,
+        now: Instant,
+    ) -> Result<(), Failure> {
         let to_us = self.domains.is_local(to.domain());
         let home = if to_us { to.domain() } else { from.domain() };
-        self.names.check(home, (from, to))
+        self.names.check(home, (from, to), now)
+    }
+
+    /// What an operator is told of a domain by each home server (its domain), if there is something.
+    pub fn tell_names(
+        &self,
+        domain: &Domain,
+        now: Instant,
+    ) -> Vec<(Domain, Result<String, String>)> {
+        self.names.tell(domain, now)
+    }
+
+    /// Whether the home server may not find the name that we would speak for, though it works. Then
+    /// it is not waited for as long as for others.
+    pub(super) fn may_miss(&self, pair: &Pair) -> bool {
+        pair.local.special_use().is_some()
+            && self.domains.is_local(&pair.remote)
+            && self.peers.speaks_to(&pair.remote)
+    }
+
+    /// What the sender is told if the home server did not let us speak for such a name.
+    pub(super) fn missed(&mut self, pair: &Pair, failure: Failure, now: Instant) -> Failure {
+        let missed = self.may_miss(pair).then(|| self.names.miss(&pair.remote, &pair.local, now));
+        missed.flatten().unwrap_or(failure)
     }
 
     /// A stanza came on a stream for other domains than it names. A home server writes so what its
@@ -44,7 +73,7 @@ impl Core {
             return;
         }
         let checked = match Head::read(&stanza) {
-            Ok(head) => self.check_names(&head.from, &head.to),
+            Ok(head) => self.check_names(&head.from, &head.to, now),
             Err(malformed) => {
                 let failure = error::refused(malformed.condition());
                 Err(failure.with_text(format!("recipient: {malformed}")))

@@ -178,7 +178,7 @@ impl Core {
         if self.knowledge.is_blocked(packet.foreign()) {
             return Err(error::refused(Condition::PolicyViolation));
         }
-        self.check_names(&packet.from, &packet.to)?;
+        self.check_names(&packet.from, &packet.to, now)?;
         let pair = Pair::new(packet.from.domain(), packet.to.domain());
         match key.1 {
             Instruction::Probe => {

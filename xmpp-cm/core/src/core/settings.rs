@@ -61,6 +61,8 @@ impl Settings {
 pub struct Timing {
     /// From the wish to reach a domain until stanzas flow: within the XMPP budget of a discovery.
     pub connect: Duration,
+    /// The same towards a home server that works, for a name that it may not find.
+    pub unfound: Duration,
     /// How long a domain that failed is not tried again.
     pub failed: Duration,
     /// The same of a home server that cannot be connected to: the next message after it is back
@@ -84,6 +86,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             connect: Duration::from_millis(7_500),
+            unfound: Duration::from_secs(2),
             failed: Duration::from_secs(5),
             home_failed: Duration::from_millis(200),
             answer: Duration::from_secs(60),

@@ -161,7 +161,7 @@ impl Core {
                 return self.answer(&stanza, &error::refused(malformed.condition()), now);
             }
         };
-        if let Err(failure) = self.check_names(&head.from, &head.to) {
+        if let Err(failure) = self.check_names(&head.from, &head.to, now) {
             return self.answer(&stanza, &failure, now);
         }
         if stanza.name() == "message" && Attributes::of(&stanza).subtype == Some("error") {
@@ -179,7 +179,7 @@ impl Core {
                 return self.answer(&stanza, &error::refused(malformed.condition()), now);
             }
         };
-        if let Err(failure) = self.check_names(&head.from, &head.to) {
+        if let Err(failure) = self.check_names(&head.from, &head.to, now) {
             return self.answer(&stanza, &failure, now);
         }
         if head.kind == Kind::Iq

@@ -25,6 +25,7 @@ impl Core {
         [
             self.stream_timers.first().map(|(at, _)| *at),
             self.pair_deadlines.next(),
+            self.miss_deadlines.next(),
             self.retries.first().map(|(at, _)| *at),
             self.claim_deadlines.next(),
             self.fences.next_expiry(),

@@ -3,15 +3,15 @@
 use std::time::Instant;
 
 use minidom::Element;
-use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 
 use super::pairs::{Full, Standing, Written};
+use super::words::{addressed, answered, key_of, read_verdict, with_verdict, written};
 use super::{
     CloseReason, Direction, Domain, Event, Phase, Role, SendError, State, Stream, StreamCondition,
-    StreamError, Verdict, jid_domain, own_name, read_domain,
+    StreamError, Verdict, jid_domain, read_domain,
 };
 use crate::dialback::Secret;
-use crate::stanza::Attributes;
+use crate::stanza::{Attributes, set};
 use crate::xml::{Glimpse, ns};
 
 /// How much of a peer's error text is kept, in bytes.
@@ -355,70 +355,4 @@ fn is_answer(stanza: &Element) -> bool {
 fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_ERROR_TEXT);
     text.get(..end).unwrap_or_default().to_owned()
-}
-
-fn key_of(element: &Element) -> String {
-    element.text().trim().to_owned()
-}
-
-/// `Ok(None)` for a question, `Err` for a type that does not exist.
-fn read_verdict(element: &Element) -> Result<Option<Verdict>, ()> {
-    match element.attr("type") {
-        None => Ok(None),
-        Some("valid") => Ok(Some(Verdict::Valid)),
-        Some("invalid") => Ok(Some(Verdict::Invalid)),
-        Some("error") => Ok(Some(Verdict::Error(read_condition(element)))),
-        Some(_) => Err(()),
-    }
-}
-
-fn read_condition(element: &Element) -> StanzaCondition {
-    let error = element.children().find(|child| child.name() == "error");
-    error
-        .into_iter()
-        .flat_map(Element::children)
-        .filter(|child| child.has_ns(ns::STANZA_ERRORS) && child.name() != "text")
-        .find_map(|child| StanzaCondition::try_from(child.clone()).ok())
-        .unwrap_or(StanzaCondition::UndefinedCondition)
-}
-
-fn addressed(name: &str, from: &Domain, to: &Domain) -> Element {
-    let mut element = Element::bare(name, ns::DIALBACK);
-    set(&mut element, "from", &own_name(from));
-    set(&mut element, "to", &to.to_unicode());
-    element
-}
-
-/// The names as the element writes them.
-fn written(element: &Element) -> Written {
-    ["from", "to"].map(|name| element.attr(name).unwrap_or_default().to_owned())
-}
-
-/// An answer to whoever wrote the names so.
-fn answered(name: &str, [from, to]: &Written) -> Element {
-    let mut element = Element::bare(name, ns::DIALBACK);
-    set(&mut element, "from", to);
-    set(&mut element, "to", from);
-    element
-}
-
-fn with_verdict(mut element: Element, verdict: &Verdict) -> Element {
-    match verdict {
-        Verdict::Valid => set(&mut element, "type", "valid"),
-        Verdict::Invalid => set(&mut element, "type", "invalid"),
-        Verdict::Error(condition) => {
-            set(&mut element, "type", "error");
-            let mut error = Element::bare("error", ns::CLIENT);
-            set(&mut error, "type", "cancel");
-            error.append_child(condition.clone().into());
-            element.append_child(error);
-        }
-    }
-    element
-}
-
-fn set(element: &mut Element, name: &'static str, value: &str) {
-    if let Ok(name) = rxml::NcName::try_from(name) {
-        element.attrs_mut().insert(rxml::Namespace::NONE, name, value.to_owned());
-    }
 }

@@ -1,5 +1,7 @@
 //! Addresses that a home server would turn into others.
 
+use std::time::Duration;
+
 use openfed_proto::address::Preparation;
 use openfed_proto::condition::Condition;
 use openfed_proto::link::Instruction;
@@ -174,4 +176,40 @@ fn a_foreign_server_that_writes_to_somewhere_else_is_cut_off() {
     world.core.handle_bytes(conn, elsewhere.as_bytes(), now);
     world.run();
     assert_eq!(world.server("xmpp.example").opened_to("corp.example"), None);
+}
+
+/// Its resolver says by itself that such names do not exist.
+#[test]
+fn a_sender_whom_the_home_server_does_not_find_is_refused_soon_and_then_at_once() {
+    let mut world = World::new();
+    let packet = world.sip_message("bob@sip.example", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED]);
+    taken(world.home());
+    world.home().mute = true;
+    let packet = world.sip_message("anonymous@anonymous.invalid", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    world.wait(Duration::from_secs(2));
+    let refused = |world: &mut World| {
+        let endings = world.endings();
+        let [Ending::Failed(failure)] = endings.as_slice() else { panic!("{endings:?}") };
+        assert_eq!((&failure.condition, failure.cause), (&Condition::NotAllowed, Cause::Policy));
+        assert!(failure.text.as_ref().unwrap().contains("does not ask openfed"), "{failure:?}");
+    };
+    refused(&mut world);
+    let packet = world.sip_message("anybody@else.invalid", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    refused(&mut world);
+    let told = world.core.tell_names(&domain("pbx.invalid"), world.now);
+    assert!(matches!(told.as_slice(), [(_, Err(why))] if why.contains("(invalid)")), "{told:?}");
+    let told = world.core.tell_names(&domain("pbx.onion"), world.now);
+    assert!(matches!(told.as_slice(), [(_, Ok(_))]), "{told:?}");
+    assert_eq!(world.core.tell_names(&domain("sip.example"), world.now), []);
+
+    world.home().mute = false;
+    world.wait(Duration::from_secs(61));
+    let packet = world.sip_message("anybody@else.invalid", ALICE, "hi");
+    world.attempt(&packet, Instruction::Home);
+    assert_eq!(world.endings(), [DELIVERED], "it is tried again");
+    taken(world.home());
 }
