@@ -8,10 +8,16 @@ mod table;
 #[path = "live_names/trial.rs"]
 mod trial;
 
+use std::time::{Duration, Instant};
+
 use cases::{DOMAINS, LOCALS};
-use openfed_tests::openfed::{LOCAL, Setup};
+use openfed_tests::dns::DnsServer;
+use openfed_tests::openfed::{LOCAL, Openfed, Setup};
+use openfed_tests::place::Host;
+use openfed_tests::prosody::{Lookup, Prosody};
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::sip::Outgoing;
+use openfed_tests::sip_peer::SipPeer;
 use openfed_tests::world::{Kind, World};
 use openfed_tests::{Failure, Result};
 use table::Row;
@@ -83,6 +89,9 @@ fn how_the_home_server_prepares_addresses_is_found_out() {
                 line.contains("how the home server prepares") && line.contains(found)
             };
             log.lines.wait_for(found, SOON, said).await?;
+            let settings = openfed.settings().to_string_lossy();
+            let told = openfed.command(&["check", "--config", &settings]).await?;
+            assert!(told.contains(&format!("prepares addresses by {found}")), "{told}");
             Ok(())
         });
     }
@@ -124,6 +133,43 @@ fn every_name_is_carried_as_it_is_or_refused_with_the_reason_and_the_guide_says_
         rows.push(Row { part, what, written, fates });
     }
     table::hold(&rows).unwrap_or_else(|failure| panic!("{failure:?}"));
+}
+
+/// Its resolver knows by itself that some zones are empty: none of the shipped settings.
+#[test]
+fn a_sender_whom_the_home_server_does_not_look_up_is_refused_with_the_reason() {
+    play(async |place| {
+        let dns = DnsServer::start(place.at(Host::Dns, 53)).await?;
+        let hop = SipPeer::start(place.at(Host::NextHop, 5060)).await?;
+        let setup = Setup { dns: Some(dns.address()), ..Setup::default() };
+        let openfed = Openfed::start(place, &setup).await?;
+        let lookup = Lookup::Elsewhere(place.at(Host::Openfed, 53));
+        let home = Prosody::start(place, Host::Home, LOCAL, &["alice"], lookup).await?;
+        openfed.open_towards(hop.address()?).await?;
+        let alice = home.login("alice").await?;
+        let from = async |sender: &str| {
+            let message = Outgoing::message(sender, &format!("sip:alice@{LOCAL}"), sender);
+            let began = Instant::now();
+            Ok::<_, Failure>((hop.send(&message, openfed.sip()).await?, began.elapsed()))
+        };
+        let (response, _) = from("sip:bob@far.example").await?;
+        assert_eq!(response.status(), Some(200));
+        alice.hears("sip:bob@far.example").await?;
+        let (first, _) = from("sip:anonymous@anonymous.invalid").await?;
+        let (second, took) = from("sip:somebody@else.invalid").await?;
+        for response in [first, second] {
+            assert_eq!(response.status(), Some(403), "{response:?}");
+            assert!(why(&response).contains("does not ask openfed"), "{response:?}");
+        }
+        assert!(took < Duration::from_secs(1), "at once: {took:?}");
+        let told = openfed.command(&["explain", "anonymous.invalid"]).await?;
+        assert!(told.contains("special-use"), "{told}");
+        let told = openfed.command(&["explain", "anonymous.invalid", "--try"]).await?;
+        assert!(told.contains("does not ask openfed"), "{told}");
+        let (response, _) = from("sip:somebody@voiceipg").await?;
+        assert_eq!(response.status(), Some(200), "one label is looked up");
+        Ok(())
+    });
 }
 
 #[test]
