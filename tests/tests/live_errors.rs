@@ -12,6 +12,9 @@ use openfed_tests::xmpp_client::{explanation, text_of};
 use openfed_tests::{Failure, Result};
 use tokio::time::timeout;
 
+/// A domain in A-labels; in U-labels it is `münchen.example`.
+const A_LABELS: &str = "xn--mnchen-3ya.example";
+
 /// A SIP transaction's time (RFC 3261 §17.1.2.2, Timer F) and some for the machine.
 const TRANSACTION: Duration = Duration::from_secs(36);
 
@@ -60,6 +63,46 @@ fn as_asked(request: &Sip) -> Reply {
 
 fn from_bob_to_alice(text: &str) -> Outgoing {
     Outgoing::message("sip:bob@known.example", &format!("sip:alice@{LOCAL}"), text)
+}
+
+/// In A-labels, in U-labels, and in the meantime to others: all are answered, each as it was written.
+async fn a_name_in_a_labels_is_one_like_any_other(place: &Place, kind: Kind) -> Result<()> {
+    let world = World::open(place, kind).await?;
+    let World { hop, openfed, home, .. } = &world;
+    for domain in ["münchen.example", "known.example"] {
+        openfed.command(&["domain", "add", domain]).await?;
+    }
+    hop.answer_by(as_asked);
+    let mut alice = home.typist("alice").await?;
+    let asked: Vec<_> = [A_LABELS, "known.example", "münchen.example", A_LABELS, "known.example"]
+        .into_iter()
+        .enumerate()
+        .collect();
+    for (id, domain) in &asked {
+        alice
+            .types(&format!(
+                "<message type='chat' id='{id}' to='s404@{domain}'><body>hi</body></message>"
+            ))
+            .await?;
+    }
+    for (id, domain) in &asked {
+        let (id, from) = (id.to_string(), format!("s404@{domain}"));
+        let told = |it: &minidom::Element| it.attr("id") == Some(&id);
+        let error = alice.stanzas.wait_for(&format!("an error for {domain}"), SOON, told).await?;
+        assert_eq!(error.attr("from"), Some(&*from));
+        assert!(String::from(&error).contains("item-not-found"), "{error:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_name_in_a_labels_is_one_like_any_other_on_prosody() {
+    play(async |place| a_name_in_a_labels_is_one_like_any_other(place, Kind::Prosody).await);
+}
+
+#[test]
+fn a_name_in_a_labels_is_one_like_any_other_on_ejabberd() {
+    play(async |place| a_name_in_a_labels_is_one_like_any_other(place, Kind::Ejabberd).await);
 }
 
 async fn each_sip_failure_is_told(place: &Place, kind: Kind) -> Result<()> {

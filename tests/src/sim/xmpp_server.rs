@@ -9,8 +9,8 @@ use minidom::Element;
 use openfed_proto::domain::Domain;
 use xmpp_cm_core::dialback::Secret;
 use xmpp_cm_core::stream::{
-    Event, InitiatorConfig, ResponderConfig, Settings, Stream, StreamCondition, StreamError, Tls,
-    Verdict,
+    Event, InitiatorConfig, Name, ResponderConfig, Settings, Stream, StreamCondition, StreamError,
+    Tls, Verdict,
 };
 use xmpp_cm_core::xml::to_bytes;
 
@@ -25,7 +25,7 @@ const PING: &str = "urn:xmpp:ping";
 pub struct WireId(pub(crate) u64);
 
 /// From whom to whom.
-type Pair = (Domain, Domain);
+type Pair = (Name, Name);
 
 /// What the server wants of the network.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ struct End {
 struct Doubt {
     claimed: WireId,
     over: WireId,
-    from: Domain,
-    to: Domain,
+    from: Name,
+    to: Name,
     id: String,
     key: String,
 }
@@ -297,7 +297,7 @@ impl XmppServer {
             let jid = bare(stanza.attr(name).unwrap_or_default());
             domain(jid.rsplit('@').next().unwrap_or_default())
         };
-        let pair = (domain_of("from"), domain_of("to"));
+        let pair = (domain_of("from").into(), domain_of("to").into());
         self.outbox.entry(pair).or_default().push_back(stanza);
     }
 

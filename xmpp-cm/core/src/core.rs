@@ -27,6 +27,7 @@ mod places;
 mod recent;
 mod settings;
 mod silence;
+mod spelling;
 mod stanzas;
 mod timers;
 mod turning_away;
@@ -91,6 +92,8 @@ pub struct Core {
     dialed: BTreeMap<DialKey, ConnId>,
     /// Home servers that want a connection for each domain that we speak for.
     alone: BTreeSet<Domain>,
+    /// Servers that write their own names in A-labels.
+    in_ascii: BTreeSet<Domain>,
     verifications: BTreeMap<Claim, Verification>,
     peers: Peers,
     fences: Fences,
@@ -131,6 +134,7 @@ impl Core {
             strangers: 0,
             dialed: BTreeMap::new(),
             alone: BTreeSet::new(),
+            in_ascii: BTreeSet::new(),
             verifications: BTreeMap::new(),
             peers: Peers::default(),
             fences: Fences::default(),

@@ -102,7 +102,7 @@ impl Fences {
     /// An answer to an iq came from `pair.remote`. If it is a ping's, the stream that the ping was
     /// written on, and the messages that it proves to be taken.
     pub(crate) fn answered(&mut self, pair: &Pair, id: &str) -> Option<(ConnId, Vec<Written>)> {
-        if self.pings.get(id)?.pair != *pair {
+        if !self.pings.get(id)?.pair.is_like(pair) {
             return None;
         }
         let line = self.pings.remove(id)?;
@@ -121,8 +121,11 @@ impl Fences {
         from: &Address,
         to: &Address,
     ) -> Option<Place> {
-        let first = Line { pair: pair.clone(), conn: ConnId(0) };
-        let lines = self.lines.range(first..).take_while(|(it, _)| it.pair == *pair);
+        let alike = pair.alike();
+        let lines = alike.iter().flat_map(|pair| {
+            let first = Line { pair: pair.clone(), conn: ConnId(0) };
+            self.lines.range(first..).take_while(move |(it, _)| it.pair == *pair)
+        });
         find(lines, id, &[from.bare(), to.bare()])
     }
 

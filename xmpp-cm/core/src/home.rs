@@ -88,8 +88,8 @@ impl Domains {
 
     /// Where a pair's stream leads.
     pub(crate) fn target(&self, pair: &Pair) -> Result<Target, Failure> {
-        if self.homes.contains(&pair.remote) {
-            return Ok(Target::Home(pair.remote.clone()));
+        if self.homes.contains(pair.remote.domain()) {
+            return Ok(Target::Home(pair.remote.domain().clone()));
         }
         if self.is_local(&pair.remote) || !self.is_local(&pair.local) {
             return Err(Failure::new(Condition::RemoteServerNotFound, Cause::Policy));
@@ -98,7 +98,7 @@ impl Domains {
         if !pair.remote.is_federable() {
             return Err(Failure::new(Condition::RemoteServerNotFound, Cause::NotFound));
         }
-        Ok(Target::Foreign(pair.remote.clone()))
+        Ok(Target::Foreign(pair.remote.domain().clone()))
     }
 }
 

@@ -9,7 +9,7 @@
 //! A peer is a pair of domains: one that we speak for and one that we speak to. Towards a foreign
 //! domain we speak for a local one, towards a home server for a foreign one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use minidom::Element;
@@ -18,24 +18,40 @@ use openfed_proto::packet::{Failure, TraceContext};
 
 use crate::attempts::Key;
 use crate::core::ConnId;
-use crate::stanza::is_answer;
+use crate::stanza::{is_answer, spell};
+use crate::stream::Name;
 use crate::xml::to_bytes;
 
-/// The domain that we speak for and the one that we speak to.
+/// The domain that we speak for and the one that we speak to, as the peer writes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pair {
-    pub(crate) local: Domain,
-    pub(crate) remote: Domain,
+    pub(crate) local: Name,
+    pub(crate) remote: Name,
 }
 
 impl Pair {
-    pub(crate) fn new(local: &Domain, remote: &Domain) -> Self {
-        Self { local: local.clone(), remote: remote.clone() }
+    pub(crate) fn new(local: impl Into<Name>, remote: impl Into<Name>) -> Self {
+        Self { local: local.into(), remote: remote.into() }
     }
 
     /// The pair of the answers.
     pub(crate) fn reversed(&self) -> Self {
         Self::new(&self.remote, &self.local)
+    }
+
+    /// Whether both are of the same domains, however these are written.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        *self.local == *other.local && *self.remote == *other.remote
+    }
+
+    /// The pairs of the same domains, however these are written.
+    pub(crate) fn alike(&self) -> BTreeSet<Self> {
+        let forms = [(false, false), (false, true), (true, false), (true, true)];
+        let spelled = |(local, remote)| Self {
+            local: self.local.spelled(local),
+            remote: self.remote.spelled(remote),
+        };
+        forms.map(spelled).into()
     }
 }
 
@@ -64,6 +80,19 @@ impl Outgoing {
             Self::Plain(_, stanza) | Self::Fenced(_, stanza) => Some(stanza),
             Self::Answer { .. } | Self::Probe(_) => None,
         }
+    }
+
+    /// The same with the domains of its stanza written in this way. An answer is written as it was
+    /// asked.
+    pub(crate) fn spelled(mut self, pair: &Pair) -> Self {
+        match &mut self {
+            Self::Through(stanza)
+            | Self::Again(stanza)
+            | Self::Plain(_, stanza)
+            | Self::Fenced(_, stanza) => spell(stanza, &pair.local, &pair.remote),
+            Self::Answer { .. } | Self::Probe(_) => {}
+        }
+        self
     }
 
     /// The attempt that it belongs to.
@@ -323,7 +352,7 @@ impl Peers {
     /// Whether a stream to this domain can be used, whoever speaks on it.
     pub(crate) fn speaks_to(&self, remote: &Domain) -> bool {
         let up = |(pair, state): (&Pair, &State)| {
-            pair.remote == *remote && matches!(state, State::Up(_))
+            pair.remote.domain() == remote && matches!(state, State::Up(_))
         };
         self.pairs.iter().any(up)
     }

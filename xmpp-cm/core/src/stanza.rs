@@ -1,12 +1,15 @@
 //! What every stanza has: a kind, addresses, an id, and the right to one answer (RFC 6120 §8).
 
+use std::ops::Range;
+
 use minidom::Element;
 use openfed_proto::address::{Address, AddressError};
-use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use crate::content::Content;
 use crate::error;
+use crate::peers::Pair;
+use crate::stream::Name;
 use crate::xml::{escape_text, push_attribute, write_element};
 
 /// Bytes of a message's text that an error for it repeats.
@@ -156,6 +159,11 @@ impl Reply {
         })
     }
 
+    /// The domains that the stanza went from and to, as it wrote them.
+    pub(crate) fn asked(&self) -> Option<Pair> {
+        Some(Pair { local: domain_of(&self.from)?, remote: domain_of(&self.to)? })
+    }
+
     /// The error stanza that tells the sender what became of it, written out, with the text that
     /// the stanza said.
     pub(crate) fn error(&self, failure: &Failure, said: Option<&str>) -> String {
@@ -257,9 +265,27 @@ pub(crate) fn set_lang(element: &mut Element, lang: &str) {
 }
 
 /// The domain of an address, without judging its other parts.
-pub(crate) fn domain_of(jid: &str) -> Option<Domain> {
-    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
-    Domain::parse(bare.split_once('@').map_or(bare, |(_, domain)| domain)).ok()
+pub(crate) fn domain_of(jid: &str) -> Option<Name> {
+    Name::parse(jid.get(domain_span(jid))?)
+}
+
+/// Where the domain stands in an address.
+fn domain_span(jid: &str) -> Range<usize> {
+    let end = jid.find('/').unwrap_or(jid.len());
+    let start = jid.get(..end).and_then(|bare| bare.find('@')).map_or(0, |at| at + 1);
+    start..end
+}
+
+/// Writes the domains that a stanza goes from and to as they are written here.
+pub(crate) fn spell(stanza: &mut Element, from: &Name, to: &Name) {
+    for (name, domain) in [("from", from), ("to", to)] {
+        let Some(jid) = stanza.attr(name).map(str::to_owned) else { continue };
+        if domain_of(&jid).is_some_and(|written| written != *domain && **domain == *written) {
+            let (mut spelled, span) = (jid.clone(), domain_span(&jid));
+            spelled.replace_range(span, &domain.written());
+            set(stanza, name, &spelled);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@
 
 mod event;
 mod exchange;
+mod name;
 mod negotiation;
 mod output;
 mod pairs;
@@ -39,6 +40,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 pub use event::{CloseReason, Direction, Event, Features, Phase, SendError, StreamError, Verdict};
+pub use name::Name;
 use openfed_proto::address::Preparation;
 pub use openfed_proto::domain::Domain;
 pub(crate) use pairs::Written;
@@ -88,8 +90,8 @@ pub struct Stream {
     phase: Phase,
     settings: Settings,
     parser: Parser,
-    local: Option<Domain>,
-    remote: Option<Domain>,
+    local: Option<Name>,
+    remote: Option<Name>,
     id: String,
     /// The language that the peer's header says (RFC 6120 §4.7.4).
     lang: Option<String>,
@@ -303,7 +305,7 @@ impl Stream {
 
     /// The domains of the header, ours first, once they are known.
     pub fn domains(&self) -> (Option<&Domain>, Option<&Domain>) {
-        (self.local.as_ref(), self.remote.as_ref())
+        (self.local.as_deref(), self.remote.as_deref())
     }
 
     /// Whether the stream runs over TLS.
@@ -366,14 +368,14 @@ fn jid_domain(jid: &str) -> &str {
 
 /// Our own name on a stream. One that servers of RFC 3920 would make another domain of is written as
 /// A-labels, so that at least our answers to it arrive there.
-fn own_name(domain: &Domain) -> Cow<'_, str> {
-    match Preparation::Queries.carries_domain(domain) {
-        true => domain.to_unicode(),
-        false => Cow::Borrowed(domain.as_str()),
+fn own_name(name: &Name) -> Cow<'_, str> {
+    match Preparation::Queries.carries_domain(name) {
+        true => name.written(),
+        false => Cow::Borrowed(name.as_str()),
     }
 }
 
 /// A domain as it stands in `from` or `to` of a header or of dialback.
-fn read_domain(text: &str) -> Option<Domain> {
-    Domain::parse(text).ok()
+fn read_domain(text: &str) -> Option<Name> {
+    Name::parse(text)
 }

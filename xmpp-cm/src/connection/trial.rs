@@ -91,7 +91,7 @@ fn found((endpoints, announced): &(Vec<Endpoint>, bool)) -> String {
 
 fn initiator(domain: &Domain, local: &Domain, endpoint: Endpoint) -> InitiatorConfig {
     let settings = Settings { encrypted: endpoint.direct_tls, ..Settings::default() };
-    InitiatorConfig { local: local.clone(), remote: domain.clone(), settings }
+    InitiatorConfig { local: local.into(), remote: domain.into(), settings }
 }
 
 async fn address(

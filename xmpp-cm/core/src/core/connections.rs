@@ -179,13 +179,8 @@ impl Core {
             }
             Event::Stanza(stanza) => self.on_stanza(conn, stanza, now),
             Event::Misaddressed { local, remote, stanza, condition } => {
-                self.on_misaddressed(
-                    conn,
-                    &Pair { local: remote, remote: local },
-                    stanza,
-                    condition,
-                    now,
-                );
+                let pair = Pair::new(remote, local);
+                self.on_misaddressed(conn, &pair, stanza, condition, now);
             }
             Event::Bounced(stanza) => self.on_bounced(conn, stanza, now),
             Event::Ignored => self.ignore(conn),
@@ -238,7 +233,7 @@ impl Core {
         self.note_dialed(id, now);
         let (first, queue) = self.peers.up(&pair, id);
         if first {
-            let Pair { local, remote } = pair.clone();
+            let (local, remote) = (pair.local.domain().clone(), pair.remote.domain().clone());
             self.note(Fact::Up { local, remote, encrypted });
             self.ask_names(&pair);
         }
@@ -246,6 +241,11 @@ impl Core {
             self.send(pair.clone(), item, now);
         }
         self.make_room(&pair, now);
+    }
+
+    pub(super) fn note_down(&mut self, pair: &Pair) {
+        let (local, remote) = (pair.local.domain().clone(), pair.remote.domain().clone());
+        self.note(Fact::Down { local, remote });
     }
 
     /// A connection of ours did what it was made for.
@@ -307,7 +307,7 @@ impl Core {
             let was_last = self.peers.down(&pair, id);
             self.make_room(&pair, now);
             if was_last {
-                self.note(Fact::Down { local: pair.local, remote: pair.remote });
+                self.note_down(&pair);
             } else if self.peers.waiting(&pair).is_some_and(|waiting| waiting.conn == id) {
                 self.redial_or_fail(pair, failure.clone(), now);
             }

@@ -2,21 +2,20 @@
 
 use std::time::Instant;
 
-use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use super::conn::Conn;
 use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::peers::Pair;
-use crate::stream::{StanzaCondition, Stream, Verdict, Written};
+use crate::stream::{Name, StanzaCondition, Stream, Verdict, Written};
 
 /// Somebody on a stream claims to speak for a domain towards another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
     conn: ConnId,
-    from: Domain,
-    to: Domain,
+    from: Name,
+    to: Name,
 }
 
 /// The claim on its way to the server that knows.
@@ -41,7 +40,7 @@ impl Core {
     pub(super) fn on_claim(
         &mut self,
         conn: ConnId,
-        (from, to): (Domain, Domain),
+        (from, to): (Name, Name),
         (id, key): (String, String),
         now: Instant,
     ) {
@@ -114,13 +113,19 @@ impl Core {
     }
 
     fn answer_claim(&mut self, claim: &Claim, verdict: &Verdict) {
-        if *verdict != Verdict::Valid {
+        if *verdict == Verdict::Valid {
+            self.learn_spelling(&claim.from);
+        } else {
             let condition = match verdict {
                 Verdict::Error(condition) => error::name_of(condition.clone()),
                 _ => "invalid".to_owned(),
             };
             let peer = self.conns.get(&claim.conn).and_then(Conn::peer);
-            self.note(Fact::Refused { peer, claimed: Some(claim.from.clone()), condition });
+            self.note(Fact::Refused {
+                peer,
+                claimed: Some(claim.from.domain().clone()),
+                condition,
+            });
         }
         if let Some(stream) = self.stream(claim.conn) {
             stream.answer_dialback(&claim.from, &claim.to, verdict);
@@ -133,7 +138,7 @@ impl Core {
     pub(super) fn on_question(
         &mut self,
         conn: ConnId,
-        (from, to): (&Domain, &Domain),
+        (from, to): (&Name, &Name),
         (id, key): (&str, &str),
     ) {
         let verdict = match self.start.secret.verify(from, to, id, key) {

@@ -21,6 +21,7 @@ use crate::xml::ns;
 impl Core {
     /// Sends it, queues it, or fails it: whoever waits for it is told.
     pub(super) fn send(&mut self, pair: Pair, item: Outgoing, now: Instant) {
+        let (pair, item) = self.spelled(pair, item);
         if let Some(conn) = self.peers.route(&pair) {
             return self.write(conn, pair, item, now);
         }
@@ -58,8 +59,7 @@ impl Core {
             Err(SendError::NotOpen | SendError::NotAuthenticated) => {
                 if self.peers.down(&pair, id) {
                     self.make_room(&pair, now);
-                    let Pair { local, remote } = pair.clone();
-                    self.note(Fact::Down { local, remote });
+                    self.note_down(&pair);
                 }
                 self.send(pair, item, now);
             }
@@ -74,8 +74,8 @@ impl Core {
         match item {
             Outgoing::Answer { .. } | Outgoing::Again(_) => self.remember(id, pair, item),
             Outgoing::Through(_) => {
-                let foreign = self.foreign(&pair).clone();
-                self.note(Fact::Passed { domain: foreign });
+                let domain = self.foreign(&pair).clone();
+                self.note(Fact::Passed { domain });
                 self.remember(id, pair, item);
             }
             Outgoing::Plain(key, _) => {
@@ -110,8 +110,8 @@ impl Core {
             let mut ping = Element::bare("iq", ns::CLIENT);
             set(&mut ping, "type", "get");
             set(&mut ping, "id", &id);
-            set(&mut ping, "from", &line.pair.local.to_unicode());
-            set(&mut ping, "to", &line.pair.remote.to_unicode());
+            set(&mut ping, "from", &line.pair.local.written());
+            set(&mut ping, "to", &line.pair.remote.written());
             ping.append_child(iq::ping());
             // If the stream takes no more, its end is near and ends the messages, too.
             if self.stream(line.conn).is_some_and(|stream| stream.send(&ping).is_ok()) {
@@ -255,7 +255,7 @@ impl Core {
         };
         let conn = self.add(Conn::new(None, Side::Dialed(dialed), now));
         self.dialed.insert(key, conn);
-        self.note(Fact::Dialing { conn, domain: pair.remote.clone(), trace });
+        self.note(Fact::Dialing { conn, domain: pair.remote.domain().clone(), trace });
         self.commands.push_back(Command::Connect { conn, target: target.clone() });
         Some((conn, false))
     }

@@ -23,8 +23,8 @@ impl Core {
         let (local, remote) = conn.stream.as_ref().map(Stream::domains).unwrap_or_default();
         let (mut local, mut remote) = (local.cloned(), remote.cloned());
         if let Side::Dialed(dialed) = &conn.side {
-            local.get_or_insert_with(|| dialed.first.local.clone());
-            remote.get_or_insert_with(|| dialed.first.remote.clone());
+            local.get_or_insert_with(|| dialed.first.local.domain().clone());
+            remote.get_or_insert_with(|| dialed.first.remote.domain().clone());
         }
         let waiting = conn.pairs.iter().filter_map(|pair| self.peers.queued(pair));
         let queued: usize = waiting.filter(|(own, _)| *own == id).map(|(_, count)| count).sum();

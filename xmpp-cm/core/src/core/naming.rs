@@ -99,8 +99,8 @@ impl Core {
         let mut ask = Element::bare("iq", ns::CLIENT);
         set(&mut ask, "type", "get");
         set(&mut ask, "id", &id);
-        set(&mut ask, "from", &pair.local.to_unicode());
-        set(&mut ask, "to", &format!("{local}@{}", pair.remote.to_unicode()));
+        set(&mut ask, "from", &pair.local.written());
+        set(&mut ask, "to", &format!("{local}@{}", pair.remote.written()));
         ask.append_child(iq::ping());
         // Not taken: the next stream is asked.
         if self.stream(conn).is_some_and(|stream| stream.send(&ask).is_ok()) {
@@ -123,7 +123,7 @@ impl Core {
             Next::Nothing => return false,
             Next::Ask(question) => self.ask_about(&pair.reversed(), question),
             Next::Known(preparation) => {
-                self.note(Fact::Names { home: pair.local.clone(), preparation });
+                self.note(Fact::Names { home: pair.local.domain().clone(), preparation });
             }
         }
         true

@@ -124,10 +124,11 @@ impl Core {
             Ending::Delivered { .. } => {}
             Ending::Failed(failure) => {
                 if let Some(reply) = submitted.reply {
-                    let Packet { from, to, .. } = &submitted.packet;
-                    let asked = Pair::new(from.domain(), to.domain());
                     let said = self.said(&submitted.packet);
-                    self.tell_error(&asked, reply.error(failure, said.as_deref()), failure, now);
+                    let text = reply.error(failure, said.as_deref());
+                    if let Some(asked) = reply.asked() {
+                        self.tell_error(&asked, text, failure, now);
+                    }
                 }
             }
         }
@@ -286,5 +287,6 @@ fn verdict(ending: &Ending) -> &'static str {
 
 /// Whether the stanza goes from and to where the packet says.
 fn is_of(stanza: &Element, packet: &Packet) -> bool {
-    pair_of(stanza) == Some(Pair::new(packet.from.domain(), packet.to.domain()))
+    let pair = Pair::new(packet.from.domain(), packet.to.domain());
+    pair_of(stanza).is_some_and(|its| its.is_like(&pair))
 }

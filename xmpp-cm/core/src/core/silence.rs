@@ -32,7 +32,7 @@ impl Core {
         }
         for Expired { line, messages, .. } in &expired {
             // It was written to a server that speaks XMPP: no reason to try anything else.
-            let remote = &line.pair.remote;
+            let remote = line.pair.remote.domain();
             let failure = self.knowledge.judge(remote, error::unconfirmed(), now);
             self.note(Fact::FenceExpired { domain: remote.clone() });
             for Written { key, refused, .. } in messages {
@@ -52,7 +52,7 @@ impl Core {
     fn silent_answerers(&self, expired: &[Expired]) -> Vec<ConnId> {
         let mut missed: BTreeMap<(&Domain, &Domain), Instant> = BTreeMap::new();
         for Expired { line, sent, .. } in expired {
-            missed.insert((&line.pair.remote, &line.pair.local), *sent);
+            missed.insert((line.pair.remote.domain(), line.pair.local.domain()), *sent);
         }
         let is_silent = |stream: &Stream, heard: Instant| {
             let mut pairs = stream.inbound();

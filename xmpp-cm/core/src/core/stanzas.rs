@@ -222,8 +222,9 @@ impl Core {
         match head.kind {
             Kind::Iq => match iq::answer(head, stanza) {
                 Ok(payload) => {
-                    if let Some(reply) = Reply::to(stanza) {
-                        let asked = Pair::new(head.from.domain(), head.to.domain());
+                    let reply = Reply::to(stanza);
+                    if let Some((reply, asked)) = reply.and_then(|it| it.asked().map(|at| (it, at)))
+                    {
                         self.send_answer(&asked, reply.result(payload.as_ref()), now);
                     }
                 }
@@ -296,7 +297,7 @@ impl Core {
 
     /// The foreign one of a pair's domains.
     pub(super) fn foreign<'a>(&self, pair: &'a Pair) -> &'a Domain {
-        if self.domains.is_local(&pair.remote) { &pair.local } else { &pair.remote }
+        if self.domains.is_local(&pair.remote) { pair.local.domain() } else { pair.remote.domain() }
     }
 }
 

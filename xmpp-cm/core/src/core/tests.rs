@@ -9,6 +9,7 @@ mod passing;
 mod random;
 mod server;
 mod silence;
+mod spelling;
 mod world;
 
 use openfed_proto::address::Address;

@@ -36,7 +36,9 @@ impl Core {
     fn turn_away(&mut self, conn: ConnId, bytes: &[u8], now: Instant) -> Option<usize> {
         let it = self.conns.get_mut(&conn)?;
         let (glimpse, local, remote) = it.stream.as_ref()?.glimpse(bytes)?;
-        let pair = Pair { local, remote };
+        // Only names as they stand as keys are found here.
+        let pair = Pair::new(local, remote);
+        let pair = Pair { local: pair.local.spelled(true), remote: pair.remote.spelled(true) };
         let plain = matches!(glimpse.attributes.subtype, None | Some("chat" | "normal"));
         let asks = || match self.knowledge.way(&pair.remote, now) {
             Way::Sip | Way::Unknown => true,

@@ -7,7 +7,7 @@ use super::*;
 
 fn pair(local: &str) -> Pair {
     let domain = |name| Domain::parse(name).unwrap();
-    Pair { local: domain(local), remote: domain("corp.example") }
+    Pair::new(domain(local), domain("corp.example"))
 }
 
 fn address(jid: &str) -> Address {

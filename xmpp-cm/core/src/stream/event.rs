@@ -5,7 +5,7 @@ use minidom::Element;
 use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
-use super::Domain;
+use super::{Domain, Name};
 
 /// Something for the owner to do or to know. Events come in the order in which they have to be
 /// acted upon: a [`Event::Transmit`] before [`Event::StartTls`] is sent in the clear.
@@ -36,9 +36,9 @@ pub enum Event {
     /// verified by `from`'s authoritative server, then `answer_dialback`.
     DialbackRequested {
         /// The originating domain, claimed by the peer.
-        from: Domain,
+        from: Name,
         /// The receiving domain: is it hosted here?
-        to: Domain,
+        to: Name,
         /// The id of this stream, a part of what the key was made from.
         id: String,
         /// The key to be verified.
@@ -48,9 +48,9 @@ pub enum Event {
     /// [`crate::dialback::Secret::verify`], then `answer_verify`.
     DialbackVerifyRequested {
         /// The receiving domain that asks.
-        from: Domain,
+        from: Name,
         /// The originating domain: ours, if the key is right.
-        to: Domain,
+        to: Name,
         /// The id of the stream between originating and receiving server.
         id: String,
         /// The key that the receiving server was given.
@@ -59,18 +59,18 @@ pub enum Event {
     /// The answer to our `request_dialback` (XEP-0220, originating server).
     DialbackResult {
         /// Our domain.
-        local: Domain,
+        local: Name,
         /// The peer's.
-        remote: Domain,
+        remote: Name,
         /// What the receiving server found.
         verdict: Verdict,
     },
     /// The answer to our `request_verify` (XEP-0220, receiving server).
     DialbackVerified {
         /// Our domain, the receiving one.
-        local: Domain,
+        local: Name,
         /// The originating domain, for which the peer is authoritative.
-        remote: Domain,
+        remote: Name,
         /// The id of the stream in question.
         id: String,
         /// What the authoritative server said.
@@ -79,9 +79,9 @@ pub enum Event {
     /// Stanzas may flow between the two domains from now on.
     Authenticated {
         /// Our domain.
-        local: Domain,
+        local: Name,
         /// The peer's.
-        remote: Domain,
+        remote: Name,
         /// Who may send.
         direction: Direction,
     },

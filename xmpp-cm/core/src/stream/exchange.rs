@@ -7,8 +7,8 @@ use minidom::Element;
 use super::pairs::{Full, Standing, Written};
 use super::words::{addressed, answered, key_of, read_verdict, with_verdict, written};
 use super::{
-    CloseReason, Direction, Domain, Event, Phase, Role, SendError, State, Stream, StreamCondition,
-    StreamError, Verdict, jid_domain, read_domain,
+    CloseReason, Direction, Domain, Event, Name, Phase, Role, SendError, State, Stream,
+    StreamCondition, StreamError, Verdict, jid_domain, read_domain,
 };
 use crate::dialback::Secret;
 use crate::stanza::{Attributes, set};
@@ -129,10 +129,15 @@ impl Stream {
 
     fn handle_dialback(&mut self, element: &Element, now: Instant) {
         let domain = |name: &str| element.attr(name).and_then(read_domain);
-        let (Some(from), Some(to)) = (domain("from"), domain("to")) else {
-            return self.fail_with(StreamCondition::ImproperAddressing);
-        };
         let id = element.attr("id");
+        let names = (domain("from"), domain("to"));
+        let bad = element.name() == "verify" && (names.0.is_none() || names.1.is_none());
+        if let (true, Role::Initiator, Some(id)) = (bad, &self.role, id) {
+            return self.handle_verified(None, id, Verdict::Invalid);
+        }
+        let (Some(from), Some(to)) = names else {
+            return self.handle_stray(StreamCondition::ImproperAddressing);
+        };
         match (element.name(), read_verdict(element), id) {
             ("result", Ok(None), _) => {
                 self.handle_key((from, to), key_of(element), written(element))
@@ -145,15 +150,18 @@ impl Stream {
                     self.negotiation_ends.map(|_| now + self.settings.timing.negotiation);
                 self.push(Event::DialbackVerifyRequested { from, to, id, key });
             }
-            ("verify", Ok(Some(verdict)), Some(id)) => self.handle_verified(to, from, id, verdict),
-            _ => self.fail_with(StreamCondition::BadFormat),
+            ("verify", Ok(Some(verdict)), Some(id)) => {
+                self.handle_verified(Some((to, from)), id, verdict);
+            }
+            ("verify", Err(()), Some(id)) => self.handle_verified(None, id, Verdict::Invalid),
+            _ => self.handle_stray(StreamCondition::BadFormat),
         }
     }
 
     /// Receiving server: the peer sent a key.
-    fn handle_key(&mut self, (from, to): (Domain, Domain), key: String, written: Written) {
+    fn handle_key(&mut self, (from, to): (Name, Name), key: String, written: Written) {
         if matches!(self.role, Role::Initiator) {
-            return self.fail_with(StreamCondition::UnsupportedStanzaType);
+            return self.handle_stray(StreamCondition::UnsupportedStanzaType);
         }
         match self.pairs.ask(&from, &to, written) {
             Ok(true) => {
@@ -167,10 +175,10 @@ impl Stream {
     }
 
     /// Originating server: the peer's answer to our key.
-    fn handle_result(&mut self, local: Domain, remote: Domain, verdict: Verdict) {
-        if !self.pairs.take_result(&local, &remote) {
-            return self.fail_with(StreamCondition::InvalidFrom);
-        }
+    fn handle_result(&mut self, local: Name, remote: Name, verdict: Verdict) {
+        let Some((local, remote)) = self.pairs.take_result(&local, &remote) else {
+            return self.handle_stray(StreamCondition::InvalidFrom);
+        };
         let pair = (local.clone(), remote.clone());
         let valid = verdict == Verdict::Valid;
         self.push(Event::DialbackResult { local, remote, verdict });
@@ -180,15 +188,18 @@ impl Stream {
         }
     }
 
-    /// Receiving server: what the authoritative server says.
-    fn handle_verified(&mut self, local: Domain, remote: Domain, id: &str, verdict: Verdict) {
-        if !self.pairs.take_verify(&local, &remote, id) {
-            return self.fail_with(StreamCondition::InvalidFrom);
-        }
+    /// Receiving server: what the authoritative server says. An answer that does not fit ends the
+    /// question about that stream and nothing else, for no key was said to be good.
+    fn handle_verified(&mut self, names: Option<(Name, Name)>, id: &str, verdict: Verdict) {
+        let Some((local, remote)) = self.pairs.take_verify(id) else {
+            return self.handle_stray(StreamCondition::InvalidFrom);
+        };
+        let fits = names.is_some_and(|(to, from)| *to == *local && *from == *remote);
+        let verdict = if fits { verdict } else { Verdict::Invalid };
         self.push(Event::DialbackVerified { local, remote, id: id.to_owned(), verdict });
     }
 
-    fn authenticated(&mut self, (local, remote): (Domain, Domain), direction: Direction) {
+    fn authenticated(&mut self, (local, remote): (Name, Name), direction: Direction) {
         self.phase = Phase::Authenticated;
         self.negotiation_ends = None;
         self.parser.set_element_bytes(self.settings.limits.element_bytes);
@@ -201,8 +212,8 @@ impl Stream {
     /// The stream is not open, or has too many pairs already.
     pub fn request_dialback(
         &mut self,
-        local: &Domain,
-        remote: &Domain,
+        local: &Name,
+        remote: &Name,
         secret: &Secret,
     ) -> Result<(), SendError> {
         self.check_open()?;
@@ -214,13 +225,13 @@ impl Stream {
     }
 
     /// Receiving server: the names of [`Event::DialbackRequested`] as they were written.
-    pub(crate) fn asked_as(&self, from: &Domain, to: &Domain) -> Option<Written> {
+    pub(crate) fn asked_as(&self, from: &Name, to: &Name) -> Option<Written> {
         self.pairs.asked_as(from, to).cloned()
     }
 
     /// Receiving server: answers [`Event::DialbackRequested`]. With [`Verdict::Valid`] the peer
     /// may send from `from` to `to`.
-    pub fn answer_dialback(&mut self, from: &Domain, to: &Domain, verdict: &Verdict) {
+    pub fn answer_dialback(&mut self, from: &Name, to: &Name, verdict: &Verdict) {
         if self.check_open().is_err() {
             return;
         }
@@ -239,12 +250,12 @@ impl Stream {
     /// The stream is not open, or has too many questions open already.
     pub fn request_verify(
         &mut self,
-        local: &Domain,
-        remote: &Domain,
+        local: &Name,
+        remote: &Name,
         id: &str,
         key: &str,
     ) -> Result<(), SendError> {
-        let written = [remote.to_unicode().into_owned(), local.to_unicode().into_owned()];
+        let written = [remote.written().into_owned(), local.written().into_owned()];
         self.request_verify_as(&written, (local, remote), id, key)
     }
 
@@ -252,7 +263,7 @@ impl Stream {
     pub(crate) fn request_verify_as(
         &mut self,
         written: &Written,
-        (local, remote): (&Domain, &Domain),
+        (local, remote): (&Name, &Name),
         id: &str,
         key: &str,
     ) -> Result<(), SendError> {
@@ -267,7 +278,7 @@ impl Stream {
 
     /// Authoritative server: answers [`Event::DialbackVerifyRequested`]; `from`, `to` and `id`
     /// as they stood there.
-    pub fn answer_verify(&mut self, from: &Domain, to: &Domain, id: &str, verdict: &Verdict) {
+    pub fn answer_verify(&mut self, from: &Name, to: &Name, id: &str, verdict: &Verdict) {
         if self.check_open().is_err() {
             return;
         }

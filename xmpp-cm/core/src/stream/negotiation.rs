@@ -6,7 +6,7 @@ use minidom::Element;
 
 use super::pairs::Pairs;
 use super::{
-    CloseReason, Domain, Event, Features, Phase, Role, State, Stream, StreamCondition, StreamError,
+    CloseReason, Event, Features, Name, Phase, Role, State, Stream, StreamCondition, StreamError,
     Tls, read_domain,
 };
 use crate::xml::{Header, ns};
@@ -42,9 +42,9 @@ impl Stream {
     fn judge_header(
         &mut self,
         header: &Header,
-        to: Option<Domain>,
-        from: Option<Option<Domain>>,
-        known: Option<Domain>,
+        to: Option<Name>,
+        from: Option<Option<Name>>,
+        known: Option<Name>,
     ) {
         if let Err(condition) = check_form(header) {
             return self.fail_with(condition);
@@ -70,8 +70,12 @@ impl Stream {
         match known {
             None => self.ask_owner(version, to, from),
             // After TLS the names are those for which the certificate was shown.
-            Some(local) if local != to => self.fail_with(StreamCondition::HostUnknown),
-            Some(_) if from.is_some() && self.remote.is_some() && from != self.remote => {
+            Some(local) if local.domain() != to.domain() => {
+                self.fail_with(StreamCondition::HostUnknown)
+            }
+            Some(_)
+                if from.is_some() && self.remote.is_some() && !self.is_remote(from.as_ref()) =>
+            {
                 self.fail_with(StreamCondition::InvalidFrom);
             }
             Some(_) => {
@@ -81,10 +85,15 @@ impl Stream {
         }
     }
 
-    fn ask_owner(&mut self, version: Version, to: Domain, from: Option<Domain>) {
+    fn ask_owner(&mut self, version: Version, to: Name, from: Option<Name>) {
         self.state = State::Decision(version);
         let id = self.id.clone();
+        let (from, to) = (from.as_deref().cloned(), to.domain().clone());
         self.push(Event::Opened { from, to, id });
+    }
+
+    fn is_remote(&self, name: Option<&Name>) -> bool {
+        name.map(Name::domain) == self.remote.as_ref().map(Name::domain)
     }
 
     /// The header's `to` is served here: negotiation goes on.
@@ -223,9 +232,10 @@ impl Stream {
             Role::Initiator => self.remote.clone(),
             Role::Responder { .. } => self.local.clone(),
         };
-        let Some(domain) = name else {
+        let Some(name) = name else {
             return self.fail_with(StreamCondition::InternalServerError);
         };
+        let domain = name.domain().clone();
         self.push(Event::StartTls { domain });
         self.state = State::Handshake;
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use minidom::Element;
 
 use super::{
-    CloseReason, Domain, Event, Role, State, Stream, StreamCondition, StreamError, own_name,
+    CloseReason, Event, Name, Role, State, Stream, StreamCondition, StreamError, own_name,
 };
 use crate::xml::{escape_attribute, ns, write_element};
 
@@ -21,7 +21,7 @@ impl Stream {
             }
         };
         attribute("from", self.local.as_ref().map(own_name).as_deref());
-        attribute("to", self.remote.as_ref().map(Domain::to_unicode).as_deref());
+        attribute("to", self.remote.as_ref().map(Name::written).as_deref());
         if let Role::Responder { .. } = self.role {
             attribute("id", Some(&self.id));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Direction, Domain};
+use super::{Direction, Domain, Name};
 
 /// The peer is known, or is being asked about, for too many pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +33,13 @@ pub(super) struct Pairs {
     outbound: BTreeMap<Domain, BTreeSet<Domain>>,
     count: usize,
     /// (peer's, ours): keys that the owner is having verified.
-    asked: BTreeMap<(Domain, Domain), Written>,
+    asked: BTreeMap<(Name, Name), Written>,
     /// (peer's, ours, stream id): the peer asks whether a key is ours.
-    questions: BTreeMap<(Domain, Domain, String), Written>,
+    questions: BTreeMap<(Name, Name, String), Written>,
     /// (ours, peer's): keys that we sent.
-    results: BTreeSet<(Domain, Domain)>,
-    /// (ours, peer's, stream id): keys that we have verified.
-    verifies: BTreeSet<(Domain, Domain, String)>,
+    results: BTreeSet<(Name, Name)>,
+    /// Stream id to (ours, peer's): keys that we have verified.
+    verifies: BTreeMap<String, (Name, Name)>,
 }
 
 impl Pairs {
@@ -53,7 +53,7 @@ impl Pairs {
             asked: BTreeMap::new(),
             questions: BTreeMap::new(),
             results: BTreeSet::new(),
-            verifies: BTreeSet::new(),
+            verifies: BTreeMap::new(),
         }
     }
 
@@ -79,8 +79,8 @@ impl Pairs {
     /// The peer sent a key. False if one for the same pair is still being verified.
     pub(super) fn ask(
         &mut self,
-        remote: &Domain,
-        local: &Domain,
+        remote: &Name,
+        local: &Name,
         written: Written,
     ) -> Result<bool, Full> {
         self.room()?;
@@ -88,29 +88,24 @@ impl Pairs {
     }
 
     /// How the peer wrote the names for which it sent a key.
-    pub(super) fn asked_as(&self, remote: &Domain, local: &Domain) -> Option<&Written> {
+    pub(super) fn asked_as(&self, remote: &Name, local: &Name) -> Option<&Written> {
         self.asked.get(&(remote.clone(), local.clone()))
     }
 
     /// The owner knows about a key. `None` if none is open for this pair.
-    pub(super) fn answer(&mut self, remote: &Domain, local: &Domain) -> Option<Written> {
+    pub(super) fn answer(&mut self, remote: &Name, local: &Name) -> Option<Written> {
         self.asked.remove(&(remote.clone(), local.clone()))
     }
 
     /// The peer asks whether a key is ours. Without room its names are not kept.
-    pub(super) fn question(&mut self, remote: &Domain, local: &Domain, id: &str, written: Written) {
+    pub(super) fn question(&mut self, remote: &Name, local: &Name, id: &str, written: Written) {
         if self.questions.len() < self.max {
             self.questions.insert((remote.clone(), local.clone(), id.to_owned()), written);
         }
     }
 
     /// How such a question wrote the names.
-    pub(super) fn questioned(
-        &mut self,
-        remote: &Domain,
-        local: &Domain,
-        id: &str,
-    ) -> Option<Written> {
+    pub(super) fn questioned(&mut self, remote: &Name, local: &Name, id: &str) -> Option<Written> {
         self.questions.remove(&(remote.clone(), local.clone(), id.to_owned()))
     }
 
@@ -125,14 +120,22 @@ impl Pairs {
         self.bidi
     }
 
-    pub(super) fn expect_result(&mut self, local: &Domain, remote: &Domain) -> Result<(), Full> {
+    pub(super) fn expect_result(&mut self, local: &Name, remote: &Name) -> Result<(), Full> {
         self.room()?;
         self.results.insert((local.clone(), remote.clone()));
         Ok(())
     }
 
-    pub(super) fn take_result(&mut self, local: &Domain, remote: &Domain) -> bool {
-        self.results.remove(&(local.clone(), remote.clone()))
+    /// The question that this is the answer to, in the form in which it was asked, which the peer
+    /// may have changed.
+    pub(super) fn take_result(&mut self, local: &Name, remote: &Name) -> Option<(Name, Name)> {
+        let exact = (local.clone(), remote.clone());
+        if self.results.remove(&exact) {
+            return Some(exact);
+        }
+        let alike = |it: &&(Name, Name)| it.0.domain() == &**local && it.1.domain() == &**remote;
+        let asked = self.results.iter().find(alike).cloned()?;
+        self.results.take(&asked)
     }
 
     /// We may speak for `local` to `remote`.
@@ -144,17 +147,18 @@ impl Pairs {
 
     pub(super) fn expect_verify(
         &mut self,
-        local: &Domain,
-        remote: &Domain,
+        local: &Name,
+        remote: &Name,
         id: &str,
     ) -> Result<(), Full> {
         self.room()?;
-        self.verifies.insert((local.clone(), remote.clone(), id.to_owned()));
+        self.verifies.insert(id.to_owned(), (local.clone(), remote.clone()));
         Ok(())
     }
 
-    pub(super) fn take_verify(&mut self, local: &Domain, remote: &Domain, id: &str) -> bool {
-        self.verifies.remove(&(local.clone(), remote.clone(), id.to_owned()))
+    /// Ours and the peer's domain of the question about that stream.
+    pub(super) fn take_verify(&mut self, id: &str) -> Option<(Name, Name)> {
+        self.verifies.remove(id)
     }
 
     /// Whether we may; also for names as they stand in a stanza, if they are in canonical form.

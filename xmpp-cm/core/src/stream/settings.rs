@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Domain;
+use super::Name;
 use crate::xml::Limits;
 
 /// Whether STARTTLS is used (RFC 6120 §5.3.1).
@@ -75,9 +75,9 @@ impl Default for Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InitiatorConfig {
     /// Our domain, `from` of the header.
-    pub local: Domain,
+    pub local: Name,
     /// The domain to reach, `to` of the header.
-    pub remote: Domain,
+    pub remote: Name,
     /// The rest.
     pub settings: Settings,
 }

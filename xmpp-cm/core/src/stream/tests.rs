@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-pub(super) fn domain(name: &str) -> Domain {
-    Domain::parse(name).unwrap()
+pub(super) fn domain(name: &str) -> Name {
+    Name::parse(name).unwrap()
 }
 
 /// The moment at which every scene begins.

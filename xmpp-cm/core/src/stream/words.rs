@@ -3,7 +3,7 @@
 use minidom::Element;
 
 use super::pairs::Written;
-use super::{Domain, StanzaCondition, Verdict, own_name};
+use super::{Name, StanzaCondition, Verdict, own_name};
 use crate::stanza::set;
 use crate::xml::ns;
 
@@ -32,10 +32,10 @@ fn read_condition(element: &Element) -> StanzaCondition {
         .unwrap_or(StanzaCondition::UndefinedCondition)
 }
 
-pub(super) fn addressed(name: &str, from: &Domain, to: &Domain) -> Element {
+pub(super) fn addressed(name: &str, from: &Name, to: &Name) -> Element {
     let mut element = Element::bare(name, ns::DIALBACK);
     set(&mut element, "from", &own_name(from));
-    set(&mut element, "to", &to.to_unicode());
+    set(&mut element, "to", &to.written());
     element
 }
 

@@ -11,7 +11,7 @@ use super::domain;
 use crate::dialback::Secret;
 use crate::peers::Pair;
 use crate::stream::{
-    Domain, Event, InitiatorConfig, ResponderConfig, Settings, Stream, StreamCondition,
+    Domain, Event, InitiatorConfig, Name, ResponderConfig, Settings, Stream, StreamCondition,
     StreamError, Tls, Verdict,
 };
 
@@ -28,8 +28,8 @@ struct Doubt {
     /// Where the claim came from, and the connection that it is verified over.
     claimed: ConnId,
     over: ConnId,
-    from: Domain,
-    to: Domain,
+    from: Name,
+    to: Name,
     id: String,
     key: String,
 }
@@ -53,6 +53,8 @@ pub(in crate::core) struct Server {
     pub(in crate::core) distrusts: bool,
     /// Takes connections and keeps silent.
     pub(in crate::core) mute: bool,
+    /// Foreign names as they were written to it in dialback: of keys, and of questions about its own.
+    pub(in crate::core) spellings: Vec<String>,
     /// Connections that it still holds, but neither reads nor writes.
     hung: BTreeSet<ConnId>,
     /// Bytes that came while it was mute.
@@ -79,6 +81,7 @@ impl Server {
             refuses: None,
             distrusts: false,
             mute: false,
+            spellings: Vec::new(),
             hung: BTreeSet::new(),
             unheard: BTreeMap::new(),
             accepted: 0,
@@ -209,6 +212,7 @@ impl Server {
             },
             Event::Ready(_) => self.on_ready(conn),
             Event::DialbackRequested { from, to, id, key } => {
+                self.spellings.push(from.written().into_owned());
                 let guest = self.ends[&conn].ready && !self.multiplexes;
                 if self.distrusts || guest {
                     self.end(conn).answer_dialback(&from, &to, &Verdict::Invalid);
@@ -220,6 +224,7 @@ impl Server {
                 self.ask(over);
             }
             Event::DialbackVerifyRequested { from, to, id, key } => {
+                self.spellings.push(from.written().into_owned());
                 let valid = self.secret.verify(&from, &to, &id, &key);
                 let verdict = if valid { Verdict::Valid } else { Verdict::Invalid };
                 self.end(conn).answer_verify(&from, &to, &id, &verdict);

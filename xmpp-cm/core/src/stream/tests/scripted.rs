@@ -151,7 +151,10 @@ fn plain_text_behind_starttls_is_not_believed() {
     assert_eq!(text, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     assert_eq!(
         events,
-        [Event::StartTls { domain: domain("b.example") }, Event::Closed(CloseReason::TlsFailed)]
+        [
+            Event::StartTls { domain: domain("b.example").domain().clone() },
+            Event::Closed(CloseReason::TlsFailed)
+        ]
     );
 }
 
@@ -342,6 +345,97 @@ fn nothing_that_is_said_about_stanzas_ends_a_stream_of_ours() {
                 false => assert_eq!(events, [Event::Ignored], "{text}"),
             }
         }
+    }
+}
+
+const ASCII: &str = "xn--mnchen-3ya.example";
+const UNICODE: &str = "m\u{fc}nchen.example";
+
+#[test]
+fn a_peer_is_answered_in_the_form_in_which_it_writes_a_name() {
+    for name in [ASCII, UNICODE] {
+        let mut stream = responder(settings(Tls::Never));
+        told(&mut stream, &HEADER.replace("b.example", name));
+        stream.accept_header(start());
+        let (text, _) = drain(&mut stream);
+        assert!(text.contains(&format!("from='{name}' to='a.example'")), "{text}");
+        let key = format!("<db:result from='a.example' to='{name}'>k</db:result>");
+        let (_, events) = told(&mut stream, &key);
+        let [Event::DialbackRequested { from, to, .. }] = &events[..] else { panic!("{events:?}") };
+        stream.answer_dialback(from, to, &Verdict::Valid);
+        let (text, _) = drain(&mut stream);
+        assert_eq!(text, format!("<db:result from='{name}' to='a.example' type='valid'/>"));
+        // Its stanzas count in either form.
+        for form in [ASCII, UNICODE] {
+            let stanza = format!("<presence from='u@a.example' to='v@{form}'/>");
+            let (_, events) = told(&mut stream, &stanza);
+            assert!(matches!(&events[..], [Event::Stanza(_)]), "{events:?}");
+        }
+    }
+}
+
+/// An initiator that has asked about the keys of two streams, `1` and `2`.
+fn asking() -> Stream {
+    let (mut stream, _, _) = answered(settings(Tls::Never), "<stream:features/>");
+    let secret = crate::dialback::Secret::new(b"s");
+    let (a, b) = (domain("a.example"), domain("b.example"));
+    stream.request_dialback(&a, &b, &secret).unwrap();
+    stream.request_verify(&a, &b, "1", "k").unwrap();
+    stream.request_verify(&domain(ASCII), &b, "2", "k").unwrap();
+    let (text, _) = drain(&mut stream);
+    assert!(text.contains(&format!("<db:verify from='{ASCII}' id='2' to='b.example'>k")), "{text}");
+    stream
+}
+
+#[test]
+fn a_bad_answer_about_a_key_ends_that_question_alone() {
+    let answers = [
+        "from='c.example' to='a.example' id='1' type='valid'",
+        "from='b.example' to='c.example' id='1' type='valid'",
+        "from='b example' to='a.example' id='1' type='valid'",
+        "from='b.example' id='1' type='valid'",
+        "from='b.example' to='a.example' id='1' type='maybe'",
+        "from='b.example' to='a.example' id='1' type='invalid'",
+    ];
+    for answer in answers {
+        let mut stream = asking();
+        let (_, events) = told(&mut stream, &format!("<db:verify {answer}/>"));
+        let [Event::DialbackVerified { local, remote, id, verdict }] = &events[..] else {
+            panic!("{answer}: {events:?}")
+        };
+        assert_eq!((local, remote, &**id), (&domain("a.example"), &domain("b.example"), "1"));
+        assert_eq!(*verdict, Verdict::Invalid, "{answer}");
+        // The other question is answered, in another form of the name, and our own key as well.
+        let (_, events) = told(
+            &mut stream,
+            &format!("<db:verify from='b.example' to='{UNICODE}' id='2' type='valid'/>"),
+        );
+        let good = |event: &Event| match event {
+            Event::DialbackVerified { local, verdict, .. } => {
+                *local == domain(ASCII) && *verdict == Verdict::Valid
+            }
+            _ => false,
+        };
+        assert!(events.iter().any(good), "{events:?}");
+        told(&mut stream, "<db:result from='b.example' to='a.example' type='valid'/>");
+        assert!(stream.may_send(&domain("a.example"), &domain("b.example")));
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_ends_no_stream_of_ours() {
+    for words in [
+        "<db:verify from='b.example' to='a.example' id='9' type='valid'/>",
+        "<db:verify from='b.example' to='a.example' id='9' type='maybe'/>",
+        "<db:verify from='b.example' to='a.example' type='valid'/>",
+        "<db:result from='c.example' to='a.example' type='valid'/>",
+        "<db:result from='b.example' type='valid'/>",
+        "<db:result from='b.example' to='a.example' type='maybe'/>",
+        "<db:result from='b.example' to='a.example'>key</db:result>",
+    ] {
+        let mut stream = asking();
+        assert_eq!(told(&mut stream, words).1, [Event::Ignored], "{words}");
+        assert!(!stream.may_send(&domain("a.example"), &domain("b.example")));
     }
 }
 
