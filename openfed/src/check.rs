@@ -80,6 +80,10 @@ impl Arguments {
                 no_tls: self.no_tls,
             };
             way::check(&mut report, &session.api, login).await?;
+            // The message may have been the first one to the home server.
+            if let Some(settings) = &settings {
+                ports::delivery(&mut report, settings).await?;
+            }
         }
         report.end()
     }

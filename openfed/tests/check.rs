@@ -141,6 +141,26 @@ async fn a_service_that_is_not_ready_is_said_to_wait() {
 }
 
 #[tokio::test]
+async fn what_works_badly_is_said_instead_of_that_all_is_in_place() {
+    let listener = || TcpListener::bind(LOOPBACK).unwrap();
+    let (home, sip) = (listener(), listener());
+    let at = |listener: &TcpListener| listener.local_addr().unwrap();
+    let settings = SettingsFile::write("badly", at(&sip), at(&home), name_server().await);
+    let http = tokio::net::TcpListener::bind(settings.sip_http).await.unwrap();
+    let health = r#"{"status":"degraded","ready":true,"problems":{"delivery":"no proof"}}"#;
+    let page = axum::routing::get(async move || health);
+    let routes = axum::Router::new().route("/healthz", page);
+    tokio::spawn(async move { axum::serve(http, routes).await });
+    let next_hop = next_hop().await;
+    let script = Script::default().get("/api/v1/static-routes", open_route(next_hop));
+    let (ended, printed) = script.run(&["check", "--config", settings.path()]).await;
+    assert!(ended.is_ok(), "{printed}");
+    assert!(printed.contains("delivery works badly: no proof"), "{printed}");
+    assert!(!printed.contains("All is in place"), "{printed}");
+    assert!(printed.contains("not all works well"), "{printed}");
+}
+
+#[tokio::test]
 async fn each_thing_out_of_place_comes_with_what_to_do() {
     let occupied = TcpListener::bind(LOOPBACK).unwrap();
     let occupied_at = occupied.local_addr().unwrap();

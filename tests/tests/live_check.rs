@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use openfed_tests::openfed::{LOCAL, Openfed, Setup};
 use openfed_tests::place::{Host, Place};
 use openfed_tests::process::until;
-use openfed_tests::scene::play;
+use openfed_tests::scene::{SOON, play};
 use openfed_tests::world::{Kind, World};
 use openfed_tests::{Failure, Result};
 
@@ -26,6 +26,12 @@ fn a_message_goes_the_whole_way(kind: Kind) {
         let world = World::open(place, kind).await?;
         let told = check(place, &world, "tests-only\n").await?;
         assert!(told.contains("echo"), "{told}");
+        assert!(told.contains("All is in place"), "{told}");
+        // The first stream to the home server has shown what its answers are worth.
+        let process = world.openfed.processes().next();
+        let (_, process) = process.ok_or_else(|| Failure::new("openfed does not run"))?;
+        let proves = |line: &String| line.contains("says when there is no such user");
+        process.log().lines.wait_for("the home server's proof", SOON, proves).await?;
         // The way that was made for it is gone again.
         let routes = world.openfed.command(&["route", "list"]).await?;
         assert!(!routes.contains("check"), "{routes}");

@@ -106,6 +106,7 @@ fn core_settings(
     let said = |home: &Home| Some((home.domain.clone(), home.names?));
     own.names = settings.xmpp.home.iter().filter_map(said).collect();
     own.ask_names = true;
+    own.ask_proof = true;
     own.federation = settings.xmpp.federation;
     own.chat = settings.xmpp.message_type == MessageType::Chat;
     own.policy = Policy { deny: settings.xmpp.deny.clone(), allow: settings.xmpp.allow.clone() };

@@ -6,7 +6,7 @@
 //!                         └─ xmpp.connect ─────▶ Fact::Dialed
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -21,6 +21,8 @@ use crate::refusals::Refusals;
 
 /// What may work badly: the home servers' part.
 const HOME: &str = "home";
+/// What may work badly: whether the answers of home servers are to be believed.
+const DELIVERY: &str = "delivery";
 
 /// The spans under way. Of an unsampled packet there is none.
 pub(crate) struct Shown {
@@ -32,6 +34,8 @@ pub(crate) struct Shown {
     /// Where they are.
     addresses: HashSet<IpAddr>,
     refusals: Refusals,
+    /// Home servers that cannot prove delivery.
+    unproven: BTreeSet<Domain>,
     health: Health,
 }
 
@@ -55,7 +59,8 @@ impl Shown {
             .increment(0);
         let (received, attempts, dials) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (refusals, addresses) = (Refusals::default(), HashSet::new());
-        Shown { tracer, received, attempts, dials, homes, addresses, refusals, health }
+        let unproven = BTreeSet::new();
+        Shown { tracer, received, attempts, dials, homes, addresses, refusals, unproven, health }
     }
 
     /// Pairs of domains between which stanzas can flow.
@@ -148,6 +153,27 @@ impl Shown {
         metrics::counter!("openfed_xmpp_refused_total", "condition" => condition).increment(1);
     }
 
+    fn proof(&mut self, home: Domain, proves: bool) {
+        if proves {
+            tracing::info!(%home, "the home server says when there is no such user");
+            self.unproven.remove(&home);
+        } else {
+            self.unproven.insert(home);
+        }
+        let homes: Vec<&str> = self.unproven.iter().map(Domain::as_str).collect();
+        if homes.is_empty() {
+            return self.health.recover(DELIVERY);
+        }
+        let homes = homes.join(", ");
+        self.health.degrade(
+            DELIVERY,
+            format!(
+                "the home server of {homes} cannot prove delivery: it throws messages to users that \
+                 do not exist away and says nothing, so what is told as delivered may be lost"
+            ),
+        );
+    }
+
     /// Where the home servers are just now.
     pub(crate) fn know_homes(&mut self, addresses: &[IpAddr]) {
         self.addresses = addresses.iter().map(IpAddr::to_canonical).collect();
@@ -179,6 +205,7 @@ impl Shown {
                 self.pairs(&remote).decrement(1.0);
             }
             Fact::Refused { peer, claimed, condition } => self.refused(peer, claimed, condition),
+            Fact::Proof { home, proves } => self.proof(home, proves),
             Fact::Names { home, preparation } => {
                 tracing::info!(%home, %preparation, "how the home server prepares addresses");
             }

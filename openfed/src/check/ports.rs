@@ -21,6 +21,9 @@ const DNS: &str = "openfed dns";
 /// The front as well.
 const FRONT: &str = "openfed front";
 
+/// The part of xmpp-cm's health that tells whether home servers can prove delivery.
+const DELIVERY: &str = "delivery";
+
 /// A process, as its settings describe it.
 struct Service {
     name: &'static str,
@@ -60,6 +63,17 @@ pub(super) async fn check(report: &mut Report<'_>, settings: &Settings) -> Resul
         }
     }
     Ok(())
+}
+
+/// What xmpp-cm has found out of the home servers meanwhile.
+pub(super) async fn delivery(report: &mut Report<'_>, settings: &Settings) -> Result<(), Failure> {
+    let api = Api::new(ApiUrl::from(url(settings.xmpp.http)));
+    let Ok(answer) = api.get("/healthz").await else { return Ok(()) };
+    let Ok(mut health) = api.read::<Health>(&answer) else { return Ok(()) };
+    match health.problems.remove(DELIVERY) {
+        Some(problem) => report.grave("delivery", &problem, "see the guide, Home servers"),
+        None => Ok(()),
+    }
 }
 
 /// Connects to `host` and hangs up.

@@ -24,6 +24,7 @@ mod naming;
 mod overdue;
 mod packets;
 mod places;
+mod proof;
 mod recent;
 mod settings;
 mod silence;
@@ -52,6 +53,7 @@ use crate::peers::{Pair, Peers};
 use crate::routers::Routers;
 use conn::{Conn, Deadlines, DialKey};
 use dialback::{Claim, Verification};
+use proof::Proof;
 use recent::Recent;
 
 /// Where the core's time and chance come from.
@@ -92,6 +94,8 @@ pub struct Core {
     dialed: BTreeMap<DialKey, ConnId>,
     /// Home servers that want a connection for each domain that we speak for.
     alone: BTreeSet<Domain>,
+    /// What the fences of home servers are worth.
+    proofs: BTreeMap<Domain, Proof>,
     /// Servers that write their own names in A-labels.
     in_ascii: BTreeSet<Domain>,
     verifications: BTreeMap<Claim, Verification>,
@@ -134,6 +138,7 @@ impl Core {
             strangers: 0,
             dialed: BTreeMap::new(),
             alone: BTreeSet::new(),
+            proofs: BTreeMap::new(),
             in_ascii: BTreeSet::new(),
             verifications: BTreeMap::new(),
             peers: Peers::default(),

@@ -162,6 +162,14 @@ pub enum Fact {
         /// How.
         preparation: Preparation,
     },
+    /// Whether a home server says that there is no such user, and before it answers a ping: only then
+    /// what is told as delivered has been.
+    Proof {
+        /// The local domain.
+        home: Domain,
+        /// Whether it does.
+        proves: bool,
+    },
     /// A packet that came in here has its ending.
     Ended {
         /// The packet.

@@ -236,6 +236,7 @@ impl Core {
             let (local, remote) = (pair.local.domain().clone(), pair.remote.domain().clone());
             self.note(Fact::Up { local, remote, encrypted });
             self.ask_names(&pair);
+            self.ask_proof(&pair, now);
         }
         for item in queue.into_items() {
             self.send(pair.clone(), item, now);

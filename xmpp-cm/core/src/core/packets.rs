@@ -224,6 +224,7 @@ impl Core {
 
     /// An attempt has ended; those that ended before stay as they were.
     pub(super) fn end_attempt(&mut self, key: Key, how: Result<(), Failure>, now: Instant) {
+        self.settle_proof(key.0, &how);
         let ending = match how {
             Ok(()) => Ending::Delivered { by: Protocol::Xmpp, status: 200 },
             Err(failure) => Ending::Failed(failure),

@@ -22,6 +22,8 @@ pub struct Settings {
     pub names: BTreeMap<Domain, Preparation>,
     /// Whether the other home servers are asked.
     pub ask_names: bool,
+    /// Whether it is tried what the fences of home servers are worth.
+    pub ask_proof: bool,
     /// Whether foreign XMPP domains are tried and accepted.
     pub federation: bool,
     /// Which foreign XMPP domains.
@@ -45,6 +47,7 @@ impl Settings {
             homes: local.clone(),
             names: BTreeMap::new(),
             ask_names: false,
+            ask_proof: false,
             local,
             federation: true,
             policy: Policy::default(),

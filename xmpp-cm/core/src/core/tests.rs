@@ -6,6 +6,7 @@ mod dialback;
 mod discovery;
 mod naming;
 mod passing;
+mod proof;
 mod random;
 mod server;
 mod silence;

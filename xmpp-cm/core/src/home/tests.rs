@@ -43,7 +43,7 @@ fn a_local_domain_is_verified_at_its_configured_home_and_nowhere_else() {
 #[test]
 fn streams_lead_home_or_to_foreign_domains_that_policy_allows() {
     let target = |local: &str, remote: &str| {
-        domains().target(&Pair::new(&domain(local), &domain(remote))).map_err(|it| it.cause)
+        domains().target(&Pair::new(domain(local), domain(remote))).map_err(|it| it.cause)
     };
     assert_eq!(target("d.example", "corp.example"), Ok(Target::Home(domain("corp.example"))));
     assert_eq!(target("corp.example", "d.example"), Ok(Target::Foreign(domain("d.example"))));
