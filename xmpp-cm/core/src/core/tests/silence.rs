@@ -6,8 +6,9 @@ use openfed_proto::condition::Condition;
 use openfed_proto::link::Instruction;
 use openfed_proto::packet::{Cause, Ending, Failure, Protocol};
 
+use super::domain;
 use super::world::{World, taken};
-use crate::core::Fact;
+use crate::core::{Fact, Settings};
 
 const DELIVERED: Ending = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
 /// Longer than a fence has, shorter than that and the time of a close.
@@ -160,4 +161,28 @@ fn a_silent_stream_is_left_when_it_verifies_no_claim() {
     assert_eq!(world.submitted().len(), 1, "a new stream verifies the key");
     world.wait(Duration::from_secs(40));
     taken(world.home());
+}
+
+#[test]
+fn a_stream_that_is_not_read_is_not_silent() {
+    let mut settings = Settings::new("here", [domain("corp.example")]);
+    // Each answer is one too many.
+    settings.limits.answer_bytes = 0;
+    let mut world = World::with(settings);
+    world.add("xmpp.example");
+    let hi = "<message from='bob@xmpp.example/r' to='alice@corp.example' id='1'></message>";
+    world.server("xmpp.example").say(hi);
+    world.run();
+    assert_eq!(taken(world.home()).len(), 1);
+    let theirs = world.server("xmpp.example").opened_to("corp.example").unwrap();
+    assert!(world.unread.contains(&theirs));
+    // What answers came there we would not know.
+    world.server("xmpp.example").pongs = false;
+    let packet = world.sip_message("alice@corp.example", "bob@xmpp.example", "hi");
+    world.attempt(&packet, Instruction::Reach);
+    world.wait(FENCE);
+    let [Ending::Failed(failure)] = &world.endings()[..] else { panic!("no answer came") };
+    assert_eq!(failure.condition, Condition::RemoteServerTimeout);
+    assert_eq!(silent(&world), 1, "our own stream, on which nothing came either");
+    taken(world.server("xmpp.example"));
 }
