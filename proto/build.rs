@@ -5,7 +5,11 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(["link.proto"], ["proto"])?;
     prost_build::Config::new()
-        .bytes([".openfed.v1.Original.bytes", ".openfed.v1.Astray.stanza"])
+        .bytes([
+            ".openfed.v1.Original.bytes",
+            ".openfed.v1.Astray.stanza",
+            ".openfed.v1.Undelivered.stanza",
+        ])
         .skip_debug([
             ".openfed.v1.Address",
             ".openfed.v1.Credentials",

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::Domain;
-use crate::packet::{Direction, Outcome, Packet, PacketId, Role, TraceContext};
+use crate::packet::{Direction, Failure, Outcome, Packet, PacketId, Role, TraceContext};
 use crate::route::{DomainPattern, StaticRoute, Transport};
 
 mod credit;
@@ -212,6 +212,9 @@ pub enum FromRouter {
     Attempt(Attempt),
     /// The ending of a packet that this connection manager submitted.
     Outcome(Outcome),
+    /// So many of the packets that were submitted on this link are in the router's care: it will
+    /// see to their endings also if whoever submitted them is gone.
+    Taken(u64),
     /// Room for this many more submitted packets.
     Credit(u32),
     Tables(Tables),
@@ -242,5 +245,11 @@ pub enum FromRouter {
     Recall {
         packet: PacketId,
         instruction: Instruction,
+    },
+    /// A stanza that this xmpp-cm submitted before it was restarted did not arrive: its sender is
+    /// to be told.
+    Undelivered {
+        stanza: Bytes,
+        failure: Failure,
     },
 }

@@ -5,7 +5,7 @@ use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::{Host, Place};
 use openfed_tests::process::until;
 use openfed_tests::redis::Redis;
-use openfed_tests::scene::play;
+use openfed_tests::scene::{SOON, play};
 use openfed_tests::second::{self, Second};
 use openfed_tests::sip::Outgoing;
 use openfed_tests::sip_peer::SipPeer;
@@ -75,6 +75,39 @@ fn what_one_router_learns_the_other_knows_and_either_may_die() {
 }
 
 #[test]
+fn what_a_killed_xmpp_cm_had_not_read_is_answered_by_its_server() {
+    play(async |place| {
+        let setup = Setup { apart: true, ..Setup::default() };
+        let mut world = World::with(place, Kind::Prosody, setup).await?;
+        world.openfed.open_towards(world.hop.address()?).await?;
+        let alice = world.home.login("alice").await?;
+        alice.say("bob@unknown.example", "before")?;
+        world.hop.requests.wait_for("MESSAGE", SOON, |own| own.body == "before").await?;
+
+        // It hangs: what comes is acknowledged by its kernel, and read by nobody.
+        let processes = world.openfed.processes();
+        let xmpp_cm = processes.into_iter().find(|(name, _)| *name == "xmpp-cm");
+        xmpp_cm.ok_or_else(|| Failure::new("no xmpp-cm runs"))?.1.freeze()?;
+        let unread: Vec<String> = (0..20)
+            .map(|number| alice.say("bob@unknown.example", &format!("unread {number}")))
+            .collect::<Result<_>>()?;
+        // When this is answered, those before it are written to the stream.
+        alice.ping(LOCAL).await?;
+        world.openfed.kill("xmpp-cm").await?;
+        for id in &unread {
+            assert_eq!(alice.condition_of(id, SOON).await?, "recipient-unavailable");
+        }
+
+        world.openfed.start_service(place, "xmpp-cm")?;
+        world.openfed.is_ready().await?;
+        alice.say("bob@unknown.example", "after")?;
+        world.hop.requests.wait_for("MESSAGE", SOON, |own| own.body == "after").await?;
+        assert_eq!(world.hop.requests.all().len(), 2, "nothing that was bounced arrives later");
+        Ok(())
+    });
+}
+
+#[test]
 fn each_service_is_taken_out_and_back_in_and_no_message_is_lost_or_doubled() {
     play(async |place| {
         let (world, router, _redis) = with_two_routers(place).await?;
@@ -102,7 +135,10 @@ fn each_service_is_taken_out_and_back_in_and_no_message_is_lost_or_doubled() {
 
         let account = traffic.end().await?;
         assert!(account.lost.is_empty() && account.doubled.is_empty(), "{account} {account:?}");
-        assert_eq!(account.told, 0, "others step in, nobody refuses: {account}");
+        // What a server wrote while its stream was being closed stays with it, and it says so.
+        let bounced = |(error, _): &&(String, usize)| error == "recipient-unavailable";
+        let bounced: usize = account.errors.iter().filter(bounced).map(|(_, times)| times).sum();
+        assert_eq!(account.told, bounced, "others step in, nobody refuses: {account}");
         Ok(())
     });
 }

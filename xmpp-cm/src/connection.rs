@@ -1,14 +1,13 @@
-//! The TCP connections of the streams: made, taken, encrypted, read and written, each by a task of
-//! its own, so that a peer that stalls stalls itself alone.
+//! The TCP connections of the streams: made, taken, encrypted, read and written, each by a task of its
+//! own, so that a peer that stalls stalls itself alone.
 //!
 //! The owner calls a method for each command of the core, [`Connections::flush`] when there is no
 //! further one, and feeds what [`Connections::next`] reports back into the core. What is
-//! transmitted is gathered until the flush: many stanzas become one write, and the last words
-//! before a TLS handshake are never written while bytes of the handshake could already be read as
-//! plain text.
+//! transmitted is gathered until the flush: many stanzas become one write, and the last words before
+//! a TLS handshake are never written while bytes of it could already be read as plain text.
 //!
-//! Memory is bounded: what one peer does not take is limited in bytes, then it is cut off; what we
-//! do not take stays in the kernel and stops the peer.
+//! Memory is bounded: what one peer does not take is limited in bytes, then it is cut off; what we do
+//! not take stays in the kernel and stops the peer.
 
 mod admission;
 mod arrival;
@@ -133,6 +132,8 @@ pub enum Report {
         established: bool,
         /// Whether the peer's certificate proves its name; never for a peer that connected to us.
         verified: bool,
+        /// SHA-256 of the certificate that the peer showed.
+        certificate: Option<[u8; 32]>,
     },
     /// The connection ended or broke, whoever wanted it; the name is free.
     Closed {
@@ -191,11 +192,10 @@ impl Connections {
         self.admission.trust(addresses);
     }
 
-    /// What happens next. Cancelling loses nothing.
+    /// What happens next: never nothing, as `reporter` is held here. Cancelling loses nothing.
     pub async fn next(&mut self) -> Report {
         loop {
             let Some(report) = self.reports.recv().await else {
-                // Not while `reporter` is held here.
                 return std::future::pending().await;
             };
             if let Some(report) = self.of_interest(report) {

@@ -123,7 +123,9 @@ impl Engine {
                 let unconfirmed = self.connections.unconfirmed(conn);
                 self.core.handle_unconfirmed(conn, unconfirmed, now);
             }
-            Report::Tls { conn, established, .. } => self.core.handle_tls(conn, established, now),
+            Report::Tls { conn, established, certificate, .. } => {
+                self.core.handle_tls(conn, established, certificate, now);
+            }
             Report::Closed { conn, unconfirmed } => {
                 self.core.handle_closed(conn, unconfirmed, now);
             }

@@ -9,6 +9,7 @@
 //! proof of identity is dialback, and an unverified certificate is better than none (RFC 7590
 //! §3.4, E-49).
 
+mod anyone;
 mod authority;
 mod check;
 
@@ -25,6 +26,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use xmpp_cm_core::core::TlsSide;
 
+use anyone::Anyone;
 pub use authority::Authority;
 pub use check::Check;
 
@@ -111,7 +113,9 @@ impl Tls {
     ) -> Result<Arc<ServerConfig>, TlsError> {
         match (&self.identity, audience) {
             (Some(identity), Audience::Public) => Ok(identity.clone()),
-            _ => self.authority.server(domain, |chain, key| self.server_config(chain, key)),
+            _ => {
+                self.authority.server(domain, |chain, key| self.server_config(chain, key, audience))
+            }
         }
     }
 
@@ -144,18 +148,24 @@ impl Tls {
         let chain = read_certificates(&files.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&files.key)
             .map_err(|error| content(&files.key, &error))?;
-        self.server_config(chain, key)
+        self.server_config(chain, key, Audience::Public)
     }
 
     fn server_config(
         &self,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
+        audience: Audience,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+        let config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_safe_default_protocol_versions()?;
+        let config = match audience {
+            Audience::Home => {
+                config.with_client_cert_verifier(Arc::new(Anyone::new(self.provider.clone())))
+            }
+            Audience::Public => config.with_no_client_auth(),
+        };
+        let mut config = config.with_single_cert(chain, key)?;
         // Streams live long: resumption would only cost memory for each minted certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -181,6 +191,12 @@ impl Audience {
             TlsSide::Client { .. } => None,
         }
     }
+}
+
+/// SHA-256 of the certificate that the peer showed (FIPS 180-4).
+pub fn fingerprint(connection: &rustls::CommonState) -> Option<[u8; 32]> {
+    let certificate = connection.peer_certificates()?.first()?;
+    ::ring::digest::digest(&::ring::digest::SHA256, certificate).as_ref().try_into().ok()
 }
 
 fn system_roots() -> RootCertStore {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::packet::{
-    direction_in, direction_out, id_in, millis, role_in, role_out, trace_in, trace_out, twins,
+    direction_in, direction_out, failure_in, failure_out, id_in, millis, role_in, role_out,
+    trace_in, trace_out, twins,
 };
 use super::{WireError, required, v1};
 use crate::domain::Domain;
@@ -111,6 +112,7 @@ impl From<FromRouter> for v1::FromRouter {
                 instruction: instruction_out(attempt.instruction).into(),
             }),
             FromRouter::Outcome(outcome) => Frame::Outcome(outcome.into()),
+            FromRouter::Taken(packets) => Frame::Taken(v1::Taken { packets }),
             FromRouter::Credit(packets) => Frame::Credit(v1::Credit { packets }),
             FromRouter::Tables(tables) => Frame::Tables(tables_out(tables)),
             FromRouter::Verdict { domain, sip, lease } => Frame::Verdict(v1::Verdict {
@@ -134,6 +136,10 @@ impl From<FromRouter> for v1::FromRouter {
                 packet: packet.0.to_vec(),
                 instruction: instruction_out(instruction).into(),
             }),
+            FromRouter::Undelivered { stanza, failure } => {
+                let failure = Some(failure_out(failure));
+                Frame::Undelivered(v1::Undelivered { stanza, failure })
+            }
         };
         v1::FromRouter { frame: Some(frame) }
     }
@@ -152,6 +158,7 @@ impl TryFrom<v1::FromRouter> for FromRouter {
                 instruction: instruction_in(attempt.instruction)?,
             }),
             Frame::Outcome(outcome) => FromRouter::Outcome(outcome.try_into()?),
+            Frame::Taken(taken) => FromRouter::Taken(taken.packets),
             Frame::Credit(credit) => FromRouter::Credit(credit.packets),
             Frame::Tables(tables) => FromRouter::Tables(tables_in(tables)?),
             Frame::Verdict(verdict) => FromRouter::Verdict {
@@ -172,6 +179,10 @@ impl TryFrom<v1::FromRouter> for FromRouter {
             Frame::Recall(recall) => FromRouter::Recall {
                 packet: id_in(&recall.packet)?,
                 instruction: instruction_in(recall.instruction)?,
+            },
+            Frame::Undelivered(undelivered) => FromRouter::Undelivered {
+                stanza: undelivered.stanza,
+                failure: failure_in(required(undelivered.failure, "failure")?)?,
             },
         })
     }

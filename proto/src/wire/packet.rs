@@ -61,15 +61,7 @@ impl From<Outcome> for v1::Outcome {
                 by: protocol_out(by).into(),
                 status: status.into(),
             }),
-            Ending::Failed(failure) => v1::outcome::Ending::Failed(v1::Failed {
-                condition: failure.condition.as_str().to_owned(),
-                new_address: failure.condition.new_address().map(str::to_owned),
-                text: failure.text,
-                cause: cause_out(failure.cause).into(),
-                retry_after_s: failure
-                    .retry_after
-                    .map(|after| after.as_secs().try_into().unwrap_or(u32::MAX)),
-            }),
+            Ending::Failed(failure) => v1::outcome::Ending::Failed(failure_out(failure)),
         };
         v1::Outcome {
             id: outcome.id.0.to_vec(),
@@ -98,7 +90,19 @@ impl TryFrom<v1::Outcome> for Outcome {
     }
 }
 
-fn failure_in(failed: v1::Failed) -> Result<Failure, WireError> {
+pub(super) fn failure_out(failure: Failure) -> v1::Failed {
+    v1::Failed {
+        condition: failure.condition.as_str().to_owned(),
+        new_address: failure.condition.new_address().map(str::to_owned),
+        text: failure.text,
+        cause: cause_out(failure.cause).into(),
+        retry_after_s: failure
+            .retry_after
+            .map(|after| after.as_secs().try_into().unwrap_or(u32::MAX)),
+    }
+}
+
+pub(super) fn failure_in(failed: v1::Failed) -> Result<Failure, WireError> {
     let condition =
         Condition::parse(&failed.condition).ok_or(WireError::Unknown("failed.condition"))?;
     let condition = match condition {

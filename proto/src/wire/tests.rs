@@ -141,6 +141,12 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
 #[test]
 fn every_frame_of_a_router_arrives_as_it_was_sent() {
     let domain = Domain::parse("unknown.example").expect("domain");
+    let failure = Failure {
+        condition: Condition::Gone(Some("xmpp:new@corp.example".into())),
+        text: Some("SIP 410 Gone".into()),
+        cause: Cause::Remote,
+        retry_after: Some(Duration::from_secs(5)),
+    };
     let user_route = StaticRoute {
         credentials: Some(Credentials { username: "u".into(), password: "p".into() }),
         transport: Transport::Tls,
@@ -151,6 +157,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Hello(hello()),
         FromRouter::Outcome(Outcome::delivered(PacketId([7; 16]), Protocol::Xmpp, 200)),
         FromRouter::Credit(4),
+        FromRouter::Taken(1 << 40),
         FromRouter::Tables(Tables {
             version: 12,
             routes: vec![StaticRoute::predefined(), user_route],
@@ -166,6 +173,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Drain(false),
         FromRouter::Astray("<iq/>".into()),
         FromRouter::ListStreams,
+        FromRouter::Undelivered { stanza: "<message/>".into(), failure },
         FromRouter::Recall { packet: PacketId([4; 16]), instruction: Instruction::Send },
         FromRouter::Try(Trial { number: 9, domain: domain.clone(), hop: None }),
         FromRouter::Try(Trial {

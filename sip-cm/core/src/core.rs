@@ -293,7 +293,10 @@ impl Core {
             }
             FromRouter::Drain(on) => self.drain(on),
             // XMPP is no language of ours.
-            FromRouter::Astray(_) | FromRouter::ListStreams => {}
+            FromRouter::Astray(_)
+            | FromRouter::ListStreams
+            | FromRouter::Taken(_)
+            | FromRouter::Undelivered { .. } => {}
             FromRouter::Recall { packet, instruction } => {
                 let known = self.attempts.knows(packet, instruction);
                 self.tell_router(router, FromCm::Recalled { packet, instruction, known });

@@ -135,7 +135,7 @@ impl Sim {
             }
             // The handshake itself is not simulated: it succeeds, and takes no time.
             Command::StartTls { conn, .. } => {
-                self.xmpps[cm].core.handle_tls(conn, true, self.now);
+                self.xmpps[cm].core.handle_tls(conn, true, None, self.now);
             }
             Command::Close { conn } => {
                 if let Some(wire) = self.wire_of(cm, conn) {

@@ -218,7 +218,9 @@ impl XmppServer {
                 let Some(stream) = self.stream(doubt.claimed) else { return };
                 stream.answer_dialback(&remote, &local, &verdict);
             }
-            Event::Stanza(stanza) => self.on_stanza(wire, &stanza, now),
+            Event::Stanza(stanza) | Event::Counted(stanza, _) => {
+                self.on_stanza(wire, &stanza, now);
+            }
             Event::Closed(_) => {
                 self.closed(wire, now);
                 self.acts.push(Act::HangUp(wire));

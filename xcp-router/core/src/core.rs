@@ -65,6 +65,8 @@ pub struct Router {
     pub(crate) recalling: BTreeSet<(Conversation, PacketId)>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) next_sweep: Option<Instant>,
+    /// When nodes hear that what they submitted is here.
+    pub(crate) next_taken: Option<Instant>,
     pub(crate) admission: Admission,
 }
 
@@ -92,6 +94,7 @@ impl Router {
             recalling: BTreeSet::new(),
             commands: VecDeque::new(),
             next_sweep: None,
+            next_taken: None,
             admission: Admission::default(),
             config,
         }
@@ -204,6 +207,7 @@ impl Router {
             self.delivery_due(id, now);
             self.route_ready(now);
         }
+        self.taken_due(now);
         if self.next_sweep.is_some_and(|at| at <= now.instant) {
             self.next_sweep = None;
             self.memory.sweep(now.instant);
@@ -216,7 +220,7 @@ impl Router {
 
     /// When [`Router::handle_timeout`] is to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.deliveries.next_timer(), self.next_sweep].into_iter().flatten().min()
+        [self.deliveries.next_timer(), self.next_sweep, self.next_taken].into_iter().flatten().min()
     }
 
     /// The next thing to do; `None` when all is done for now.

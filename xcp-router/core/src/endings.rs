@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use openfed_proto::packet::{Outcome, PacketId};
+use bytes::Bytes;
+use openfed_proto::link::FromRouter;
+use openfed_proto::packet::{Ending, Outcome, PacketId};
 
 use crate::expiring::Expiring;
 
@@ -23,8 +25,15 @@ pub(crate) struct Endings {
 #[derive(Debug)]
 struct Ended {
     outcome: Outcome,
+    owed: Option<Owed>,
+}
+
+#[derive(Debug)]
+struct Owed {
     /// The instance that has not got it: node and epoch.
-    owed_to: Option<(Arc<str>, u64)>,
+    to: (Arc<str>, u64),
+    /// What it submitted, for its next life: nobody else can tell an XMPP sender of a failure.
+    stanza: Option<Bytes>,
 }
 
 impl Endings {
@@ -35,15 +44,20 @@ impl Endings {
     /// Remembers an outcome that was sent. Its hops went with it.
     pub(crate) fn sent(&mut self, outcome: &Outcome, now: Instant) {
         let outcome = Outcome { id: outcome.id, ending: outcome.ending.clone(), hops: Vec::new() };
-        let ended = Ended { outcome, owed_to: None };
+        let ended = Ended { outcome, owed: None };
         self.ended.insert(&ended.outcome.id.clone(), Box::new(ended), now);
     }
 
-    /// Keeps an outcome whose origin is not linked now.
-    pub(crate) fn owe(&mut self, outcome: Outcome, node: Arc<str>, epoch: u64, now: Instant) {
-        let owed_to = Some((node, epoch));
+    /// Keeps an outcome whose origin, a node in its epoch, is not linked now.
+    pub(crate) fn owe(
+        &mut self,
+        outcome: Outcome,
+        stanza: Option<Bytes>,
+        to: (Arc<str>, u64),
+        now: Instant,
+    ) {
         self.owed += 1;
-        let ended = Ended { outcome, owed_to };
+        let ended = Ended { outcome, owed: Some(Owed { to, stanza }) };
         self.ended.insert(&ended.outcome.id.clone(), Box::new(ended), now);
     }
 
@@ -55,29 +69,32 @@ impl Endings {
     pub(crate) fn repeat(&mut self, id: PacketId, now: Instant) -> Option<Outcome> {
         let outcome = self.ended.get(&id, now)?.outcome.clone();
         if let Some(ended) = self.ended.get_mut(&id) {
-            self.owed = self.owed.saturating_sub(usize::from(ended.owed_to.take().is_some()));
+            self.owed = self.owed.saturating_sub(usize::from(ended.owed.take().is_some()));
         }
         Some(outcome)
     }
 
-    /// What a node that came back has still to get. A restarted one has
-    /// forgotten its packets, so nothing is owed to it any more.
-    pub(crate) fn settle(&mut self, node: &str, epoch: u64) -> Vec<Outcome> {
+    /// What a node that came back has still to get, in order. A restarted one has forgotten its
+    /// packets: it hears of those XMPP stanzas that did not arrive.
+    pub(crate) fn settle(&mut self, node: &str, epoch: u64) -> Vec<FromRouter> {
         if self.owed == 0 {
             return Vec::new();
         }
         let mut due = Vec::new();
-        for (_, ended) in self.ended.iter_mut() {
-            let Some((_, their_epoch)) = ended.owed_to.take_if(|(name, _)| **name == *node) else {
-                continue;
-            };
+        for (id, ended) in self.ended.iter_mut() {
+            let Some(owed) = ended.owed.take_if(|owed| *owed.to.0 == *node) else { continue };
             self.owed = self.owed.saturating_sub(1);
-            if their_epoch == epoch {
-                due.push(ended.outcome.clone());
-            }
+            let frame = match (&ended.outcome.ending, owed.stanza) {
+                _ if owed.to.1 == epoch => FromRouter::Outcome(ended.outcome.clone()),
+                (Ending::Failed(failure), Some(stanza)) => {
+                    FromRouter::Undelivered { stanza, failure: failure.clone() }
+                }
+                _ => continue,
+            };
+            due.push((*id, frame));
         }
-        due.sort_by_key(|outcome| outcome.id);
-        due
+        due.sort_by_key(|(id, _)| *id);
+        due.into_iter().map(|(_, frame)| frame).collect()
     }
 
     /// Drops what is over.

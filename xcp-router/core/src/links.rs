@@ -46,9 +46,7 @@ impl Router {
     /// What a node left behind when its link was lost: outcomes it has not
     /// got, packets it still waits for, attempts that only it can make.
     fn welcome_back(&mut self, link: LinkId, node: &str, epoch: u64, now: Now) {
-        for outcome in self.endings.settle(node, epoch) {
-            self.send(link, FromRouter::Outcome(outcome));
-        }
+        self.settle_endings(link, node, epoch);
         let same_life =
             |delivery: &Delivery| *delivery.source.node == *node && delivery.source.epoch == epoch;
         for id in self.deliveries.pick(same_life) {
@@ -60,6 +58,12 @@ impl Router {
         let parked = |delivery: &Delivery| matches!(&delivery.state, State::Parked { running, .. } if *running.node == *node);
         for id in self.deliveries.pick(parked) {
             self.node_is_back(id, link, now);
+        }
+    }
+
+    pub(crate) fn settle_endings(&mut self, link: LinkId, node: &str, epoch: u64) {
+        for frame in self.endings.settle(node, epoch) {
+            self.send(link, frame);
         }
     }
 

@@ -38,6 +38,9 @@ pub(crate) struct Link {
     pub(crate) draining: bool,
     /// Packets it submitted that have not ended.
     pub(crate) submitted: u32,
+    /// Packets it submitted in all, and how many of them it knows to be here.
+    taken: u64,
+    told_taken: u64,
     /// Attempts it was given that have not ended.
     attempts: u32,
     version: String,
@@ -57,6 +60,9 @@ pub(crate) enum Lack {
     /// All windows are full.
     Room,
 }
+
+/// Packets of one node after which it is told at once that they are here.
+const TELL_TAKEN: u64 = 32;
 
 /// Domains that are remembered as told, per link.
 const TOLD: usize = 4_096;
@@ -82,6 +88,8 @@ impl Link {
             epoch: hello.epoch,
             draining: false,
             submitted: 0,
+            taken: 0,
+            told_taken: 0,
             attempts: 0,
             version: hello.version,
             address,
@@ -102,6 +110,18 @@ impl Link {
     /// The peer gave room back.
     pub(crate) fn refill(&mut self, packets: u32) {
         self.window.refill(packets);
+    }
+
+    /// Counts a packet that it submitted; true when it is time to say so.
+    pub(crate) fn took(&mut self) -> bool {
+        self.taken += 1;
+        self.taken - self.told_taken >= TELL_TAKEN
+    }
+
+    /// What is to be said of the packets it submitted, if there is news.
+    pub(crate) fn tell_taken(&mut self) -> Option<u64> {
+        let before = std::mem::replace(&mut self.told_taken, self.taken);
+        (before < self.taken).then_some(self.taken)
     }
 
     /// One attempt ended, or is not waited for any more.

@@ -1,9 +1,11 @@
 //! A packet comes in, is decided about, and ends.
 
+use std::time::Duration;
+
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromRouter, Instruction, Refused};
 use openfed_proto::packet::{
-    Conversation, Direction, Ending, Failure, Outcome, Packet, PacketId, Protocol, Role,
+    Conversation, Direction, Ending, Failure, Original, Outcome, Packet, PacketId, Protocol, Role,
 };
 
 use crate::answers;
@@ -13,6 +15,10 @@ use crate::core::{Life, Router};
 use crate::decide::{Accepted, Decision, Question, Way};
 use crate::deliveries::{Delivery, SLACK, Source, State};
 use crate::nodes::LinkId;
+
+/// How long a node may wait to hear that a packet is here: the outcome, which says so too, is mostly
+/// quicker.
+const TELL_TAKEN: Duration = Duration::from_millis(100);
 
 impl Router {
     pub(crate) fn submit(
@@ -24,6 +30,7 @@ impl Router {
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
         origin.submitted += 1;
+        let tell = origin.role == Role::XmppCm && origin.took();
         let over_window = origin.submitted > self.config.capacity.saturating_mul(2);
         let source = Source {
             node: origin.node.clone(),
@@ -32,6 +39,11 @@ impl Router {
             link: Some(link),
             charged: true,
         };
+        if tell {
+            self.tell_taken(link);
+        } else if source.role == Role::XmppCm {
+            self.next_taken.get_or_insert(now.after(TELL_TAKEN));
+        }
         if self.deliveries.get(packet.id).is_some() {
             return self.submitted_again(packet.id, source, link, now);
         }
@@ -64,6 +76,28 @@ impl Router {
         match refusal {
             Some(failure) => self.stop(id, Decision::Refused, failure, now),
             None => self.ready.push_back(id),
+        }
+    }
+
+    /// A node hears that what it submitted is here, whatever becomes of it.
+    fn tell_taken(&mut self, link: LinkId) {
+        let taken = self.nodes.get_mut(link).and_then(crate::nodes::Link::tell_taken);
+        if let Some(packets) = taken {
+            self.send(link, FromRouter::Taken(packets));
+        }
+    }
+
+    /// Time to tell of packets that came since.
+    pub(crate) fn taken_due(&mut self, now: Now) {
+        if self.next_taken.is_none_or(|at| at > now.instant) {
+            return;
+        }
+        self.next_taken = None;
+        // Where nothing is under way, the outcomes have said so already.
+        let waits = self.nodes.iter().filter(|link| link.submitted > 0);
+        let links: Vec<LinkId> = waits.map(|link| link.id).collect();
+        for link in links {
+            self.tell_taken(link);
         }
     }
 
@@ -187,7 +221,7 @@ impl Router {
                     self.give_credit(link);
                 }
             }
-            None => self.endings.owe(outcome.clone(), source.node, source.epoch, now.instant),
+            None => self.owe(&outcome, &packet.original, &source, now),
         }
         self.commands.push_back(Command::Finished(Box::new(Finished {
             link: source.link,
@@ -223,6 +257,17 @@ impl Router {
             ended_us: now.unix_us,
             show: self.shown.take(now.instant),
         })));
+    }
+
+    /// An origin that is not linked now is told when it is back, the next life of it at once.
+    fn owe(&mut self, outcome: &Outcome, original: &Original, source: &Source, now: Now) {
+        let by_xmpp = source.role == Role::XmppCm && original.protocol == Protocol::Xmpp;
+        let stanza = by_xmpp.then(|| original.bytes.clone());
+        let restarted = self.nodes.of(&source.node).map(|link| (link.id, link.epoch));
+        self.endings.owe(outcome.clone(), stanza, (source.node.clone(), source.epoch), now.instant);
+        if let Some((link, epoch)) = restarted {
+            self.settle_endings(link, &source.node, epoch);
+        }
     }
 
     fn give_credit(&mut self, link: LinkId) {

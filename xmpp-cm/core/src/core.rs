@@ -19,6 +19,7 @@ mod conn;
 mod connections;
 mod dialback;
 mod dialing;
+mod home_keys;
 mod listing;
 mod naming;
 mod overdue;
@@ -41,6 +42,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Hop, PacketId, Role};
 
 pub use command::{Command, ConnId, ConnectFailure, Fact, RouterId, Target, TlsSide};
+pub use home_keys::Fingerprint;
 pub use settings::{Limits, Settings, Timing};
 
 use crate::attempts::Attempts;
@@ -49,10 +51,11 @@ use crate::fence::Fences;
 use crate::home::Domains;
 use crate::knowledge::{Knowledge, Way};
 use crate::names::Names;
-use crate::peers::{Pair, Peers};
+use crate::peers::{Counted, Pair, Peers};
 use crate::routers::Routers;
 use conn::{Conn, Deadlines, DialKey};
 use dialback::{Claim, Verification};
+use home_keys::HomeKeys;
 use proof::Proof;
 use recent::Recent;
 
@@ -118,6 +121,9 @@ pub struct Core {
     /// Connections that are not read, by the pair whose answers are too many.
     held: BTreeMap<Pair, BTreeSet<ConnId>>,
     claim_deadlines: Deadlines<Claim>,
+    /// The stanza that is being looked at, until somebody has it.
+    in_hand: Option<Counted>,
+    home_keys: HomeKeys,
     commands: VecDeque<Command>,
     life: Life,
     admission: Admission,
@@ -154,6 +160,8 @@ impl Core {
             unread: BTreeSet::new(),
             held: BTreeMap::new(),
             claim_deadlines: Deadlines::default(),
+            in_hand: None,
+            home_keys: HomeKeys::default(),
             commands: VecDeque::new(),
             life: Life::Serving,
             admission: Admission::default(),

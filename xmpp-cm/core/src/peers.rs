@@ -55,11 +55,19 @@ impl Pair {
     }
 }
 
+/// A stanza that its server keeps until we have handled it (XEP-0198): the stream that it came on,
+/// and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) conn: ConnId,
+    pub(crate) number: u64,
+}
+
 /// Something on its way to a peer, and who is told how it went.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A stanza passing through: its sender gets an error stanza if it fails.
-    Through(Element),
+    Through(Element, Option<Counted>),
     /// An answer of ours, written out: nobody is told. It gets no third chance, either, and is
     /// kept until then while its way fails.
     Answer { text: Box<str>, again: bool, until: Instant },
@@ -76,7 +84,7 @@ pub(crate) enum Outgoing {
 impl Outgoing {
     pub(crate) fn stanza(&self) -> Option<&Element> {
         match self {
-            Self::Through(stanza) | Self::Again(stanza) => Some(stanza),
+            Self::Through(stanza, _) | Self::Again(stanza) => Some(stanza),
             Self::Plain(_, stanza) | Self::Fenced(_, stanza) => Some(stanza),
             Self::Answer { .. } | Self::Probe(_) => None,
         }
@@ -86,7 +94,7 @@ impl Outgoing {
     /// asked.
     pub(crate) fn spelled(mut self, pair: &Pair) -> Self {
         match &mut self {
-            Self::Through(stanza)
+            Self::Through(stanza, _)
             | Self::Again(stanza)
             | Self::Plain(_, stanza)
             | Self::Fenced(_, stanza) => spell(stanza, &pair.local, &pair.remote),
@@ -98,7 +106,7 @@ impl Outgoing {
     /// The attempt that it belongs to.
     pub(crate) fn key(&self) -> Option<Key> {
         match self {
-            Self::Through(_) | Self::Answer { .. } | Self::Again(_) => None,
+            Self::Through(..) | Self::Answer { .. } | Self::Again(_) => None,
             Self::Plain(key, _) | Self::Fenced(key, _) | Self::Probe(key) => Some(*key),
         }
     }
@@ -106,7 +114,7 @@ impl Outgoing {
     /// The same once more, with nobody waiting for how it goes but its sender.
     pub(crate) fn again(self) -> Option<Self> {
         match self {
-            Self::Through(stanza) | Self::Plain(_, stanza) | Self::Fenced(_, stanza) => {
+            Self::Through(stanza, _) | Self::Plain(_, stanza) | Self::Fenced(_, stanza) => {
                 Some(Self::Again(stanza))
             }
             Self::Answer { text, again: false, until } => {
@@ -120,7 +128,7 @@ impl Outgoing {
     pub(crate) fn is_answer(&self) -> bool {
         match self {
             Self::Answer { .. } => true,
-            Self::Through(stanza) | Self::Again(stanza) => is_answer(stanza),
+            Self::Through(stanza, _) | Self::Again(stanza) => is_answer(stanza),
             Self::Plain(..) | Self::Fenced(..) | Self::Probe(_) => false,
         }
     }
@@ -385,7 +393,8 @@ mod tests {
         let (mut queue, now) = (Queue::default(), Instant::now());
         let text: Box<str> = "x".repeat(60).into();
         let answer = || Outgoing::Answer { text: text.clone(), again: false, until: now };
-        let stanza = || Outgoing::Through("<message xmlns='jabber:client'/>".parse().unwrap());
+        let stanza =
+            || Outgoing::Through("<message xmlns='jabber:client'/>".parse().unwrap(), None);
         for _ in 0..3 {
             assert!(queue.push(answer(), 1, 100).is_none());
         }

@@ -7,6 +7,7 @@ use openfed_proto::link::{Grant, Hello, Window};
 use openfed_proto::packet::{Conversation, Packet, PacketId};
 
 use crate::core::RouterId;
+use crate::peers::Counted;
 use crate::stanza::Reply;
 
 /// What a packet has, in all: the time of a SIP transaction (RFC 3261 §17.1.2).
@@ -22,6 +23,9 @@ struct Router {
     /// Gives it back the room of the attempts that ended.
     grant: Grant,
     leaving: bool,
+    /// Packets that went there, counted, until it says that it has them.
+    submitted: u64,
+    untaken: VecDeque<(u64, PacketId)>,
 }
 
 /// No link is up, or all routers have as much as they take.
@@ -34,6 +38,8 @@ pub(crate) struct Submitted {
     pub(crate) packet: Packet,
     /// The right to tell its sender.
     pub(crate) reply: Option<Reply>,
+    /// Its server keeps it until a router has it, or it has ended.
+    pub(crate) counted: Option<Counted>,
     /// Who has it; nobody while it waits for a link.
     router: Option<RouterId>,
     deadline: Instant,
@@ -60,6 +66,8 @@ impl Routers {
             window: Window::new(hello.capacity),
             grant: Grant::new(capacity),
             leaving: false,
+            submitted: 0,
+            untaken: VecDeque::new(),
         };
         self.links.insert(id, router);
     }
@@ -133,7 +141,7 @@ impl Routers {
         &mut self,
         router: RouterId,
         packet: Packet,
-        reply: Option<Reply>,
+        (reply, counted): (Option<Reply>, Option<Counted>),
         now: Instant,
     ) {
         let entry = self.conversations.entry(packet.conversation).or_default();
@@ -141,8 +149,32 @@ impl Routers {
         entry.1 = Some(router);
         self.order.push_back(packet.id);
         let deadline = now + PACKET_TIME + EDGE_GRACE;
-        let submitted = Submitted { packet, reply, router: Some(router), deadline };
+        self.sent(router, packet.id);
+        let submitted = Submitted { packet, reply, counted, router: Some(router), deadline };
         self.packets.insert(submitted.packet.id, submitted);
+    }
+
+    /// A packet goes to a router.
+    fn sent(&mut self, router: RouterId, id: PacketId) {
+        let Self { links, packets, .. } = self;
+        let Some(router) = links.get_mut(&router) else { return };
+        while router.untaken.front().is_some_and(|(_, first)| !packets.contains_key(first)) {
+            router.untaken.pop_front();
+        }
+        router.submitted += 1;
+        router.untaken.push_back((router.submitted, id));
+    }
+
+    /// The router has all packets up to this one, counted on its link. Those that servers keep
+    /// for us need not be kept any more.
+    pub(crate) fn taken(&mut self, id: RouterId, upto: u64) -> Vec<Counted> {
+        let Self { links, packets, .. } = self;
+        let Some(router) = links.get_mut(&id) else { return Vec::new() };
+        let mut safe = Vec::new();
+        while let Some((_, packet)) = router.untaken.pop_front_if(|(number, _)| *number <= upto) {
+            safe.extend(packets.get_mut(&packet).and_then(|submitted| submitted.counted.take()));
+        }
+        safe
     }
 
     /// Whether another router than this one has the packet now.
@@ -196,6 +228,7 @@ impl Routers {
                     submitted.deadline.saturating_duration_since(now + EDGE_GRACE);
                 again.push((router, submitted.packet.clone()));
             }
+            self.sent(router, id);
         }
         again
     }

@@ -1,5 +1,5 @@
 //! One XML stream between two servers, either role, without I/O (RFC 6120 §4–§5, XEP-0220,
-//! XEP-0288, XEP-0368).
+//! XEP-0288, XEP-0368; as responder also SASL EXTERNAL and XEP-0198).
 //!
 //! The owner feeds facts in (`handle_*`), then takes events out ([`Stream::next_event`]) until
 //! there are none, and calls [`Stream::handle_timeout`] at [`Stream::poll_timeout`]. Everything
@@ -10,7 +10,7 @@
 //! ```text
 //!  responder:   Header ──header──▶ Decision ──accept_header──▶ Open ──starttls──▶ Handshake ─┐
 //!                 ▲                                                                          │
-//!                 └────────────────────── handle_tls_established ────────────────────────────┘
+//!                 └───────── handle_tls_established, SASL EXTERNAL (XEP-0178) ──────────────┘
 //!
 //!  initiator:   Header ──header──▶ Features ──▶ Open (Ready)
 //!                 ▲                   └──starttls──▶ Proceed ──proceed──▶ Handshake ─┐
@@ -25,6 +25,8 @@
 
 mod event;
 mod exchange;
+mod external;
+mod management;
 mod name;
 mod negotiation;
 mod output;
@@ -49,6 +51,7 @@ pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
 use crate::xml::{Item, Parser};
+use management::Management;
 use negotiation::Version;
 use pairs::Pairs;
 
@@ -76,9 +79,9 @@ enum State {
 #[derive(Debug)]
 enum Role {
     Initiator,
-    /// With the ids of the streams before and after STARTTLS.
+    /// With the ids of the streams before and after STARTTLS, and after SASL.
     Responder {
-        ids: [String; 2],
+        ids: [String; 3],
     },
 }
 
@@ -98,7 +101,12 @@ pub struct Stream {
     encrypted: bool,
     /// Responder: the peer's header says no version, so ours does not either (RFC 6120 §4.7.5).
     legacy: bool,
+    /// Domains that the peer's certificate proves.
+    certified: Vec<Domain>,
+    /// It has proven the header's `from`; that is worth something from the next header on.
+    proven: bool,
     pairs: Pairs,
+    management: Option<Management>,
     /// Bytes that came while the owner decides about the header.
     held: Vec<u8>,
     out: String,
@@ -127,7 +135,7 @@ impl Stream {
         now: Instant,
     ) -> Self {
         let mut id = || format!("{:016x}{:016x}", random(), random());
-        let ids = [id(), id()];
+        let ids = [id(), id(), id()];
         let mut stream = Self::new(Role::Responder { ids }, config.settings, now);
         stream.next_id();
         stream
@@ -145,6 +153,9 @@ impl Stream {
             lang: None,
             encrypted: settings.encrypted,
             legacy: false,
+            certified: Vec::new(),
+            proven: false,
+            management: None,
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
             out: String::new(),
@@ -217,13 +228,18 @@ impl Stream {
             return;
         }
         self.encrypted = true;
+        self.restart(now);
+        if matches!(self.role, Role::Initiator) {
+            self.write_header();
+        }
+    }
+
+    /// The next thing from the peer is a header.
+    fn restart(&mut self, now: Instant) {
         self.parser = new_parser(&self.settings);
         self.state = State::Header;
         self.state_ends = Some(now + self.settings.timing.header);
         self.next_id();
-        if matches!(self.role, Role::Initiator) {
-            self.write_header();
-        }
     }
 
     /// The handshake failed.
@@ -268,6 +284,7 @@ impl Stream {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
+        self.acknowledge();
         self.flush();
         self.events.pop_front()
     }
@@ -280,6 +297,7 @@ impl Stream {
             State::Handshake => self.end(CloseReason::Done),
             _ => {
                 self.open_for_last_words();
+                self.acknowledge_for_good();
                 self.write_footer();
                 self.state = State::Closing;
                 self.state_ends = Some(now + self.settings.timing.close);
@@ -342,8 +360,8 @@ impl Stream {
         self.id = match &mut self.role {
             Role::Initiator => String::new(),
             Role::Responder { ids } => {
-                ids.swap(0, 1);
-                ids[1].clone()
+                ids.rotate_left(1);
+                ids[2].clone()
             }
         };
     }

@@ -43,6 +43,8 @@ pub mod ns {
     pub const DIALBACK: &str = "jabber:server:dialback";
     /// XEP-0220 §2.3.
     pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+    /// XEP-0198.
+    pub const MANAGEMENT: &str = "urn:xmpp:sm:3";
     /// XEP-0288.
     pub const BIDI: &str = "urn:xmpp:bidi";
     /// XEP-0288 §2.1.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use super::counted::Counted;
+use crate::tls::fingerprint;
 
 #[derive(Debug)]
 pub(super) enum Pipe {
@@ -21,6 +22,14 @@ impl Pipe {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// SHA-256 of the certificate that the peer showed.
+    pub(super) fn certificate(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => fingerprint(stream.get_ref().1),
         }
     }
 }

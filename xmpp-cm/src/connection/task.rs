@@ -106,12 +106,14 @@ impl Task {
         self.arrival.forget(last_words.len());
         match result.unwrap_or_else(|elapsed| Err(elapsed.into())) {
             Ok((pipe, verified)) => {
-                self.report(Report::Tls { conn, established: true, verified }).await;
+                let certificate = pipe.certificate();
+                self.report(Report::Tls { conn, established: true, verified, certificate }).await;
                 Some(pipe)
             }
             Err(error) => {
                 tracing::debug!(conn = conn.0, %error, "TLS handshake failed");
-                self.report(Report::Tls { conn, established: false, verified: false }).await;
+                let (established, verified) = (false, false);
+                self.report(Report::Tls { conn, established, verified, certificate: None }).await;
                 self.closed().await;
                 None
             }

@@ -201,6 +201,75 @@ fn a_restarted_sip_cm_has_forgotten_its_requests() {
 }
 
 #[test]
+fn what_failed_after_its_xmpp_cm_had_died_is_told_by_the_next_life_of_it() {
+    for back_first in [false, true] {
+        let mut scene = known();
+        let failing = scene.xmpp_out("known.example");
+        let arriving = scene.xmpp_out("known.example");
+        for packet in [&failing, &arriving] {
+            scene.submit(XMPP, packet.clone());
+        }
+        let attempts = [0, 1].map(|_| scene.expect(Instruction::Send, SIP));
+        scene.unlink(XMPP);
+        if back_first {
+            scene.link_as(Role::XmppCm, "xmpp-1", 2, 100);
+        }
+        scene.end(SIP, &attempts[0], not_found());
+        scene.end(SIP, &attempts[1], delivered(Protocol::Sip));
+        if !back_first {
+            scene.link_as(Role::XmppCm, "xmpp-1", 2, 100);
+        }
+        let frames: Vec<FromRouter> = std::iter::from_fn(|| scene.undelivered()).collect();
+        let Ending::Failed(failure) = not_found() else { unreachable!() };
+        let stanza = failing.original.bytes.clone();
+        assert_eq!(frames, [FromRouter::Undelivered { stanza, failure }], "{back_first}");
+    }
+}
+
+#[test]
+fn an_xmpp_cm_hears_soon_what_it_need_not_keep() {
+    let mut scene = known();
+    let soon = Duration::from_millis(100);
+    // What ends at once says so by its ending.
+    let packet = scene.xmpp_out("known.example");
+    scene.submit(XMPP, packet);
+    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
+    scene.finished();
+    scene.pass(soon);
+    assert_eq!(scene.taken.get(&XMPP), None);
+    // What takes longer is told, once.
+    for _ in 0..2 {
+        let packet = scene.xmpp_out("known.example");
+        scene.submit(XMPP, packet);
+    }
+    let attempts = [0, 1].map(|_| scene.expect(Instruction::Send, SIP));
+    scene.pass(soon);
+    assert_eq!(scene.taken.get(&XMPP), Some(&3));
+    scene.pass(soon);
+    // Of many not even that long.
+    let more: Vec<_> = (0..32)
+        .map(|_| {
+            let packet = scene.xmpp_out("known.example");
+            scene.submit(XMPP, packet);
+            scene.expect(Instruction::Send, SIP)
+        })
+        .collect();
+    assert_eq!(scene.taken.get(&XMPP), Some(&35));
+    // A sip-cm keeps nothing: whoever it serves repeats himself.
+    let packet = scene.sip_out("known.example");
+    scene.submit(SIP, packet);
+    scene.expect(Instruction::Send, SIP);
+    scene.pass(soon);
+    assert_eq!(scene.taken.get(&SIP), None);
+    for attempt in attempts.iter().chain(&more) {
+        scene.end(SIP, attempt, delivered(Protocol::Sip));
+        scene.finished();
+    }
+    scene.pass(Duration::from_secs(40));
+    scene.finished();
+}
+
+#[test]
 fn a_sip_cm_that_never_comes_back_costs_no_more_than_the_packets_time() {
     let mut scene = known();
     let packet = scene.sip_out("known.example");

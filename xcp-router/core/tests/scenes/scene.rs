@@ -14,7 +14,7 @@ use openfed_proto::packet::*;
 use openfed_proto::route::{DomainRow, Origin, Pattern, StaticRoute};
 use xcp_router_core::*;
 
-/// What the router asked for, without credit, usage, health and events.
+/// What the router asked for, without credit, what it took, usage, health and events.
 #[derive(Debug)]
 pub(crate) enum Act {
     Streams { node: String, streams: Vec<StreamView>, total: u32 },
@@ -35,6 +35,8 @@ pub(crate) struct Scene {
     pub(crate) health: BTreeMap<&'static str, &'static str>,
     pub(crate) uses: BTreeMap<String, u64>,
     pub(crate) credit: BTreeMap<LinkId, u32>,
+    /// What managers were told to be in the router's care.
+    pub(crate) taken: BTreeMap<LinkId, u64>,
     pub(crate) spans_open: i64,
     /// Rows that were given away to be dropped.
     pub(crate) discarded: usize,
@@ -124,6 +126,7 @@ impl Scene {
             health: BTreeMap::new(),
             uses: BTreeMap::new(),
             credit: BTreeMap::new(),
+            taken: BTreeMap::new(),
             spans_open: 0,
             discarded: 0,
             next_link: 0,
@@ -250,6 +253,10 @@ impl Scene {
                 Command::Send { link, frame: FromRouter::Credit(packets) } => {
                     *self.credit.entry(link).or_default() += packets;
                 }
+                Command::Send { link, frame: FromRouter::Taken(packets) } => {
+                    let before = self.taken.insert(link, packets);
+                    assert!(before < Some(packets), "told twice: {packets}");
+                }
                 Command::Send { link, frame } => self.acts.push_back(Act::Frame { link, frame }),
                 Command::Touch(uses) => {
                     for used in uses {
@@ -345,6 +352,16 @@ impl Scene {
             Act::Frame { link: to, frame } if to == link => frame,
             other => panic!("no frame to {link:?} but {other:?}"),
         }
+    }
+
+    /// The next frame that tells a manager of what did not arrive; other acts before it are dropped.
+    pub(crate) fn undelivered(&mut self) -> Option<FromRouter> {
+        while let Some(act) = self.acts.pop_front() {
+            if let Act::Frame { frame: frame @ FromRouter::Undelivered { .. }, .. } = act {
+                return Some(frame);
+            }
+        }
+        None
     }
 
     /// The next acts tell everybody that the domain is a SIP domain.

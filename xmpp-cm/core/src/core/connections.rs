@@ -8,10 +8,10 @@ use openfed_proto::packet::Failure;
 
 use super::conn::{Conn, Side};
 use super::recent::Recent;
-use super::{Command, ConnId, ConnectFailure, Core, Fact, Life, TlsSide};
+use super::{Command, ConnId, ConnectFailure, Core, Fact, Fingerprint, Life, TlsSide};
 use crate::error;
 use crate::fence::Written;
-use crate::peers::{Outgoing, Pair};
+use crate::peers::{Counted, Outgoing, Pair};
 use crate::stream::{
     CloseReason, Direction, Event, InitiatorConfig, ResponderConfig, Settings, Stream,
     StreamCondition, StreamError, Verdict,
@@ -62,8 +62,16 @@ impl Core {
         self.settle(now);
     }
 
-    /// [`Command::StartTls`] is done, and whether the handshake succeeded.
-    pub fn handle_tls(&mut self, conn: ConnId, established: bool, now: Instant) {
+    /// [`Command::StartTls`] is done, whether the handshake succeeded, and the certificate that the
+    /// peer showed.
+    pub fn handle_tls(
+        &mut self,
+        conn: ConnId,
+        established: bool,
+        certificate: Option<Fingerprint>,
+        now: Instant,
+    ) {
+        self.look_at_certificate(conn, certificate.filter(|_| established), now);
         self.on_stream(conn, now, |stream| match established {
             true => stream.handle_tls_established(now),
             false => stream.handle_tls_failed(),
@@ -184,6 +192,9 @@ impl Core {
             }
             Event::Bounced(stanza) => self.on_bounced(conn, stanza, now),
             Event::Ignored => self.ignore(conn),
+            Event::Counted(stanza, number) => {
+                self.on_counted(Counted { conn, number }, stanza, now);
+            }
             Event::Closed(reason) => {
                 let phase = self.conns.get(&conn).map(Conn::phase);
                 if let Some(phase) = phase {
@@ -209,10 +220,13 @@ impl Core {
             Ok(()) if blocked => Err(StreamCondition::PolicyViolation),
             verdict => verdict,
         };
-        let Some(stream) = self.stream(conn) else { return };
         match verdict {
-            Ok(()) => stream.accept_header(now),
-            Err(condition) => stream.refuse_header(StreamError::new(condition)),
+            Ok(()) => self.accept_header(conn, (from, to), now),
+            Err(condition) => {
+                if let Some(stream) = self.stream(conn) {
+                    stream.refuse_header(StreamError::new(condition));
+                }
+            }
         }
     }
 
@@ -283,6 +297,7 @@ impl Core {
         now: Instant,
     ) {
         self.retire(id);
+        self.home_key_is_late(id, now);
         let Some(mut conn) = self.conns.remove(&id) else { return };
         self.commands.push_back(Command::Close { conn: id });
         if let Some(armed) = conn.armed {

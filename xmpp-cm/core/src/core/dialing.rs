@@ -73,7 +73,8 @@ impl Core {
         self.dirty.insert(id);
         match item {
             Outgoing::Answer { .. } | Outgoing::Again(_) => self.remember(id, pair, item),
-            Outgoing::Through(_) => {
+            Outgoing::Through(_, counted) => {
+                self.handled(counted);
                 let domain = self.foreign(&pair).clone();
                 self.note(Fact::Passed { domain });
                 self.remember(id, pair, item);
@@ -126,9 +127,11 @@ impl Core {
     /// It did not arrive: its sender is told.
     pub(super) fn fail(&mut self, item: Outgoing, failure: Failure, now: Instant) {
         match item {
-            Outgoing::Through(stanza) | Outgoing::Again(stanza) => {
+            Outgoing::Through(stanza, counted) => {
                 self.answer(&stanza, &failure, now);
+                self.handled(counted);
             }
+            Outgoing::Again(stanza) => self.answer(&stanza, &failure, now),
             Outgoing::Answer { .. } => self.note(Fact::Unanswered),
             Outgoing::Plain(key, _) | Outgoing::Fenced(key, _) | Outgoing::Probe(key) => {
                 self.end_attempt(key, Err(failure), now);
@@ -262,6 +265,10 @@ impl Core {
 
     /// The stream is negotiated: dialback can begin.
     pub(super) fn on_ready(&mut self, conn: ConnId, now: Instant) {
+        if let Some(home) = self.dialed_home(conn) {
+            // Also one that has no TLS.
+            self.home_is_met(&home, now);
+        }
         let Some(it) = self.conns.get_mut(&conn) else { return };
         if let Some(dialed) = it.dialed() {
             dialed.ready = true;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use minidom::Element;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
@@ -53,6 +54,11 @@ impl Core {
             }
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
+            FromRouter::Taken(packets) => {
+                for counted in self.routers.taken(router, packets) {
+                    self.handled(Some(counted));
+                }
+            }
             FromRouter::Credit(packets) => {
                 self.routers.refill(router, packets);
                 self.resubmit(now);
@@ -69,6 +75,9 @@ impl Core {
             }
             FromRouter::Drain(on) => self.drain(on),
             FromRouter::Astray(stanza) => self.on_astray(&stanza, now),
+            FromRouter::Undelivered { stanza, failure } => {
+                self.tell_undelivered(&stanza, &failure, now);
+            }
             FromRouter::ListStreams => self.list_streams(router),
             FromRouter::Recall { packet, instruction } => {
                 let known = self.attempts.knows(&(packet, instruction));
@@ -132,7 +141,15 @@ impl Core {
                 }
             }
         }
+        self.handled(submitted.counted);
         self.note(Fact::Ended { id, ending });
+    }
+
+    /// An earlier life of this instance took the stanza, and nobody else can tell its sender.
+    fn tell_undelivered(&mut self, stanza: &Bytes, failure: &Failure, now: Instant) {
+        if let Ok(stanza) = from_bytes(stanza, self.settings.stream.limits) {
+            self.answer(&stanza, failure, now);
+        }
     }
 
     /// The text of a message that came in here, also of one that means nothing elsewhere.

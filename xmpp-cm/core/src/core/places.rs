@@ -195,9 +195,10 @@ impl Core {
     }
 
     /// What answers and goes by keeps its place like an answer of ours: who sent it is told nothing.
-    pub(super) fn queued(&self, item: Outgoing, now: Instant) -> Outgoing {
+    pub(super) fn queued(&mut self, item: Outgoing, now: Instant) -> Outgoing {
         match item {
-            Outgoing::Through(stanza) if is_answer(&stanza) => {
+            Outgoing::Through(stanza, counted) if is_answer(&stanza) => {
+                self.handled(counted);
                 let mut text = String::new();
                 write_element(&stanza, &mut text);
                 let until = now + self.settings.timing.answer;

@@ -19,7 +19,7 @@ use crate::fence::{Place, Written};
 use crate::iq;
 use crate::knowledge::Way;
 use crate::message;
-use crate::peers::{Outgoing, Pair};
+use crate::peers::{Counted, Outgoing, Pair};
 use crate::resource;
 use crate::routers::PACKET_TIME;
 use crate::stanza::{Attributes, Head, Kind, Reply, domain_of, is_answer};
@@ -30,6 +30,24 @@ use crate::xml::to_bytes;
 const MUC: &str = "http://jabber.org/protocol/muc";
 
 impl Core {
+    /// A stanza that its server keeps until it is handled: when that is so, unless whoever has got
+    /// it says so later.
+    pub(super) fn on_counted(&mut self, counted: Counted, stanza: Element, now: Instant) {
+        self.in_hand = Some(counted);
+        self.on_stanza(counted.conn, stanza, now);
+        let left = self.in_hand.take();
+        self.handled(left);
+    }
+
+    /// The stanza is answered, was passed on, or is with a router.
+    pub(super) fn handled(&mut self, counted: Option<Counted>) {
+        let Some(Counted { conn, number }) = counted else { return };
+        if let Some(stream) = self.stream(conn) {
+            stream.handled(number);
+            self.dirty.insert(conn);
+        }
+    }
+
     pub(super) fn on_stanza(&mut self, conn: ConnId, stanza: Element, now: Instant) {
         // The stream let it through, so both domains are what they say (E-45).
         let Some(pair) = pair_of(&stanza) else { return };
@@ -124,7 +142,7 @@ impl Core {
             return;
         }
         match pair.filter(|pair| is_whole && self.goes_back(conn, pair, now)) {
-            Some(pair) => self.send(pair, Outgoing::Through(stanza), now),
+            Some(pair) => self.send(pair, Outgoing::Through(stanza, None), now),
             None => self.ignore(conn),
         }
     }
@@ -144,6 +162,12 @@ impl Core {
         if let Some(Target::Home(domain) | Target::Foreign(domain)) = target {
             self.note(Fact::Ignored { domain });
         }
+    }
+
+    /// A stanza goes on as it is, but for a resource of ours.
+    fn pass(&mut self, pair: Pair, stanza: Element, now: Instant) {
+        let item = Outgoing::Through(resource::taken_off_stanza(stanza), self.in_hand.take());
+        self.send(pair, item, now);
     }
 
     /// From a foreign domain to a local user: passed on untouched.
@@ -168,7 +192,7 @@ impl Core {
             // Perhaps for a message from SIP; whom it is for says the one that sent it.
             self.pass_on(&stanza);
         }
-        self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
+        self.pass(pair, stanza, now);
     }
 
     /// From a local user to a foreign domain.
@@ -195,11 +219,11 @@ impl Core {
             }
             // An answer goes back the way the question came, and it has nothing to overtake.
             _ if head.is_answer() && self.knowledge.spoke_xmpp(&pair.remote, now) => {
-                self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
+                self.pass(pair, stanza, now);
             }
             _ if head.is_answer() => self.drop_answer(&head, &stanza),
             Way::Xmpp if !busy => {
-                self.send(pair, Outgoing::Through(resource::taken_off_stanza(stanza)), now);
+                self.pass(pair, stanza, now);
             }
             Way::Sip => self.serve_sip_domain(conn, &head, &stanza, now),
             // It is no correspondence by which a domain would be discovered.
@@ -261,7 +285,8 @@ impl Core {
             return self.answer(stanza, &error::busy(), now);
         };
         let packet = self.packet(conn, head, stanza, now);
-        self.routers.submit(router, packet.clone(), Reply::to(stanza), now);
+        let counted = self.in_hand.take();
+        self.routers.submit(router, packet.clone(), (Reply::to(stanza), counted), now);
         let frame = FromCm::Submit { packet, accepted_in: None, again: false };
         self.commands.push_back(Command::ToRouter { router, frame });
     }

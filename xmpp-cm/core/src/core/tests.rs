@@ -4,6 +4,7 @@ mod bounces;
 mod deliveries;
 mod dialback;
 mod discovery;
+mod management;
 mod naming;
 mod passing;
 mod proof;

@@ -53,6 +53,9 @@ impl Core {
         let text = write_error(Kind::Message, &glimpse.attributes, &failure, glimpse.said);
         self.tell_error(&pair, text, &failure, now);
         self.reserve(conn, &pair, true, now);
+        if let Some(stream) = self.stream(conn) {
+            stream.turned_away();
+        }
         Some(glimpse.length)
     }
 }

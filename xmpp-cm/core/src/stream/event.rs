@@ -107,6 +107,9 @@ pub enum Event {
         /// What is wrong with it.
         condition: StreamCondition,
     },
+    /// The same under stream management (XEP-0198), with its number: the peer keeps it until
+    /// [`super::Stream::handled`] was called for that one and all before it.
+    Counted(Element, u64),
     /// The stream is over. Nothing follows; write what was to be transmitted and close.
     Closed(CloseReason),
 }

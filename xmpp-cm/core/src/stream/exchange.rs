@@ -36,6 +36,8 @@ impl Stream {
             return self.fail(error.with_text("TLS is required"));
         }
         match name {
+            "auth" if responder && element.has_ns(ns::SASL) => self.handle_auth(&element, now),
+            _ if responder && element.has_ns(ns::MANAGEMENT) => self.handle_management(&element),
             "bidi" if element.has_ns(ns::BIDI) => self.handle_bidi(),
             "result" | "verify" if element.has_ns(ns::DIALBACK) => {
                 self.handle_dialback(&element, now);
@@ -71,6 +73,10 @@ impl Stream {
 
     /// E-45: a stanza is taken from whom it says it is, to where it may go, or not at all.
     fn handle_stanza(&mut self, stanza: Element) {
+        if self.state == State::Closing && self.management.is_some() {
+            // The peer keeps what we have not acknowledged in our last words.
+            return;
+        }
         if self.pairs.is_empty() {
             return self.fail_with(StreamCondition::NotAuthorized);
         }
@@ -80,7 +86,7 @@ impl Stream {
         let (from, to) = (jid_domain(from), jid_domain(to));
         // Nearly always the names are in canonical form already, and need no preparation.
         if self.pairs.may_receive(from, to) {
-            return self.push(Event::Stanza(stanza));
+            return self.take(stanza);
         }
         let (Some(from), to) = (read_domain(from), read_domain(to)) else {
             return self.fail_with(StreamCondition::ImproperAddressing);
@@ -89,12 +95,12 @@ impl Stream {
             return self.misaddressed(&from, stanza, StreamCondition::ImproperAddressing);
         };
         match self.pairs.standing(&from, &to) {
-            Standing::Allowed => self.push(Event::Stanza(stanza)),
+            Standing::Allowed => self.take(stanza),
             Standing::Nobody => self.fail_with(StreamCondition::NotAuthorized),
             Standing::WrongSender => self.fail_with(StreamCondition::InvalidFrom),
             // COMPAT(Prosody): it sends the answers to all pairs of one stream where the first of
             // them gets its own. Who sends them is proven; nobody but who asked takes them.
-            Standing::WrongRecipient if is_answer(&stanza) => self.push(Event::Stanza(stanza)),
+            Standing::WrongRecipient if is_answer(&stanza) => self.take(stanza),
             Standing::WrongRecipient => {
                 self.misaddressed(&from, stanza, StreamCondition::HostUnknown);
             }
@@ -104,9 +110,10 @@ impl Stream {
     /// Who sends it is proven, but to whom it goes is not what the stream is for: the owner says
     /// whether that ends the stream.
     fn misaddressed(&mut self, from: &Domain, stanza: Element, condition: StreamCondition) {
-        match self.pairs.heard_by(from) {
+        match self.pairs.heard_by(from).cloned() {
             Some(local) => {
-                let (local, remote) = (local.clone(), from.clone());
+                self.turned_away();
+                let remote = from.clone();
                 self.push(Event::Misaddressed { local, remote, stanza, condition });
             }
             None => self.fail_with(condition),
@@ -199,7 +206,7 @@ impl Stream {
         self.push(Event::DialbackVerified { local, remote, id: id.to_owned(), verdict });
     }
 
-    fn authenticated(&mut self, (local, remote): (Name, Name), direction: Direction) {
+    pub(super) fn authenticated(&mut self, (local, remote): (Name, Name), direction: Direction) {
         self.phase = Phase::Authenticated;
         self.negotiation_ends = None;
         self.parser.set_element_bytes(self.settings.limits.element_bytes);

@@ -114,6 +114,7 @@ impl Stream {
 
     fn open_responder(&mut self, version: Version) {
         self.write_header();
+        self.let_in_proven();
         if version == Version::Current {
             let features = self.features();
             self.write(&features);
@@ -138,8 +139,17 @@ impl Stream {
             dialback.append_child(Element::bare("errors", ns::DIALBACK_FEATURE));
             features.append_child(dialback);
         }
-        if self.encrypted && self.settings.bidi {
+        if self.encrypted && self.settings.bidi && self.pairs.is_empty() {
             features.append_child(Element::bare("bidi", ns::BIDI_FEATURE));
+        }
+        if self.offers_external() {
+            let mut mechanisms = Element::bare("mechanisms", ns::SASL);
+            mechanisms
+                .append_child(Element::builder("mechanism", ns::SASL).append("EXTERNAL").build());
+            features.append_child(mechanisms);
+        }
+        if !self.pairs.is_empty() {
+            features.append_child(Element::bare("sm", ns::MANAGEMENT));
         }
         features
     }

@@ -53,6 +53,7 @@ impl Stream {
             _ => {}
         }
         self.open_for_last_words();
+        self.acknowledge_for_good();
         let mut element = Element::bare("error", ns::STREAM);
         element.append_child(error.condition.clone().into());
         if let Some(text) = &error.text {

@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod hostile;
+mod managed;
 mod random;
 mod scripted;
 

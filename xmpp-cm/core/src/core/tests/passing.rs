@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use openfed_proto::link::Instruction;
-use openfed_proto::packet::{Ending, Protocol};
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromRouter, Instruction};
+use openfed_proto::packet::{Cause, Ending, Failure, Protocol};
 
 use super::world::{ROUTER, World, taken};
 use crate::core::ConnId;
@@ -61,6 +62,25 @@ fn an_error_of_the_local_user_goes_back_to_the_foreign_one() {
     let back = users("nobody@corp.example", "bob@xmpp.example/r");
     world.home_says(&format!("<message {back} id='1' type='error'></message>"));
     assert_eq!(taken(world.server("xmpp.example")).len(), 1);
+}
+
+#[test]
+fn the_sender_of_what_an_earlier_life_took_is_told_here() {
+    let mut world = World::new();
+    let users = users("alice@corp.example/d", "bob@sip.example");
+    let stanza = format!("<message {users} id='1'><body>hi</body></message>");
+    let failure = Failure::new(Condition::ItemNotFound, Cause::Remote);
+    world.frame(FromRouter::Undelivered { stanza: stanza.into(), failure: failure.clone() });
+    let told = taken(world.home());
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("<item-not-found") && told[0].contains("<body>hi</body>"), "{told:?}");
+    // Neither what asks for no answer nor rubbish is answered.
+    let error = format!("<message {users} id='2' type='error'></message>");
+    for stanza in [error.as_str(), "no stanza"] {
+        let stanza = bytes::Bytes::from(stanza.to_owned());
+        world.frame(FromRouter::Undelivered { stanza, failure: failure.clone() });
+    }
+    assert_eq!(taken(world.home()), Vec::<String>::new());
 }
 
 #[test]
@@ -123,6 +143,7 @@ fn a_stanza_that_never_arrived_is_sent_once_more_and_no_other() {
     let hi = users("bob@xmpp.example/r", "alice@corp.example");
     let back = users("alice@corp.example/d", "bob@xmpp.example/r");
     world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.run();
     world.home_says(&format!("<message {back} id='arrived'><body>x</body></message>"));
     let now = world.now;
     world.server("xmpp.example").mute = true;
@@ -147,6 +168,7 @@ fn a_stanza_that_cannot_arrive_any_more_is_answered() {
     let hi = users("bob@xmpp.example/r", "alice@corp.example");
     let back = users("alice@corp.example/d", "bob@xmpp.example/r");
     world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.run();
     world.home_says(&format!("<message {back} id='0'><body>x</body></message>"));
     taken(world.server("xmpp.example"));
     taken(world.home());
@@ -168,6 +190,7 @@ fn what_is_lost_twice_is_answered() {
     let hi = users("bob@xmpp.example/r", "alice@corp.example");
     let back = users("alice@corp.example/d", "bob@xmpp.example/r");
     world.server("xmpp.example").say(&format!("<message {hi} id='1'><body>x</body></message>"));
+    world.run();
     world.home_says(&format!("<message {back} id='0'><body>x</body></message>"));
     taken(world.server("xmpp.example"));
     taken(world.home());
@@ -283,6 +306,7 @@ fn between_xmpp_domains_nothing_needs_a_router() {
     let back = users("alice@corp.example/d", "bob@xmpp.example/r");
     let message = |users: &str| format!("<message {users} id='1'><body>x</body></message>");
     world.server("xmpp.example").say(&message(&hi));
+    world.run();
     world.home_says(&message(&back));
     assert_eq!((taken(world.home()).len(), taken(world.server("xmpp.example")).len()), (1, 1));
     let now = world.now;

@@ -59,6 +59,8 @@ pub(in crate::core) struct Server {
     hung: BTreeSet<ConnId>,
     /// Bytes that came while it was mute.
     unheard: BTreeMap<ConnId, usize>,
+    /// How many of its stanzas were acknowledged, each time it was told (XEP-0198).
+    pub(in crate::core) acknowledged: Vec<u32>,
     /// Connections that came so far.
     pub(in crate::core) accepted: usize,
 }
@@ -84,6 +86,7 @@ impl Server {
             spellings: Vec::new(),
             hung: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            acknowledged: Vec::new(),
             accepted: 0,
         }
     }
@@ -122,6 +125,10 @@ impl Server {
             *self.unheard.entry(conn).or_default() += bytes.len();
             return;
         }
+        let text = std::str::from_utf8(bytes).unwrap();
+        let told = text.split("<a xmlns='urn:xmpp:sm:3' h='").skip(1);
+        self.acknowledged
+            .extend(told.map(|h| h.split('\'').next().unwrap().parse::<u32>().unwrap()));
         if let Some(end) = self.ends.get_mut(&conn).filter(|_| !self.hung.contains(&conn)) {
             end.stream.handle_bytes(bytes, now);
         }
@@ -239,7 +246,7 @@ impl Server {
                     self.end(doubt.claimed).answer_dialback(&remote, &local, &verdict);
                 }
             }
-            Event::Stanza(stanza) => self.on_stanza(stanza),
+            Event::Stanza(stanza) | Event::Counted(stanza, _) => self.on_stanza(stanza),
             Event::Closed(_) => {
                 self.closed(conn);
                 core.handle_closed(conn, 0, now);

@@ -145,7 +145,7 @@ impl World {
                     None => self.typed.push_str(std::str::from_utf8(&bytes).unwrap()),
                 }
             }
-            Command::StartTls { conn, .. } => self.core.handle_tls(conn, true, now),
+            Command::StartTls { conn, .. } => self.core.handle_tls(conn, true, None, now),
             Command::Close { conn } => {
                 for server in self.servers.values_mut().filter(|it| it.has(conn)) {
                     server.pump(&mut self.core, now);

@@ -1,0 +1,118 @@
+//! What a server keeps for us (XEP-0198), until it is answered, passed on, or with a router.
+
+use std::time::Duration;
+
+use openfed_proto::condition::Condition;
+use openfed_proto::link::{FromRouter, Hello};
+use openfed_proto::packet::{Cause, Failure, Outcome, Protocol};
+
+use super::world::{ROUTER, World, hello, taken};
+
+const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+/// The home server has management on its stream to `sip.example`, which is known as SIP.
+fn managed() -> World {
+    let mut world = World::new();
+    world.knows_sip("sip.example");
+    world.home_says("<presence from='alice@corp.example' to='bob@sip.example'></presence>");
+    world.home_types("sip.example", "<enable xmlns='urn:xmpp:sm:3'/>");
+    world
+}
+
+fn message(world: &mut World, id: &str) {
+    world.home_says(&format!(
+        "<message from='alice@corp.example/d' to='bob@sip.example' id='{id}'><body>hi</body></message>"
+    ));
+}
+
+fn told(world: &mut World) -> Vec<u32> {
+    std::mem::take(&mut world.home().acknowledged)
+}
+
+#[test]
+fn a_message_is_kept_until_a_router_has_it() {
+    let mut world = managed();
+    message(&mut world, "1");
+    message(&mut world, "2");
+    world.home_types("sip.example", ASK);
+    assert_eq!(told(&mut world), [0], "who asks is answered at once");
+    world.frame(FromRouter::Taken(1));
+    assert_eq!(told(&mut world), [] as [u32; 0], "it asked when two had come");
+    world.frame(FromRouter::Taken(2));
+    assert_eq!(told(&mut world), [2]);
+    assert_eq!(world.submitted().len(), 2);
+}
+
+#[test]
+fn a_message_that_has_ended_is_kept_no_longer() {
+    for failed in [false, true] {
+        let mut world = managed();
+        message(&mut world, "1");
+        world.home_types("sip.example", ASK);
+        assert_eq!(told(&mut world), [0]);
+        let id = world.submitted()[0].id;
+        match failed {
+            true => world.fails(id, Failure::new(Condition::ItemNotFound, Cause::Remote)),
+            false => world.frame(FromRouter::Outcome(Outcome::delivered(id, Protocol::Sip, 200))),
+        }
+        assert_eq!(told(&mut world), [1]);
+        assert_eq!(taken(world.home()).len(), usize::from(failed));
+    }
+}
+
+#[test]
+fn what_is_answered_here_is_kept_no_longer() {
+    let mut world = managed();
+    let users = "from='alice@corp.example/d' to='bob@sip.example'";
+    for stanza in [
+        format!("<iq {users} type='get' id='1'><query xmlns='jabber:iq:version'/></iq>"),
+        format!("<presence {users} type='subscribe'></presence>"),
+        format!(
+            "<message {users}><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
+        ),
+        format!("<message {users} type='error'></message>"),
+        "<message from='alice@corp.example/d' to='@sip.example'><body>x</body></message>"
+            .to_owned(),
+    ] {
+        world.home_says(&stanza);
+    }
+    world.home_types("sip.example", ASK);
+    assert_eq!(told(&mut world), [5]);
+    taken(world.home());
+    world.astray();
+}
+
+#[test]
+fn what_passes_through_is_kept_until_it_is_written() {
+    let mut world = managed();
+    world.add("xmpp.example");
+    world.server("xmpp.example").mute = true;
+    // It speaks XMPP: what goes there waits for a stream.
+    world.core.knowledge.learn_xmpp(&super::domain("xmpp.example"), world.now);
+    world.home_says(
+        "<message from='carol@corp.example' to='x@xmpp.example' type='error'></message>",
+    );
+    world.home_types("xmpp.example", "<enable xmlns='urn:xmpp:sm:3'/>");
+    world.home_says(
+        "<message from='alice@corp.example' to='bob@xmpp.example'><body>x</body></message>",
+    );
+    world.home_types("xmpp.example", ASK);
+    assert_eq!(told(&mut world), [0]);
+    world.wait(Duration::from_secs(60));
+    assert_eq!(told(&mut world), [1], "its sender heard that it failed");
+    assert!(taken(world.home()).iter().any(|it| it.contains("type='error'")));
+}
+
+#[test]
+fn what_is_refused_unread_is_counted() {
+    let mut world = World::new();
+    world.knows_sip("sip.example");
+    let hello = Hello { capacity: 0, ..hello("r1") };
+    world.core.handle_link_up(ROUTER, &hello, world.now);
+    world.home_says("<presence from='alice@corp.example' to='bob@sip.example'></presence>");
+    world.home_types("sip.example", "<enable xmlns='urn:xmpp:sm:3'/>");
+    message(&mut world, "1");
+    assert_eq!(taken(world.home()).len(), 1);
+    world.home_types("sip.example", ASK);
+    assert_eq!(told(&mut world), [1]);
+}
