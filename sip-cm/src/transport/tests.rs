@@ -288,7 +288,8 @@ async fn a_connection_on_which_nothing_comes_gives_way_to_another() {
     let silence = Duration::from_millis(5);
     us.transports.suspect(to.clone(), Instant::now() + silence);
     us.send(3, Transport::Tcp, address, None).unwrap();
-    let (mut other, _) = listener.accept().await.unwrap();
+    let another = tokio::time::timeout(PATIENCE, listener.accept()).await;
+    let (mut other, _) = another.expect("another connection").unwrap();
     read_request(&mut other, 3).await;
     at_end(&mut stream).await;
     us.closed().await;
