@@ -23,8 +23,8 @@ pub struct Stack {
 
 impl Stack {
     /// Brings it up with the profile `demo`, builds what is to be built, and waits until all that
-    /// has a health check is well. The spans go to `sink`.
-    pub async fn up(sink: SocketAddr) -> Result<Self> {
+    /// has a health check is well. The spans go to `sink`, foreign XMPP domains are looked up at `dns`.
+    pub async fn up(sink: SocketAddr, dns: SocketAddr) -> Result<Self> {
         if std::env::var_os("DOCKER_HOST").is_none() {
             return Err(Failure::new("no engine: these scenes are run by tests/compose"));
         }
@@ -35,6 +35,9 @@ impl Stack {
         let environment = BTreeMap::from([
             ("OTLP_SINK", sink.to_string()),
             ("PROMETHEUS_PORT", port.to_string()),
+            ("FOREIGN_DNS", dns.to_string()),
+            // An operator of the tests comes from outside.
+            ("OPENFED_CONSOLE_AT", Ipv4Addr::UNSPECIFIED.to_string()),
         ]);
         let stack = Self { project, root, environment };
         stack.compose(&["--profile", "demo", "up", "--detach", "--no-color"]).await?;
@@ -86,6 +89,15 @@ impl Stack {
         arguments.extend(counts.iter().map(String::as_str));
         self.compose(&arguments).await?;
         self.is_well().await
+    }
+
+    /// What this machine's ports lead to: the ports that a container is given, each with its own.
+    pub async fn published(&self, container: &str) -> Result<Vec<String>> {
+        let ports = docker(&["port", container]).await?;
+        let v4 = ports.lines().filter(|line| line.contains("-> 0.0.0.0:"));
+        let mut ports: Vec<_> = v4.map(|line| line.replace("0.0.0.0:", "")).collect();
+        ports.sort_unstable();
+        Ok(ports)
     }
 
     /// The running containers of a service.

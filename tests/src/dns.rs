@@ -31,10 +31,11 @@ pub struct DnsServer {
 }
 
 impl DnsServer {
-    /// Starts with an empty table.
+    /// Starts with an empty table; with port 0, at one that is free.
     pub async fn start(address: SocketAddr) -> Result<Self> {
-        let udp = UdpSocket::bind(address).await?;
         let tcp = TcpListener::bind(address).await?;
+        let address = tcp.local_addr()?;
+        let udp = UdpSocket::bind(address).await?;
         let zone = Arc::<Mutex<Zone>>::default();
         let tasks = [
             tokio::spawn(serve_udp(udp, Arc::clone(&zone))),

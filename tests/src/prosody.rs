@@ -8,7 +8,7 @@ use crate::place::{Host, Place};
 use crate::process::{Process, answers_tcp};
 use crate::xmpp_client::XmppClient;
 use crate::xmpp_typist::Typist;
-use crate::{Result, certificates};
+use crate::{Failure, Result, certificates};
 
 /// The password of every user.
 const PASSWORD: &str = "tests-only";
@@ -38,16 +38,31 @@ impl Prosody {
         users: &[&str],
         lookup: Lookup,
     ) -> Result<Self> {
-        let ip = place.ip(host);
+        Self::start_at(place, place.ip(host), domain, users, lookup, &[]).await
+    }
+
+    /// The same at any address, behind `enter`, which runs a program where that address is.
+    pub async fn start_at(
+        place: &Place,
+        ip: IpAddr,
+        domain: &str,
+        users: &[&str],
+        lookup: Lookup,
+        enter: &[&str],
+    ) -> Result<Self> {
         let directory = place.directory(&format!("prosody-{ip}"))?;
         certificates::self_signed(&directory, domain)?;
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
         let file = directory.join("prosody.cfg.lua");
         std::fs::write(&file, settings(&directory, ip, domain, lookup))?;
-        let arguments = ["-F", "--config", &file.to_string_lossy()];
+        let file = file.to_string_lossy();
+        let command = [enter, &["prosody", "-F", "--config", &file]].concat();
         let name = format!("prosody {domain}");
-        let process = Process::start(place, &name, "prosody", &arguments)?;
+        let process = match command.split_first() {
+            Some((program, arguments)) => Process::start(place, &name, program, arguments)?,
+            None => return Err(Failure::new("no command")),
+        };
         for port in [5222, 5269] {
             answers_tcp(SocketAddr::new(ip, port)).await?;
         }

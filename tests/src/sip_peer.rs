@@ -55,7 +55,12 @@ pub struct SipPeer {
 impl SipPeer {
     /// Starts a user agent that answers 200 to everything.
     pub async fn start(address: SocketAddr) -> Result<Self> {
-        let socket = Arc::new(UdpSocket::bind(address).await?);
+        Ok(Self::over(UdpSocket::bind(address).await?))
+    }
+
+    /// The same over a socket that is there already.
+    pub fn over(socket: UdpSocket) -> Self {
+        let socket = Arc::new(socket);
         let state = Arc::new(Mutex::new(State {
             rule: Box::new(|_| Reply::Status(200, "OK")),
             answered: HashMap::new(),
@@ -71,7 +76,7 @@ impl SipPeer {
             unreadable: Arc::clone(&unreadable),
         };
         let task = tokio::spawn(reader.run());
-        Ok(Self { socket, state, requests, unreadable, task })
+        Self { socket, state, requests, unreadable, task }
     }
 
     /// From now on requests that come are answered by this rule.

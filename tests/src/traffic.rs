@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// What the sender of a message was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Told {
+pub enum Told {
     /// It arrived (SIP 2xx).
     Success,
     /// It did not arrive.
@@ -227,7 +227,8 @@ impl Ends {
 }
 
 impl Account {
-    fn enter(&mut self, text: &str, told: Option<&Told>, arrived: usize) {
+    /// Adds what became of one message.
+    pub fn enter(&mut self, text: &str, told: Option<&Told>, arrived: usize) {
         self.sent += 1;
         let line = || format!("{text}: arrived {arrived} times, told {told:?}");
         match (arrived, told) {
