@@ -58,11 +58,18 @@ impl Router {
                 self.nodes.pick(role, delivery.packet.conversation, except)
             }
         };
-        match self.take_room(chosen) {
-            Ok(taken) => self.start_attempt(id, instruction, taken, resent, now),
-            Err(Lack::Room) => self.finish(id, Ending::Failed(answers::busy()), now),
-            Err(Lack::Nobody) => self.finish(id, Ending::Failed(answers::leaving()), now),
-        }
+        let lack = match self.take_room(chosen) {
+            Ok(taken) => return self.start_attempt(id, instruction, taken, resent, now),
+            Err(lack) => lack,
+        };
+        // The router that had it may have given it to somebody who is not linked here yet.
+        let had = self.deliveries.get(id).is_some_and(|delivery| delivery.again);
+        let failure = match lack {
+            _ if had && !native => answers::instance_died(),
+            Lack::Room => answers::busy(),
+            Lack::Nobody => answers::leaving(),
+        };
+        self.finish(id, Ending::Failed(failure), now);
     }
 
     /// Room for an attempt at this instance, and who that is in this life.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, FromRouter, Instruction};
-use openfed_proto::packet::{Packet, PacketId, Protocol, Role};
+use openfed_proto::packet::{Ending, Packet, PacketId, Protocol, Role};
 use xcp_router_core::LinkId;
 
 use crate::scene::*;
@@ -139,4 +140,21 @@ fn a_single_instance_is_not_asked() {
     submit(&mut scene, &packet, true);
     scene.play(Instruction::Home, XMPP, delivered(Protocol::Xmpp));
     scene.finished();
+}
+
+#[test]
+fn what_comes_again_while_nobody_is_linked_who_could_tell_may_have_arrived() {
+    let mut scene = Scene::open();
+    let (old, new) = (again(&mut scene), again(&mut scene));
+    scene.unlink(XMPP);
+    scene.forget_frames();
+    for (packet, comes_again, expected) in
+        [(old, true, Condition::RemoteServerTimeout), (new, false, Condition::ResourceConstraint)]
+    {
+        submit(&mut scene, &packet, comes_again);
+        let Ending::Failed(failure) = scene.finished().outcome.ending else {
+            panic!("nobody has it")
+        };
+        assert_eq!(failure.condition, expected, "again: {comes_again}");
+    }
 }
