@@ -234,13 +234,17 @@ async fn a_repetition_goes_past_a_replica_that_is_gone_or_refuses() {
     let of_second = calls[1].take().expect("a call");
     drop(sockets.pop());
     // Nobody hears the first one, if its refusal comes later; then it is repeated.
-    let mut heard = false;
-    while !heard {
-        client.send_to(&of_second, front).await.expect("sent");
-        let mut buffer = vec![0; 2_000];
-        let repeated = timeout(Duration::from_millis(100), sockets[0].recv_from(&mut buffer)).await;
-        heard = repeated.is_ok();
-    }
+    soon(async {
+        loop {
+            client.send_to(&of_second, front).await.expect("sent");
+            let mut buffer = vec![0; 2_000];
+            let repeated = sockets[0].recv_from(&mut buffer);
+            if timeout(Duration::from_millis(100), repeated).await.is_ok() {
+                return;
+            }
+        }
+    })
+    .await;
     // By name it is left out at once.
     let back = UdpSocket::bind(at(2, port)).await.expect("the port");
     replicas.are(vec![at(1, port)]);
