@@ -116,6 +116,9 @@ impl Core {
         }
         if self.is_crowded(&back) {
             self.hold(conn, back);
+        } else if self.is_crowded(asked) {
+            // Who is written to does not keep up; cut off, it would take much with it.
+            self.hold(conn, asked.clone());
         }
     }
 
@@ -131,7 +134,10 @@ impl Core {
     fn is_crowded(&self, back: &Pair) -> bool {
         let max = self.settings.limits.answer_bytes;
         match self.peers.route(back) {
-            Some(conn) => self.conns.get(&conn).is_some_and(|it| it.recent.answers() >= max),
+            Some(conn) => self
+                .conns
+                .get(&conn)
+                .is_some_and(|it| it.recent.answers() >= max || it.recent.pending() >= max),
             None => self.peers.is_crowded(back, max),
         }
     }

@@ -41,6 +41,12 @@ impl Recent {
         usize::try_from(self.answers).unwrap_or(usize::MAX)
     }
 
+    /// Bytes since the first that may not have arrived.
+    pub(super) fn pending(&self) -> usize {
+        let first = self.items.front().map_or(self.said, |(said, ..)| *said);
+        usize::try_from(self.said - first).unwrap_or(usize::MAX)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
