@@ -8,6 +8,7 @@ mod script;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
+use axum::http::Method;
 use openfed::cli::Failure;
 use script::Script;
 use serde_json::{Value, json};
@@ -100,13 +101,27 @@ fn open_route(next_hop: SocketAddr) -> Value {
     }] })
 }
 
+/// What is asked of the API: how the home server prepares names, and where the open route leads.
+fn asked(next_hop: SocketAddr) -> Script {
+    let found = "as RFC 7622 says";
+    let trial = json!({ "domain": "corp.example", "ways": [{
+        "protocol": "xmpp", "node": "xmpp-cm-1", "steps": [{
+            "what": "Names at the home server of corp.example", "finding": found, "good": true,
+            "took_us": 0
+        }]
+    }] });
+    Script::default()
+        .expect(Method::POST, "/api/v1/explain/corp.example/trial", json!({}), (200, trial))
+        .get("/api/v1/static-routes", open_route(next_hop))
+}
+
 #[tokio::test]
 async fn all_is_in_place() {
     let home = TcpListener::bind(LOOPBACK).unwrap();
     let home_at = home.local_addr().unwrap();
     let settings = SettingsFile::write("good", unused(), home_at, name_server().await);
     let next_hop = next_hop().await;
-    let script = Script::default().get("/api/v1/static-routes", open_route(next_hop));
+    let script = asked(next_hop);
     let (ended, printed) = script.run(&["check", "--config", settings.path()]).await;
     ended.unwrap_or_else(|failure| panic!("{failure}\n{printed}"));
     for finding in [
@@ -114,6 +129,7 @@ async fn all_is_in_place() {
         "xcp-router does not run",
         "xmpp.resolver.servers: name servers",
         &format!("corp.example: {home_at} takes connections"),
+        "corp.example: as RFC 7622 says",
         &format!(".*: next hop 127.0.0.1 (udp {next_hop}) answers OPTIONS: 200 Here I am"),
         "All is in place.",
     ] {
@@ -133,7 +149,7 @@ async fn a_service_that_is_not_ready_is_said_to_wait() {
     let routes = axum::Router::new().route("/healthz", page);
     tokio::spawn(async move { axum::serve(http, routes).await });
     let next_hop = next_hop().await;
-    let script = Script::default().get("/api/v1/static-routes", open_route(next_hop));
+    let script = asked(next_hop);
     let (_, printed) = script.run(&["check", "--config", settings.path()]).await;
     assert!(printed.contains("sip-cm runs, but is not ready"), "{printed}");
     assert!(printed.contains("it waits for a router"), "{printed}");
@@ -152,7 +168,7 @@ async fn what_works_badly_is_said_instead_of_that_all_is_in_place() {
     let routes = axum::Router::new().route("/healthz", page);
     tokio::spawn(async move { axum::serve(http, routes).await });
     let next_hop = next_hop().await;
-    let script = Script::default().get("/api/v1/static-routes", open_route(next_hop));
+    let script = asked(next_hop);
     let (ended, printed) = script.run(&["check", "--config", settings.path()]).await;
     assert!(ended.is_ok(), "{printed}");
     assert!(printed.contains("delivery works badly: no proof"), "{printed}");
@@ -166,7 +182,7 @@ async fn each_thing_out_of_place_comes_with_what_to_do() {
     let occupied_at = occupied.local_addr().unwrap();
     let settings = SettingsFile::write("bad", occupied_at, unused(), name_server().await);
     let gone = UdpSocket::bind(LOOPBACK).await.unwrap().local_addr().unwrap();
-    let script = Script::default().get("/api/v1/static-routes", open_route(gone));
+    let script = asked(gone);
     let (ended, printed) = script.run(&["check", "--json", "--config", settings.path()]).await;
     assert!(matches!(ended, Err(Failure::Checks(3))), "{printed}");
     let findings: Value = serde_json::from_str(&printed).unwrap();
