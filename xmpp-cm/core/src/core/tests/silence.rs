@@ -8,7 +8,7 @@ use openfed_proto::packet::{Cause, Ending, Failure, Protocol};
 
 use super::domain;
 use super::world::{World, taken};
-use crate::core::{Fact, Settings};
+use crate::core::{ConnId, Fact, Settings};
 
 const DELIVERED: Ending = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
 /// Longer than a fence has, shorter than that and the time of a close.
@@ -185,4 +185,32 @@ fn a_stream_that_is_not_read_is_not_silent() {
     assert_eq!(failure.condition, Condition::RemoteServerTimeout);
     assert_eq!(silent(&world), 1, "our own stream, on which nothing came either");
     taken(world.server("xmpp.example"));
+}
+
+#[test]
+fn who_writes_to_a_server_that_does_not_keep_up_is_read_no_faster() {
+    let mut settings = Settings::new("here", [domain("corp.example")]);
+    settings.limits.answer_bytes = 500;
+    let mut world = World::with(settings);
+    world.add("xmpp.example");
+    let mut came = 0;
+    for number in 0..20 {
+        let users = "from='bob@xmpp.example/r' to='alice@corp.example'";
+        let hi = format!("<message {users} id='{number}'><body>hi</body></message>");
+        world.server("xmpp.example").say(&hi);
+        world.run();
+        came += taken(world.home()).len();
+    }
+    let theirs = world.server("xmpp.example").opened_to("corp.example").unwrap();
+    assert!(world.unread.contains(&theirs) && came < 20, "{came} are more than 500 bytes");
+    // The home server has taken them, and the next ones.
+    while came < 20 {
+        let now = world.now;
+        (1..10).for_each(|conn| world.core.handle_unconfirmed(ConnId(conn), 0, now));
+        world.run();
+        let more = taken(world.home()).len();
+        assert!(more > 0, "{came} came, and no more do");
+        came += more;
+    }
+    assert!(!world.unread.contains(&theirs));
 }
