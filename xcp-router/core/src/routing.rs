@@ -18,7 +18,7 @@ use crate::nodes::LinkId;
 
 /// How long a node may wait to hear that a packet is here: the outcome, which says so too, is mostly
 /// quicker.
-const TELL_TAKEN: Duration = Duration::from_millis(100);
+const TELL_TAKEN: Duration = Duration::from_millis(20);
 
 impl Router {
     pub(crate) fn submit(

@@ -229,7 +229,7 @@ fn what_failed_after_its_xmpp_cm_had_died_is_told_by_the_next_life_of_it() {
 #[test]
 fn an_xmpp_cm_hears_soon_what_it_need_not_keep() {
     let mut scene = known();
-    let soon = Duration::from_millis(100);
+    let soon = Duration::from_millis(20);
     // What ends at once says so by its ending.
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, packet);
