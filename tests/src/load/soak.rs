@@ -120,8 +120,8 @@ impl Soak<'_> {
         Ok(format!("{name} {}", if how == End::Drained { "drained" } else { "killed" }))
     }
 
-    /// What a server has written to an `xmpp-cm` that reads no more is lost without a word: between
-    /// servers only XEP-0198 could tell, and it is not spoken here.
+    /// What a server has written to an `xmpp-cm` that reads no more is lost without a word, or bounced
+    /// by one that does stream management (XEP-0198), perhaps though it arrived: neither is counted here.
     async fn hush_xmpp(&self) -> Result<()> {
         self.stage.hush_xmpp(true);
         let of_xmpp = self.running.iter().find(|(way, _)| *way == Way::XmppToSip);

@@ -108,7 +108,7 @@ pub(crate) async fn fixed_numbers(stack: &Stack, dns: &DnsServer) -> Result<()> 
 }
 
 /// Those whose stanzas must not be under way when whoever has read them dies: what a server has
-/// written to a connection that ends is lost without a word (XEP-0198 is not spoken here).
+/// written to a connection that ends is lost without a word, or bounced by one that does XEP-0198.
 trait Hush {
     async fn hush(&self, quiet: bool);
 }

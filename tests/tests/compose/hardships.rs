@@ -95,8 +95,8 @@ async fn kill(stack: &Stack, service: &str, traffic: &Traffic) -> Result<()> {
     Ok(())
 }
 
-/// What a server has written to an `xmpp-cm` that reads no more is lost without a word: between
-/// servers only XEP-0198 could tell, and it is not spoken here.
+/// What a server has written to an `xmpp-cm` that reads no more is lost without a word, or bounced
+/// by one that does stream management (XEP-0198), perhaps though it arrived: neither is counted here.
 async fn hush_for(service: &str, traffic: &Traffic) {
     if service == "xmpp-cm" {
         traffic.hush_xmpp(true);
