@@ -116,3 +116,37 @@ fn what_is_refused_unread_is_counted() {
     world.home_types("sip.example", ASK);
     assert_eq!(told(&mut world), [1]);
 }
+
+#[test]
+fn a_home_server_is_known_again_by_its_certificate_from_its_first_stream_on() {
+    for (home, foreign) in [(Some([7; 32]), Some([8; 32])), (None, None), (Some([7; 32]), None)] {
+        let mut world = World::new();
+        world.add("xmpp.example");
+        world.home().certificate = home;
+        world.server("xmpp.example").certificate = foreign;
+        for name in ["one.example", "two.example"] {
+            world.knows_sip(name);
+            let to = format!("from='alice@corp.example' to='bob@{name}'");
+            world.home_says(&format!("<presence {to}></presence>"));
+        }
+        let to = "from='bob@xmpp.example/r' to='alice@corp.example'";
+        world.server("xmpp.example").say(&format!("<presence {to}></presence>"));
+        world.run();
+        taken(world.home());
+        // The third one verifies the foreign server.
+        assert_eq!(world.home().external, [home.is_some(); 3]);
+        assert_eq!(world.server("xmpp.example").external, [false]);
+    }
+}
+
+#[test]
+fn another_certificate_than_the_one_at_its_address_is_no_home_servers() {
+    let mut world = World::new();
+    world.home().certificate = Some([7; 32]);
+    world.knows_sip("one.example");
+    world.home_says("<presence from='alice@corp.example' to='bob@one.example'></presence>");
+    world.home().certificate = Some([9; 32]);
+    world.knows_sip("two.example");
+    world.home_says("<presence from='alice@corp.example' to='bob@two.example'></presence>");
+    assert_eq!(world.home().external, [true, false]);
+}

@@ -59,6 +59,10 @@ pub(in crate::core) struct Server {
     hung: BTreeSet<ConnId>,
     /// Bytes that came while it was mute.
     unheard: BTreeMap<ConnId, usize>,
+    /// What it shows in TLS handshakes, whoever began.
+    pub(in crate::core) certificate: Option<[u8; 32]>,
+    /// Whether SASL EXTERNAL was offered, on each stream that it opened.
+    pub(in crate::core) external: Vec<bool>,
     /// How many of its stanzas were acknowledged, each time it was told (XEP-0198).
     pub(in crate::core) acknowledged: Vec<u32>,
     /// Connections that came so far.
@@ -86,6 +90,8 @@ impl Server {
             spellings: Vec::new(),
             hung: BTreeSet::new(),
             unheard: BTreeMap::new(),
+            certificate: None,
+            external: Vec::new(),
             acknowledged: Vec::new(),
             accepted: 0,
         }
@@ -217,7 +223,12 @@ impl Server {
                 }
                 None => self.end(conn).accept_header(now),
             },
-            Event::Ready(_) => self.on_ready(conn),
+            Event::Ready(features) => {
+                if self.ends[&conn].opened.is_some() {
+                    self.external.push(features.external);
+                }
+                self.on_ready(conn);
+            }
             Event::DialbackRequested { from, to, id, key } => {
                 self.spellings.push(from.written().into_owned());
                 let guest = self.ends[&conn].ready && !self.multiplexes;

@@ -145,7 +145,11 @@ impl World {
                     None => self.typed.push_str(std::str::from_utf8(&bytes).unwrap()),
                 }
             }
-            Command::StartTls { conn, .. } => self.core.handle_tls(conn, true, None, now),
+            Command::StartTls { conn, .. } => {
+                let shown =
+                    self.servers.values().find(|it| it.has(conn)).and_then(|it| it.certificate);
+                self.core.handle_tls(conn, true, shown, now);
+            }
             Command::Close { conn } => {
                 for server in self.servers.values_mut().filter(|it| it.has(conn)) {
                     server.pump(&mut self.core, now);
