@@ -23,6 +23,7 @@
 //! In `Open` any number of pairs of domains is authenticated by dialback, in any order and while
 //! stanzas of other pairs flow (XEP-0220 §2.6).
 
+mod beginning;
 mod event;
 mod exchange;
 mod external;
@@ -37,13 +38,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
 pub use event::{CloseReason, Direction, Event, Features, Phase, SendError, StreamError, Verdict};
 pub use name::Name;
-use openfed_proto::address::Preparation;
 pub use openfed_proto::domain::Domain;
 pub(crate) use pairs::Written;
 pub use settings::{InitiatorConfig, ResponderConfig, Settings, Timing, Tls};
@@ -51,6 +50,7 @@ pub use xmpp_parsers::stanza_error::DefinedCondition as StanzaCondition;
 pub use xmpp_parsers::stream_error::DefinedCondition as StreamCondition;
 
 use crate::xml::{Item, Parser};
+use beginning::Beginning;
 use management::Management;
 use negotiation::Version;
 use pairs::Pairs;
@@ -107,6 +107,8 @@ pub struct Stream {
     proven: bool,
     pairs: Pairs,
     management: Option<Management>,
+    /// Responder: SASL succeeded just now.
+    beginning: Option<Beginning>,
     /// Bytes that came while the owner decides about the header.
     held: Vec<u8>,
     out: String,
@@ -156,6 +158,7 @@ impl Stream {
             certified: Vec::new(),
             proven: false,
             management: None,
+            beginning: None,
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
             out: String::new(),
@@ -207,7 +210,7 @@ impl Stream {
 
     fn handle_item(&mut self, item: Item, now: Instant) {
         match (self.state, item) {
-            (State::Header, Item::Header(header)) => self.handle_header(&header),
+            (State::Header, Item::Header(header)) => self.handle_header(&header, now),
             (_, Item::Header(_)) => self.fail(StreamError::new(StreamCondition::BadFormat)),
             (State::Features | State::Proceed, Item::Element(element)) => {
                 self.handle_negotiation(&element);
@@ -258,6 +261,7 @@ impl Stream {
 
     /// Time has passed; see [`Stream::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.go_on_beginning(now);
         if self.poll_timeout().is_none_or(|at| now < at) {
             return;
         }
@@ -275,7 +279,10 @@ impl Stream {
         match self.state {
             State::Closed => None,
             State::Closing => self.state_ends,
-            _ => [self.state_ends, self.negotiation_ends].into_iter().flatten().min(),
+            _ => {
+                let beginning = self.beginning.as_ref().map(Beginning::due);
+                [self.state_ends, self.negotiation_ends, beginning].into_iter().flatten().min()
+            }
         }
     }
 
@@ -297,6 +304,7 @@ impl Stream {
             State::Handshake => self.end(CloseReason::Done),
             _ => {
                 self.open_for_last_words();
+                self.release_early();
                 self.acknowledge_for_good();
                 self.write_footer();
                 self.state = State::Closing;
@@ -382,18 +390,4 @@ fn new_parser(settings: &Settings) -> Parser {
 fn jid_domain(jid: &str) -> &str {
     let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
     bare.split_once('@').map_or(bare, |(_, domain)| domain)
-}
-
-/// Our own name on a stream. One that servers of RFC 3920 would make another domain of is written as
-/// A-labels, so that at least our answers to it arrive there.
-fn own_name(name: &Name) -> Cow<'_, str> {
-    match Preparation::Queries.carries_domain(name) {
-        true => name.written(),
-        false => Cow::Borrowed(name.as_str()),
-    }
-}
-
-/// A domain as it stands in `from` or `to` of a header or of dialback.
-fn read_domain(text: &str) -> Option<Name> {
-    Name::parse(text)
 }

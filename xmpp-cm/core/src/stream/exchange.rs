@@ -8,7 +8,7 @@ use super::pairs::{Full, Standing, Written};
 use super::words::{addressed, answered, key_of, read_verdict, with_verdict, written};
 use super::{
     CloseReason, Direction, Domain, Event, Name, Phase, Role, SendError, State, Stream,
-    StreamCondition, StreamError, Verdict, jid_domain, read_domain,
+    StreamCondition, StreamError, Verdict, jid_domain,
 };
 use crate::dialback::Secret;
 use crate::stanza::{Attributes, set};
@@ -47,7 +47,7 @@ impl Stream {
                     self.push(Event::Bounced(element));
                 }
                 Role::Initiator => self.push(Event::Ignored),
-                Role::Responder { .. } => self.handle_stanza(element),
+                Role::Responder { .. } => self.handle_stanza(element, now),
             },
             _ => self.handle_stray(StreamCondition::UnsupportedStanzaType),
         }
@@ -72,7 +72,7 @@ impl Stream {
     }
 
     /// E-45: a stanza is taken from whom it says it is, to where it may go, or not at all.
-    fn handle_stanza(&mut self, stanza: Element) {
+    fn handle_stanza(&mut self, stanza: Element, now: Instant) {
         if self.state == State::Closing && self.management.is_some() {
             // The peer keeps what we have not acknowledged in our last words.
             return;
@@ -86,21 +86,21 @@ impl Stream {
         let (from, to) = (jid_domain(from), jid_domain(to));
         // Nearly always the names are in canonical form already, and need no preparation.
         if self.pairs.may_receive(from, to) {
-            return self.take(stanza);
+            return self.take(stanza, now);
         }
-        let (Some(from), to) = (read_domain(from), read_domain(to)) else {
+        let (Some(from), to) = (Name::parse(from), Name::parse(to)) else {
             return self.fail_with(StreamCondition::ImproperAddressing);
         };
         let Some(to) = to else {
             return self.misaddressed(&from, stanza, StreamCondition::ImproperAddressing);
         };
         match self.pairs.standing(&from, &to) {
-            Standing::Allowed => self.take(stanza),
+            Standing::Allowed => self.take(stanza, now),
             Standing::Nobody => self.fail_with(StreamCondition::NotAuthorized),
             Standing::WrongSender => self.fail_with(StreamCondition::InvalidFrom),
             // COMPAT(Prosody): it sends the answers to all pairs of one stream where the first of
             // them gets its own. Who sends them is proven; nobody but who asked takes them.
-            Standing::WrongRecipient if is_answer(&stanza) => self.take(stanza),
+            Standing::WrongRecipient if is_answer(&stanza) => self.take(stanza, now),
             Standing::WrongRecipient => {
                 self.misaddressed(&from, stanza, StreamCondition::HostUnknown);
             }
@@ -123,7 +123,7 @@ impl Stream {
     /// Looks at the message that comes next without reading it: from whom it is and to whom. `None`
     /// if it has to be read.
     pub(crate) fn glimpse<'a>(&self, input: &'a [u8]) -> Option<(Glimpse<'a>, Domain, Domain)> {
-        if self.state != State::Open {
+        if self.state != State::Open || self.beginning.is_some() {
             return None;
         }
         let glimpse = self.parser.glimpse(input)?;
@@ -135,7 +135,7 @@ impl Stream {
     }
 
     fn handle_dialback(&mut self, element: &Element, now: Instant) {
-        let domain = |name: &str| element.attr(name).and_then(read_domain);
+        let domain = |name: &str| element.attr(name).and_then(Name::parse);
         let id = element.attr("id");
         let names = (domain("from"), domain("to"));
         let bad = element.name() == "verify" && (names.0.is_none() || names.1.is_none());
@@ -309,7 +309,7 @@ impl Stream {
         };
         let (from, to) = (jid_domain(from), jid_domain(to));
         if !self.pairs.may_send(from, to) {
-            let (Some(from), Some(to)) = (read_domain(from), read_domain(to)) else {
+            let (Some(from), Some(to)) = (Name::parse(from), Name::parse(to)) else {
                 return Err(SendError::ImproperAddressing);
             };
             if !self.pairs.may_send(from.as_str(), to.as_str()) {

@@ -51,14 +51,17 @@ impl Stream {
         name.is_some_and(|name| self.remote.as_ref().is_some_and(|it| it.domain() == name.domain()))
     }
 
-    /// The header after SASL: the domain may speak to the one that it names.
-    pub(super) fn let_in_proven(&mut self) {
-        if !std::mem::take(&mut self.proven) {
-            return;
+    /// The header after SASL: the domain may speak to the one that it names. False if it is not that
+    /// header.
+    pub(super) fn let_in_proven(&mut self) -> bool {
+        let proven = std::mem::take(&mut self.proven);
+        if !proven {
+            return false;
         }
         if let (Some(local), Some(remote)) = (self.local.clone(), self.remote.clone()) {
             let direction = self.pairs.authenticate_inbound(&local, &remote);
             self.authenticated((local, remote), direction);
         }
+        proven
     }
 }

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use minidom::Element;
 
@@ -85,6 +86,7 @@ impl Stream {
     pub(super) fn handle_management(&mut self, element: &Element) {
         match element.name() {
             "enable" if self.management.is_none() && !self.pairs.is_empty() => {
+                self.begin();
                 self.management = Some(Management::default());
                 self.write(&Element::bare("enabled", ns::MANAGEMENT));
             }
@@ -104,7 +106,8 @@ impl Stream {
     }
 
     /// A stanza that may be taken is an event, with its number if there is management.
-    pub(super) fn take(&mut self, stanza: Element) {
+    pub(super) fn take(&mut self, stanza: Element, now: Instant) {
+        let Some(stanza) = self.take_early(stanza, now) else { return };
         let event = match &mut self.management {
             Some(management) => Event::Counted(stanza, management.take()),
             None => Event::Stanza(stanza),

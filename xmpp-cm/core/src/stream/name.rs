@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 
+use openfed_proto::address::Preparation;
+
 use super::Domain;
 
 /// A domain, and how it is written.
@@ -35,6 +37,15 @@ impl Name {
     /// As it is written.
     pub fn written(&self) -> Cow<'_, str> {
         if self.ascii { Cow::Borrowed(self.domain.as_str()) } else { self.domain.to_unicode() }
+    }
+
+    /// As it is written where it is our own. One that servers of RFC 3920 would make another domain
+    /// of is written as A-labels, so that at least our answers to it arrive there.
+    pub(super) fn own(&self) -> Cow<'_, str> {
+        match Preparation::Queries.carries_domain(self) {
+            true => self.written(),
+            false => Cow::Borrowed(self.as_str()),
+        }
     }
 
     /// Whether there may be two ways to write it.

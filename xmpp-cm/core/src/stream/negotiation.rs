@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use minidom::Element;
 
+use super::beginning::Beginning;
 use super::pairs::Pairs;
 use super::{
     CloseReason, Event, Features, Name, Phase, Role, State, Stream, StreamCondition, StreamError,
-    Tls, read_domain,
+    Tls,
 };
 use crate::xml::{Header, ns};
 
@@ -21,30 +22,30 @@ pub(super) enum Version {
 }
 
 impl Stream {
-    pub(super) fn handle_header(&mut self, header: &Header) {
+    pub(super) fn handle_header(&mut self, header: &Header, now: Instant) {
         self.state_ends = None;
         self.lang.clone_from(&header.lang);
         let responder = matches!(self.role, Role::Responder { .. });
         self.legacy = responder && read_version(header.version.as_deref()) == Some(Version::Legacy);
-        let to = header.to.as_deref().and_then(read_domain);
-        let from = header.from.as_deref().map(read_domain);
+        let to = header.to.as_deref().and_then(Name::parse);
+        let from = header.from.as_deref().map(Name::parse);
         if responder && self.local.is_none() {
             // Even a refusal speaks in the name that was asked for (RFC 6120 §4.7.1).
             self.local = to.clone();
             self.remote = from.clone().flatten();
-            self.judge_header(header, to, from, None);
+            self.judge_header(header, (from, to), None, now);
         } else {
             let known = self.local.clone();
-            self.judge_header(header, to, from, known);
+            self.judge_header(header, (from, to), known, now);
         }
     }
 
     fn judge_header(
         &mut self,
         header: &Header,
-        to: Option<Name>,
-        from: Option<Option<Name>>,
+        (from, to): (Option<Option<Name>>, Option<Name>),
         known: Option<Name>,
+        now: Instant,
     ) {
         if let Err(condition) = check_form(header) {
             return self.fail_with(condition);
@@ -80,7 +81,7 @@ impl Stream {
             }
             Some(_) => {
                 self.remote = from.or(self.remote.take());
-                self.open_responder(version);
+                self.open_responder(version, now);
             }
         }
     }
@@ -99,7 +100,7 @@ impl Stream {
     /// The header's `to` is served here: negotiation goes on.
     pub fn accept_header(&mut self, now: Instant) {
         let State::Decision(version) = self.state else { return };
-        self.open_responder(version);
+        self.open_responder(version, now);
         let held = std::mem::take(&mut self.held);
         self.handle_bytes(&held, now);
     }
@@ -112,17 +113,23 @@ impl Stream {
         }
     }
 
-    fn open_responder(&mut self, version: Version) {
+    fn open_responder(&mut self, version: Version, now: Instant) {
         self.write_header();
-        self.let_in_proven();
-        if version == Version::Current {
-            let features = self.features();
-            self.write(&features);
+        let proven = self.let_in_proven();
+        match version {
+            Version::Current if proven => self.beginning = Some(Beginning::new(now)),
+            Version::Current => self.write_features(),
+            Version::Legacy => {}
         }
         self.state = State::Open;
         if !self.needs_tls() {
             self.phase = self.phase.max(Phase::Ready);
         }
+    }
+
+    pub(super) fn write_features(&mut self) {
+        let features = self.features();
+        self.write(&features);
     }
 
     fn features(&self) -> Element {

@@ -3,9 +3,7 @@
 use bytes::Bytes;
 use minidom::Element;
 
-use super::{
-    CloseReason, Event, Name, Role, State, Stream, StreamCondition, StreamError, own_name,
-};
+use super::{CloseReason, Event, Name, Role, State, Stream, StreamCondition, StreamError};
 use crate::xml::{escape_attribute, ns, write_element};
 
 impl Stream {
@@ -20,7 +18,7 @@ impl Stream {
                 self.out.push_str(&format!(" {name}='{}'", escape_attribute(value)));
             }
         };
-        attribute("from", self.local.as_ref().map(own_name).as_deref());
+        attribute("from", self.local.as_ref().map(Name::own).as_deref());
         attribute("to", self.remote.as_ref().map(Name::written).as_deref());
         if let Role::Responder { .. } = self.role {
             attribute("id", Some(&self.id));
@@ -80,6 +78,7 @@ impl Stream {
         if self.state == State::Closed {
             return;
         }
+        self.release_early();
         self.push(Event::Closed(reason));
         self.state = State::Closed;
         self.held = Vec::new();

@@ -3,7 +3,7 @@
 use minidom::Element;
 
 use super::pairs::Written;
-use super::{Name, StanzaCondition, Verdict, own_name};
+use super::{Name, StanzaCondition, Verdict};
 use crate::stanza::set;
 use crate::xml::ns;
 
@@ -34,7 +34,7 @@ fn read_condition(element: &Element) -> StanzaCondition {
 
 pub(super) fn addressed(name: &str, from: &Name, to: &Name) -> Element {
     let mut element = Element::bare(name, ns::DIALBACK);
-    set(&mut element, "from", &own_name(from));
+    set(&mut element, "from", &from.own());
     set(&mut element, "to", &to.written());
     element
 }

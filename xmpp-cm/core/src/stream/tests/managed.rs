@@ -1,5 +1,9 @@
 //! SASL EXTERNAL and what it leads to: stream management (XEP-0178, XEP-0198).
 
+use std::time::Duration;
+
+use minidom::Element;
+
 use super::*;
 
 const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>";
@@ -21,10 +25,24 @@ fn certified(domains: &[&str]) -> (Stream, String) {
     (stream, features)
 }
 
-fn managed() -> Stream {
+/// What it says when nothing has come for so many milliseconds since the start.
+fn waited(stream: &mut Stream, millis: u64) -> (String, Vec<Event>) {
+    stream.handle_timeout(start() + Duration::from_millis(millis));
+    drain(stream)
+}
+
+/// One that let its peer in by SASL just now.
+fn proven() -> Stream {
     let (mut stream, _) = certified(&["a.example"]);
     told(&mut stream, &format!("{AUTH}=</auth>"));
-    told(&mut stream, HEADER);
+    let (text, _) = told(&mut stream, HEADER);
+    assert!(text.starts_with("<?xml") && !text.contains("features>"), "{text}");
+    stream
+}
+
+fn managed() -> Stream {
+    let mut stream = proven();
+    assert!(waited(&mut stream, 25).0.contains("features>"));
     assert_eq!(told(&mut stream, ENABLE).0, "<enabled xmlns='urn:xmpp:sm:3'/>");
     stream
 }
@@ -38,8 +56,8 @@ fn a_certificate_that_proves_the_domain_is_taken_instead_of_dialback() {
         assert!(features.contains("<mechanism>EXTERNAL</mechanism>"), "{features}");
         assert!(!features.contains("urn:xmpp:sm:3"), "{features}");
         let (text, events) = told(&mut stream, &format!("{AUTH}{authzid}</auth>{HEADER}"));
-        let (success, features) = text.split_at(SUCCESS.len());
-        assert_eq!(success, SUCCESS);
+        assert!(text.starts_with(SUCCESS), "{text}");
+        let (features, _) = waited(&mut stream, 25);
         assert!(features.contains("<sm xmlns='urn:xmpp:sm:3'/>"), "{features}");
         assert!(!features.contains("EXTERNAL") && !features.contains("bidi"), "{features}");
         let (local, remote) = (domain("b.example"), domain("a.example"));
@@ -128,4 +146,74 @@ fn a_stream_that_ends_in_order_leaves_nothing_in_doubt() {
     stream.close_with_error(StreamError::new(StreamCondition::SystemShutdown));
     let (text, _) = drain(&mut stream);
     assert!(text.starts_with(&format!("{all}<stream:error><system-shutdown")), "{text}");
+}
+
+fn numbered(number: u32) -> String {
+    format!("<message from='u@a.example' to='v@b.example' id='{number}'/>")
+}
+
+fn numbers(events: &[Event]) -> Vec<(String, Option<u64>)> {
+    let number = |stanza: &Element| stanza.attr("id").unwrap().to_owned();
+    let taken = events.iter().filter_map(|event| match event {
+        Event::Stanza(stanza) => Some((number(stanza), None)),
+        Event::Counted(stanza, count) => Some((number(stanza), Some(*count))),
+        _ => None,
+    });
+    taken.collect()
+}
+
+#[test]
+fn what_came_before_the_features_waits_for_what_they_let_through() {
+    let enable_and_one = format!("{ENABLE}{}", numbered(5));
+    let uncounted = |number: &str| (number.to_owned(), None);
+    for (last, counted) in [(enable_and_one, Some(1)), (numbered(5), None)] {
+        let mut stream = proven();
+        let later = start() + Duration::from_millis(20);
+        let early = [numbered(3), numbered(4)].concat();
+        stream.handle_bytes(early.as_bytes(), later);
+        assert_eq!(drain(&mut stream), (String::new(), vec![]));
+        assert_eq!(waited(&mut stream, 44).0, "", "it has just said something");
+        assert!(waited(&mut stream, 45).0.contains("features>"));
+
+        let (_, events) = told(&mut stream, &[numbered(1), numbered(2)].concat());
+        assert_eq!(numbers(&events), [uncounted("1"), uncounted("2")]);
+        let mut all = match counted {
+            Some(_) => vec![],
+            None => waited(&mut stream, 70).1,
+        };
+        all.extend(told(&mut stream, &last).1);
+        let five = ("5".to_owned(), counted);
+        assert_eq!(numbers(&all), [uncounted("3"), uncounted("4"), five]);
+    }
+}
+
+#[test]
+fn who_never_falls_silent_after_sasl_is_served_nevertheless() {
+    let mut stream = proven();
+    for millis in (0..500).step_by(20) {
+        stream.handle_bytes(numbered(2).as_bytes(), start() + Duration::from_millis(millis));
+        assert_eq!(waited(&mut stream, millis), (String::new(), vec![]));
+    }
+    assert!(waited(&mut stream, 500).0.contains("features>"));
+
+    let mut stream = proven();
+    let (text, _) = told(&mut stream, &numbered(2).repeat(1_000));
+    assert!(text.contains("features>"), "no more than so many wait");
+    assert_eq!(numbers(&waited(&mut stream, 25).1).len(), 1_000);
+}
+
+#[test]
+fn what_came_before_the_features_survives_the_stream() {
+    let ends: [fn(&mut Stream); 3] = [
+        |stream| stream.handle_closed(),
+        |stream| assert!(stream.close(start())),
+        |stream| stream.handle_bytes(b"</stream:stream>", start()),
+    ];
+    for end in ends {
+        let mut stream = proven();
+        told(&mut stream, &numbered(2));
+        end(&mut stream);
+        let (text, events) = drain(&mut stream);
+        assert_eq!((numbers(&events).len(), text.contains("features>")), (1, false), "{text}");
+    }
 }
