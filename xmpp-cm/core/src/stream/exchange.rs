@@ -73,8 +73,9 @@ impl Stream {
 
     /// E-45: a stanza is taken from whom it says it is, to where it may go, or not at all.
     fn handle_stanza(&mut self, stanza: Element, now: Instant) {
-        if self.state == State::Closing && self.management.is_some() {
-            // The peer keeps what we have not acknowledged in our last words.
+        if self.state == State::Closing && self.management.is_some() && !is_answer(&stanza) {
+            // The peer keeps what we have not acknowledged in our last words, and bounces it. An
+            // answer it does not bounce, and somebody waits for that.
             return;
         }
         if self.pairs.is_empty() {

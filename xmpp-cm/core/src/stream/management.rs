@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use minidom::Element;
 
-use super::{Event, Stream};
+use super::{Event, State, Stream};
 use crate::stanza::set;
 use crate::xml::ns;
 
@@ -109,8 +109,10 @@ impl Stream {
     pub(super) fn take(&mut self, stanza: Element, now: Instant) {
         let Some(stanza) = self.take_early(stanza, now) else { return };
         let event = match &mut self.management {
-            Some(management) => Event::Counted(stanza, management.take()),
-            None => Event::Stanza(stanza),
+            Some(management) if self.state != State::Closing => {
+                Event::Counted(stanza, management.take())
+            }
+            _ => Event::Stanza(stanza),
         };
         self.push(event);
     }

@@ -140,6 +140,11 @@ fn a_stream_that_ends_in_order_leaves_nothing_in_doubt() {
     stream.handled(2);
     // What comes behind that stays with the peer.
     assert_eq!(told(&mut stream, presence), (String::new(), vec![]));
+    // But for answers, which it could not bounce.
+    let answer = "<iq type='result' from='a.example' to='b.example' id='1'/>";
+    let (text, events) = told(&mut stream, &answer.repeat(100));
+    assert!(text.is_empty() && events.len() == 100, "{text}");
+    assert!(events.iter().all(|it| matches!(it, Event::Stanza(_))));
 
     let mut stream = managed();
     told(&mut stream, &format!("{presence}{presence}"));
