@@ -21,6 +21,7 @@ mod dialback;
 mod dialing;
 mod home_keys;
 mod listing;
+mod moment;
 mod naming;
 mod overdue;
 mod packets;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use openfed_proto::domain::Domain;
 
 use super::Target;
+use super::moment::Unwanted;
 use super::places::Inbox;
 use super::recent::Recent;
 use crate::peers::Pair;
@@ -60,6 +61,8 @@ pub(super) struct Conn {
     pub(super) recent: Recent,
     /// What came and was not taken yet.
     pub(super) inbox: Inbox,
+    /// It is to end, but it is not the moment.
+    pub(super) unwanted: Option<Unwanted>,
     /// When its timer is set to.
     pub(super) armed: Option<Instant>,
 }
@@ -75,6 +78,7 @@ impl Conn {
             heard: now,
             recent: Recent::default(),
             inbox: Inbox::default(),
+            unwanted: None,
             armed: None,
         }
     }

@@ -21,6 +21,9 @@ impl Core {
     pub(super) fn hear(&mut self, conn: ConnId, now: Instant) {
         if let Some(it) = self.conns.get_mut(&conn) {
             it.heard = now;
+            if let Some(unwanted) = &mut it.unwanted {
+                unwanted.hear(now);
+            }
         }
     }
 

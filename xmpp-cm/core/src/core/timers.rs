@@ -47,7 +47,7 @@ impl Core {
             conn.used = now;
         }
         let over = (drained && !waits) || now >= conn.used + idle;
-        let unused = conn.is_negotiated() && over;
+        let unused = conn.may_end(conn.is_negotiated() && over, now);
         let Some(stream) = conn.stream.as_mut() else { return };
         if unused {
             // What the peer still sends is still taken; it opens another when it needs one.
@@ -73,7 +73,10 @@ impl Core {
     pub(super) fn arm(&mut self, id: ConnId) {
         let idle = self.idle();
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let unused = conn.is_negotiated().then(|| conn.used + idle);
+        let unused = conn.is_negotiated().then(|| match conn.unwanted {
+            Some(unwanted) => unwanted.moment,
+            None => conn.used + idle,
+        });
         let next = conn.stream.as_ref().and_then(Stream::poll_timeout);
         let Some(next) = next.into_iter().chain(unused).min() else { return };
         if conn.armed.is_some_and(|armed| armed <= next) {

@@ -150,3 +150,76 @@ fn another_certificate_than_the_one_at_its_address_is_no_home_servers() {
     world.home_says("<presence from='alice@corp.example' to='bob@two.example'></presence>");
     assert_eq!(world.home().external, [true, false]);
 }
+
+fn presence(world: &mut World) {
+    world.home_says("<presence from='alice@corp.example' to='bob@sip.example'></presence>");
+}
+
+/// The instance is taken out while a stanza comes in each period, until the stream is closed.
+/// Milliseconds from being taken out until then, and from the last stanza until then.
+fn closed_after(period: u64) -> [u64; 2] {
+    let mut world = managed();
+    presence(&mut world);
+    world.frame(FromRouter::Drain(true));
+    let (mut number, mut last) = (1, 0);
+    for millis in 1.. {
+        world.wait(Duration::from_millis(1));
+        if world.home().opened_to("sip.example").is_none() {
+            assert_eq!(told(&mut world).last(), Some(&number), "nothing is bounced");
+            world.frames.clear();
+            return [millis, millis - last];
+        }
+        if millis % period == 0 {
+            (number, last) = (number + 1, millis);
+            presence(&mut world);
+        }
+    }
+    unreachable!("it is closed some time");
+}
+
+#[test]
+fn an_instance_that_is_taken_out_ends_a_stream_when_its_server_is_silent() {
+    for (period, closed) in [
+        // Not in use: as soon as it is looked at.
+        (1_000, [200, 200]),
+        // In use, but there is time between two stanzas.
+        (150, [210, 60]),
+        // Never silent for so long: a little after a stanza, well before the next one.
+        (20, [708, 8]),
+        (10, [708, 8]),
+        (5, [1_202, 2]),
+        // No silence at all.
+        (1, [10_200, 1]),
+    ] {
+        assert_eq!(closed_after(period), closed, "{period}");
+    }
+}
+
+#[test]
+fn a_stream_that_is_wanted_again_stays() {
+    let mut world = managed();
+    for (drained, times) in [(true, 30), (false, 100)] {
+        world.frame(FromRouter::Drain(drained));
+        for _ in 0..times {
+            presence(&mut world);
+            world.wait(Duration::from_millis(20));
+        }
+    }
+    world.wait(Duration::from_millis(299_979));
+    assert!(world.home().opened_to("sip.example").is_some());
+    world.wait(Duration::from_millis(1));
+    assert!(world.home().opened_to("sip.example").is_none(), "it was idle");
+    world.frames.clear();
+}
+
+#[test]
+fn an_idle_stream_ends_when_its_server_is_silent() {
+    let mut world = managed();
+    world.wait(Duration::from_millis(299_990));
+    // No stanza, so it is not in use; but one may follow.
+    world.home_types("sip.example", ASK);
+    world.wait(Duration::from_millis(59));
+    assert!(world.home().opened_to("sip.example").is_some());
+    world.wait(Duration::from_millis(1));
+    assert!(world.home().opened_to("sip.example").is_none());
+}
