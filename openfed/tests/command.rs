@@ -125,6 +125,7 @@ async fn after_a_start_one_block_says_what_runs_and_what_is_missing() {
     let (ended, printed) = script
         .run(&["welcome", "--config", &file, "--run", "in-container", "--console", "http://here"])
         .await;
+    std::fs::remove_file(file).unwrap();
     ended.unwrap();
     for part in [
         "openfed runs for corp.example: 2 sip-cm, 0 xmpp-cm, 1 xcp-router",

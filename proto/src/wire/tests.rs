@@ -217,6 +217,18 @@ fn a_frame_with_a_hole_names_the_missing_field() {
     assert_eq!(Packet::try_from(wire), Err(WireError::Unknown("direction")));
 }
 
+/// Nobody knows what a frame of a later version is for, so it is no frame at all, and the link that
+/// it came on ends: what its peer waits for is begun again or answered.
+#[test]
+fn a_frame_of_a_kind_that_this_version_does_not_know_is_none() {
+    // Field 1000, a message with nothing in it.
+    let later: &[u8] = &[0xc2, 0x3e, 0];
+    let from_cm = v1::FromCm::decode(later).expect("fields that are not known are allowed");
+    assert_eq!(FromCm::try_from(from_cm), Err(WireError::Missing("frame")));
+    let from_router = v1::FromRouter::decode(later).expect("as before");
+    assert_eq!(FromRouter::try_from(from_router), Err(WireError::Missing("frame")));
+}
+
 #[test]
 fn neither_user_parts_nor_texts_show_in_debug_output() {
     let shown = format!("{:?}", packet());
