@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::Result;
 
@@ -26,6 +26,8 @@ impl Authority {
     pub fn new(directory: &Path) -> Result<Self> {
         let mut wanted = params(&[])?;
         wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // OpenSSL takes what bears the name of its issuer for self-signed.
+        wanted.distinguished_name.push(DnType::CommonName, "authority of the tests");
         let issuer = CertifiedIssuer::self_signed(wanted, KeyPair::generate()?)?;
         let file = directory.join("authority.pem");
         std::fs::write(&file, issuer.pem())?;

@@ -36,6 +36,8 @@ pub struct Setup {
     pub more: String,
     /// More settings of the table `[xmpp]`.
     pub xmpp: &'static str,
+    /// More settings of the table `[xmpp.tls]`.
+    pub tls: String,
     /// More settings of the home server.
     pub home: &'static str,
     /// The share of packets that are traced; without one, all are.
@@ -328,6 +330,7 @@ servers = [{dns}]
 servers = [{dns}]
 [xmpp.tls]
 directory = "{directory}/tls"
+{tls}
 [telemetry]
 otlp = "{collector}"
 sample = {sample:?}
@@ -345,5 +348,6 @@ log = "{log}"
         sip = setup.sip,
         more = setup.more,
         xmpp = setup.xmpp,
+        tls = setup.tls,
     )
 }

@@ -13,6 +13,9 @@ use crate::{Failure, Result, certificates};
 /// The password of every user.
 const PASSWORD: &str = "tests-only";
 
+/// Directory of a scene's authority ([`certificates::Authority`]), which every Prosody there trusts.
+pub const AUTHORITY: &str = "authority";
+
 /// Where a Prosody looks foreign domains up, by its own settings.
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup {
@@ -55,7 +58,9 @@ impl Prosody {
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
         let file = directory.join("prosody.cfg.lua");
-        std::fs::write(&file, settings(&directory, ip, domain, lookup))?;
+        let trusted = place.directory(AUTHORITY)?.join("authority.pem");
+        let trusted = trusted.exists().then_some(trusted);
+        std::fs::write(&file, settings(&directory, ip, domain, lookup, trusted.as_deref()))?;
         let file = file.to_string_lossy();
         let command = [enter, &["prosody", "-F", "--config", &file]].concat();
         let name = format!("prosody {domain}");
@@ -143,7 +148,14 @@ unbound = {{
     }
 }
 
-fn settings(directory: &Path, ip: IpAddr, domain: &str, lookup: Lookup) -> String {
+fn settings(
+    directory: &Path,
+    ip: IpAddr,
+    domain: &str,
+    lookup: Lookup,
+    trusted: Option<&Path>,
+) -> String {
+    let trusted = trusted.map(|file| format!("cafile = {file:?}")).unwrap_or_default();
     let module = match lookup {
         Lookup::Home(_) => "\"openfed_names\";",
         Lookup::Elsewhere(_) => "",
@@ -167,7 +179,7 @@ allow_unencrypted_plain_auth = true
 authentication = "internal_plain"
 storage = "internal"
 log = {{ info = "*console" }}
-ssl = {{ certificate = "{directory}/certificate.pem"; key = "{directory}/key.pem" }}
+ssl = {{ certificate = "{directory}/certificate.pem"; key = "{directory}/key.pem"; {trusted} }}
 Include "{directory}/openfed.cfg.lua"
 VirtualHost "{domain}"
 "#

@@ -1,16 +1,31 @@
 //! Foreign XMPP domains: openfed is a complete server-to-server edge for the home server.
 
-use openfed_tests::Result;
-use openfed_tests::openfed::LOCAL;
+use openfed_tests::certificates::Authority;
+use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::{Host, Place};
-use openfed_tests::prosody::{Lookup, Prosody};
+use openfed_tests::process::until;
+use openfed_tests::prosody::{AUTHORITY, Lookup, Prosody};
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::world::{Kind, World};
 use openfed_tests::xmpp_client::condition;
+use openfed_tests::{Result, http};
 
 /// A world with `foreign.example` on a Prosody elsewhere, which finds us by DNS as everyone does.
 async fn with_foreign(place: &Place, kind: Kind) -> Result<(World, Prosody)> {
-    let world = World::open(place, kind).await?;
+    with_foreign_for(place, kind, Setup::default()).await
+}
+
+/// The same, where openfed has a certificate of the local domain that the foreign server trusts.
+async fn with_trusting_foreign(place: &Place) -> Result<(World, Prosody)> {
+    let directory = place.directory(AUTHORITY)?;
+    let files = Authority::new(&directory)?.certify(&place.directory("identity")?, &[LOCAL])?;
+    let tls = format!("certificate = {:?}\nkey = {:?}", files.certificate, files.key);
+    with_foreign_for(place, Kind::Prosody, Setup { tls, ..Setup::default() }).await
+}
+
+async fn with_foreign_for(place: &Place, kind: Kind, setup: Setup) -> Result<(World, Prosody)> {
+    let world = World::with(place, kind, setup).await?;
+    world.openfed.open_towards(world.hop.address()?).await?;
     for (domain, host) in [("foreign.example", Host::Foreign), (LOCAL, Host::Openfed)] {
         let target = format!("xmpp.{domain}");
         world.dns.srv(&format!("_xmpp-server._tcp.{domain}"), 0, 0, 5269, &target)?;
@@ -122,6 +137,43 @@ fn a_foreign_server_that_died_does_not_turn_its_domain_into_sip() {
         assert_eq!(alice.condition_of(&message, SOON).await?, "remote-server-timeout");
         assert_eq!(world.hop.requests.all().len(), 0);
         assert_eq!(world.openfed.row("foreign.example").await?, None);
+        Ok(())
+    });
+}
+
+/// How many stanzas have passed through between XMPP domains.
+async fn passed(world: &World) -> u64 {
+    let [.., xmpp] = world.openfed.http();
+    let metrics = http::get(xmpp, "/metrics").await.map_or(String::new(), |answer| answer.text);
+    let mut lines = metrics.lines();
+    let passed = lines.find_map(|line| line.strip_prefix("openfed_xmpp_passed_total "));
+    passed.map_or(0, |number| number.parse().unwrap_or_default())
+}
+
+#[test]
+fn a_foreign_server_that_trusts_our_certificate_says_what_it_has() {
+    play(async |place| {
+        let (world, mut foreign) = with_trusting_foreign(place).await?;
+        let alice = world.home.login("alice").await?;
+        let bob = foreign.login("bob").await?;
+        alice.say("bob@foreign.example", "hello over there")?;
+        bob.hears("hello over there").await?;
+        foreign.process().line("Accepting SASL EXTERNAL identity from corp.example").await?;
+
+        // Its system takes what it will never read.
+        let before = passed(&world).await;
+        foreign.process().freeze()?;
+        let mut unread = Vec::new();
+        for number in 0..3 {
+            unread.push(alice.say("bob@foreign.example", &format!("unread {number}"))?);
+        }
+        until(async || passed(&world).await == before + 3).await?;
+        foreign.kill().await?;
+        for message in unread {
+            assert_eq!(alice.condition_of(&message, SOON).await?, "remote-server-timeout");
+        }
+        let errors = alice.stanzas.count(|stanza| stanza.attr("type") == Some("error"));
+        assert_eq!(errors, 3, "what it had is not in doubt");
         Ok(())
     });
 }

@@ -107,6 +107,7 @@ fn core_settings(
     own.names = settings.xmpp.home.iter().filter_map(said).collect();
     own.ask_names = true;
     own.ask_proof = true;
+    own.identity = settings.xmpp.tls.identity.is_some();
     own.federation = settings.xmpp.federation;
     own.chat = settings.xmpp.message_type == MessageType::Chat;
     own.policy = Policy { deny: settings.xmpp.deny.clone(), allow: settings.xmpp.allow.clone() };

@@ -23,6 +23,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use xmpp_cm_core::core::TlsSide;
 
@@ -63,8 +64,9 @@ pub enum TlsError {
 /// Certificates and trust of one process.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
-    /// Shown to foreign servers; without it they see a minted certificate.
-    identity: Option<Arc<ServerConfig>>,
+    /// Shown to foreign servers; without it they see a minted certificate, or none where they do not
+    /// ask for one in particular.
+    identity: Option<Shown>,
     authority: Authority,
     /// `None` if there is nothing to verify against.
     roots: Option<Arc<WebPkiServerVerifier>>,
@@ -111,16 +113,15 @@ impl Tls {
         domain: &Domain,
         audience: Audience,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        match (&self.identity, audience) {
-            (Some(identity), Audience::Public) => Ok(identity.clone()),
-            _ => {
-                self.authority.server(domain, |chain, key| self.server_config(chain, key, audience))
-            }
-        }
+        let shown = match (&self.identity, audience) {
+            (Some(identity), Audience::Public) => identity.clone(),
+            _ => self.authority.certificate_of(domain, &self.provider)?,
+        };
+        self.server_config(shown, audience)
     }
 
     /// Our part as client towards the server of `domain`, and what comes to be known of its
-    /// certificate.
+    /// certificate. It is shown a certificate `minted` for that name, or the operator's.
     ///
     /// # Errors
     /// The name cannot stand in a certificate.
@@ -128,15 +129,23 @@ impl Tls {
         &self,
         domain: &Domain,
         direct: bool,
+        minted: Option<&Domain>,
     ) -> Result<(Arc<ClientConfig>, ServerName<'static>, Arc<Check>), TlsError> {
         let name = ServerName::try_from(domain.as_str().to_owned())
             .map_err(|error| rustls::Error::General(error.to_string()))?;
         let check = Arc::new(Check::new(self.roots.clone(), self.insist, self.provider.clone()));
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+        let shown = match minted {
+            Some(name) => Some(self.authority.certificate_of(name, &self.provider)?),
+            None => self.identity.clone(),
+        };
+        let config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(check.clone())
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(check.clone());
+        let mut config = match shown {
+            Some(shown) => config.with_client_cert_resolver(shown),
+            None => config.with_no_client_auth(),
+        };
         config.resumption = rustls::client::Resumption::disabled();
         if direct {
             config.alpn_protocols = vec![ALPN.to_vec()];
@@ -144,17 +153,16 @@ impl Tls {
         Ok((Arc::new(config), name, check))
     }
 
-    fn read_identity(&self, files: &settings::Identity) -> Result<Arc<ServerConfig>, TlsError> {
+    fn read_identity(&self, files: &settings::Identity) -> Result<Shown, TlsError> {
         let chain = read_certificates(&files.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&files.key)
             .map_err(|error| content(&files.key, &error))?;
-        self.server_config(chain, key, Audience::Public)
+        shown(chain, key, &self.provider)
     }
 
     fn server_config(
         &self,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
+        shown: Shown,
         audience: Audience,
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let config = ServerConfig::builder_with_provider(self.provider.clone())
@@ -165,12 +173,23 @@ impl Tls {
             }
             Audience::Public => config.with_no_client_auth(),
         };
-        let mut config = config.with_single_cert(chain, key)?;
+        let mut config = config.with_cert_resolver(shown);
         // Streams live long: resumption would only cost memory for each minted certificate.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
+}
+
+/// A certificate and its key, as shown in either part.
+type Shown = Arc<SingleCertAndKey>;
+
+fn shown(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<Shown, TlsError> {
+    Ok(Arc::new(CertifiedKey::from_der(chain, key, provider)?.into()))
 }
 
 /// Who will look at a certificate of ours.

@@ -88,7 +88,8 @@ pub(super) struct XmppNode {
 
 impl XmppNode {
     pub(super) fn new(number: usize, chance: &mut Chance, now: Instant) -> Self {
-        let settings = Settings::new(name("xmpp-cm", number), [domain(LOCAL)]);
+        let mut settings = Settings::new(name("xmpp-cm", number), [domain(LOCAL)]);
+        settings.identity = true;
         let mut chance = chance.fork();
         let start = Start {
             instant: now,

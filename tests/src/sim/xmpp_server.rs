@@ -76,6 +76,8 @@ pub struct XmppServer {
     pub errors: Vec<(String, String, Instant)>,
     /// Pings that it answered.
     pub pings: usize,
+    /// Whoever shows a certificate is let in by it, and told what of it has come (XEP-0198).
+    pub trusts: bool,
     /// Takes connections and says nothing.
     pub is_mute: bool,
     /// Answers on any stream: of a thousand answers, so many go back on the stream that the question
@@ -86,10 +88,11 @@ pub struct XmppServer {
 }
 
 impl XmppServer {
-    pub(crate) fn new(name: &str, number: usize, chance: Chance) -> Self {
+    pub(crate) fn new(name: &str, number: usize, mut chance: Chance) -> Self {
         Self {
             hosted: BTreeSet::from([domain(name)]),
             secret: Secret::new(format!("the secret of {name}").as_bytes()),
+            trusts: chance.happens(500),
             chance,
             ends: BTreeMap::new(),
             doubts: Vec::new(),
@@ -194,7 +197,11 @@ impl XmppServer {
                 }
             }
             Event::StartTls { .. } => {
-                self.stream(wire).into_iter().for_each(|stream| stream.handle_tls_established(now));
+                let trusts = self.trusts;
+                let Some(stream) = self.stream(wire) else { return };
+                stream
+                    .certify(stream.domains().1.filter(|_| trusts).cloned().into_iter().collect());
+                stream.handle_tls_established(now);
             }
             Event::Ready(_) => {
                 self.ends.get_mut(&wire).into_iter().for_each(|end| end.ready = true);
@@ -218,8 +225,10 @@ impl XmppServer {
                 let Some(stream) = self.stream(doubt.claimed) else { return };
                 stream.answer_dialback(&remote, &local, &verdict);
             }
-            Event::Stanza(stanza) | Event::Counted(stanza, _) => {
+            Event::Stanza(stanza) => self.on_stanza(wire, &stanza, now),
+            Event::Counted(stanza, number) => {
                 self.on_stanza(wire, &stanza, now);
+                self.stream(wire).into_iter().for_each(|stream| stream.handled(number));
             }
             Event::Closed(_) => {
                 self.closed(wire, now);
@@ -227,6 +236,7 @@ impl XmppServer {
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
             Event::Bounced(_) | Event::Ignored | Event::Misaddressed { .. } => {}
+            Event::Arrived(_) | Event::Uncounted => {}
         }
     }
 

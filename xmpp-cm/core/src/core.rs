@@ -17,6 +17,7 @@ mod astray;
 mod command;
 mod conn;
 mod connections;
+mod counting;
 mod dialback;
 mod dialing;
 mod home_keys;
@@ -54,6 +55,7 @@ use crate::knowledge::{Knowledge, Way};
 use crate::names::Names;
 use crate::peers::{Counted, Pair, Peers};
 use crate::routers::Routers;
+use crate::stream::Name;
 use conn::{Conn, Deadlines, DialKey};
 use dialback::{Claim, Verification};
 use home_keys::HomeKeys;
@@ -100,6 +102,8 @@ pub struct Core {
     alone: BTreeSet<Domain>,
     /// What the fences of home servers are worth.
     proofs: BTreeMap<Domain, Proof>,
+    /// Servers that offer SASL EXTERNAL and did not take our certificate.
+    unproven: BTreeSet<Name>,
     /// Servers that write their own names in A-labels.
     in_ascii: BTreeSet<Domain>,
     verifications: BTreeMap<Claim, Verification>,
@@ -146,6 +150,7 @@ impl Core {
             dialed: BTreeMap::new(),
             alone: BTreeSet::new(),
             proofs: BTreeMap::new(),
+            unproven: BTreeSet::new(),
             in_ascii: BTreeSet::new(),
             verifications: BTreeMap::new(),
             peers: Peers::default(),

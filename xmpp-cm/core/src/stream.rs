@@ -1,5 +1,5 @@
 //! One XML stream between two servers, either role, without I/O (RFC 6120 §4–§5, XEP-0220,
-//! XEP-0288, XEP-0368; as responder also SASL EXTERNAL and XEP-0198).
+//! XEP-0288, XEP-0368, SASL EXTERNAL, XEP-0198).
 //!
 //! The owner feeds facts in (`handle_*`), then takes events out ([`Stream::next_event`]) until
 //! there are none, and calls [`Stream::handle_timeout`] at [`Stream::poll_timeout`]. Everything
@@ -13,8 +13,9 @@
 //!                 └───────── handle_tls_established, SASL EXTERNAL (XEP-0178) ──────────────┘
 //!
 //!  initiator:   Header ──header──▶ Features ──▶ Open (Ready)
-//!                 ▲                   └──starttls──▶ Proceed ──proceed──▶ Handshake ─┐
-//!                 └────────────────── handle_tls_established ────────────────────────┘
+//!                 ▲                 │ └──starttls──▶ Proceed ──proceed──▶ Handshake ─┐
+//!                 ├─────────────────│ handle_tls_established ────────────────────────┘
+//!                 └──success── Sasl ◀──┘ ──failure──▶ Open (Ready)
 //!
 //!  both:        any ──close──▶ Closing ──footer, end of connection, deadline──▶ Closed
 //!               any ──error──▶ Closed
@@ -32,6 +33,7 @@ mod name;
 mod negotiation;
 mod output;
 mod pairs;
+mod sending;
 mod settings;
 mod words;
 
@@ -54,6 +56,7 @@ use beginning::Beginning;
 use management::Management;
 use negotiation::Version;
 use pairs::Pairs;
+use sending::Sending;
 
 /// Where the stream stands; the diagram is at the head of this file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ enum State {
     Features,
     /// Initiator: `<starttls/>` is sent.
     Proceed,
+    /// Initiator: `<auth/>` is sent; without SASL this is what is left.
+    Sasl(Features),
     /// The owner does the TLS handshake; no byte of XML may come or go.
     Handshake,
     /// Dialback and stanzas.
@@ -107,6 +112,7 @@ pub struct Stream {
     proven: bool,
     pairs: Pairs,
     management: Option<Management>,
+    sending: Option<Sending>,
     /// Responder: SASL succeeded just now.
     beginning: Option<Beginning>,
     /// Bytes that came while the owner decides about the header.
@@ -158,6 +164,7 @@ impl Stream {
             certified: Vec::new(),
             proven: false,
             management: None,
+            sending: None,
             beginning: None,
             pairs: Pairs::new(settings.max_pairs),
             held: Vec::new(),
@@ -212,8 +219,8 @@ impl Stream {
         match (self.state, item) {
             (State::Header, Item::Header(header)) => self.handle_header(&header, now),
             (_, Item::Header(_)) => self.fail(StreamError::new(StreamCondition::BadFormat)),
-            (State::Features | State::Proceed, Item::Element(element)) => {
-                self.handle_negotiation(&element);
+            (State::Features | State::Proceed | State::Sasl(_), Item::Element(element)) => {
+                self.handle_negotiation(&element, now);
             }
             (_, Item::Element(element)) => self.handle_element(element, now),
             (_, Item::Misplaced) => self.handle_misplaced(),
@@ -292,6 +299,7 @@ impl Stream {
             return Some(event);
         }
         self.acknowledge();
+        self.ask_count();
         self.flush();
         self.events.pop_front()
     }
@@ -306,6 +314,7 @@ impl Stream {
                 self.open_for_last_words();
                 self.release_early();
                 self.acknowledge_for_good();
+                self.ask_count();
                 self.write_footer();
                 self.state = State::Closing;
                 self.state_ends = Some(now + self.settings.timing.close);

@@ -123,7 +123,7 @@ impl Attempt {
     fn new(means: &Means, domain: &Domain, endpoint: Endpoint) -> Self {
         let tls = match endpoint.direct_tls {
             false => Ok(None),
-            true => match means.tls.client(domain, true) {
+            true => match means.tls.client(domain, true, None) {
                 Ok((config, name, _)) => Ok(Some((TlsConnector::from(config), name))),
                 Err(_) => Err(Miss::Silent),
             },

@@ -244,10 +244,11 @@ async fn handshake(
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         return Ok((Pipe::Tls(Box::new(stream.into())), false));
     }
-    let TlsSide::Client { domain } = side else {
+    let TlsSide::Client { domain, minted } = side else {
         return Err(io::Error::other("no side"));
     };
-    let (config, name, check) = means.tls.client(domain, false).map_err(io::Error::other)?;
+    let (config, name, check) =
+        means.tls.client(domain, false, minted.as_ref()).map_err(io::Error::other)?;
     let stream = TlsConnector::from(config).connect(name, stream).await?;
     Ok((Pipe::Tls(Box::new(stream.into())), check.verified()))
 }

@@ -157,7 +157,8 @@ async fn under_tls() -> (Connections, tokio_rustls::server::TlsStream<TcpStream>
     read(&mut peer, "<starttls/>").await;
     peer.write_all(b"<proceed/>").await.unwrap();
     heard(&mut connections, "<proceed/>").await;
-    connections.start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example") });
+    connections
+        .start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example"), minted: None });
     let config = tls().server(&domain("foreign.example"), Audience::Public).unwrap();
     let peer = TlsAcceptor::from(config).accept(peer).await.unwrap();
     let report = next(&mut connections).await;
@@ -212,7 +213,8 @@ async fn starttls_as_server_shows_the_domain_that_was_asked_for() {
 #[tokio::test]
 async fn a_handshake_that_fails_ends_the_connection() {
     let (mut connections, mut peer) = dialed(quick()).await;
-    connections.start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example") });
+    connections
+        .start_tls(FOREIGN, TlsSide::Client { domain: domain("foreign.example"), minted: None });
     peer.write_all(b"<stream:error>this is not TLS</stream:error>").await.unwrap();
     assert!(matches!(next(&mut connections).await, Report::Tls { established: false, .. }));
     assert!(matches!(next(&mut connections).await, Report::Closed { .. }));

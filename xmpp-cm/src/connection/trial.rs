@@ -112,7 +112,7 @@ async fn address(
     }
     let handshake = async {
         let (config, name, check) =
-            means.tls.client(domain, direct_tls).map_err(|error| error.to_string())?;
+            means.tls.client(domain, direct_tls, None).map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(config);
         let tls = connector.connect(name, plain).await.map_err(|error| in_full(&error))?;
         Ok((tls, check))

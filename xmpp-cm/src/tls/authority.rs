@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use openfed_proto::domain::Domain;
@@ -13,11 +13,11 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use ring::digest;
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::{TlsError, content};
+use super::{Shown, TlsError, content, shown};
 
 const CERTIFICATE: &str = "authority.pem";
 const KEY: &str = "authority.key";
@@ -39,7 +39,7 @@ pub struct Authority {
 
 #[derive(Default)]
 struct Minted {
-    configs: HashMap<Domain, (Arc<ServerConfig>, SystemTime)>,
+    shown: HashMap<Domain, (Shown, SystemTime)>,
     /// In the order in which they were minted.
     order: VecDeque<Domain>,
 }
@@ -89,27 +89,24 @@ impl Authority {
         &self.secret
     }
 
-    /// The server side for `domain`, made by `build` when it is not at hand.
-    pub(super) fn server(
+    /// A certificate of `domain` and its key, made when it is not at hand.
+    pub(super) fn certificate_of(
         &self,
         domain: &Domain,
-        build: impl FnOnce(
-            Vec<CertificateDer<'static>>,
-            PrivateKeyDer<'static>,
-        ) -> Result<Arc<ServerConfig>, TlsError>,
-    ) -> Result<Arc<ServerConfig>, TlsError> {
+        provider: &CryptoProvider,
+    ) -> Result<Shown, TlsError> {
         let now = SystemTime::now();
         let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((config, renew)) = minted.configs.get(domain)
+        if let Some((shown, renew)) = minted.shown.get(domain)
             && now < *renew
         {
-            return Ok(config.clone());
+            return Ok(shown.clone());
         }
         let chain = vec![self.mint(domain, now)?, self.certificate.clone()];
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
-        let config = build(chain, key.into())?;
-        minted.keep(domain, config.clone(), now + VALID / 2);
-        Ok(config)
+        let shown = shown(chain, key.into(), provider)?;
+        minted.keep(domain, shown.clone(), now + VALID / 2);
+        Ok(shown)
     }
 
     fn mint(&self, domain: &Domain, now: SystemTime) -> Result<CertificateDer<'static>, TlsError> {
@@ -126,13 +123,13 @@ impl Authority {
 }
 
 impl Minted {
-    fn keep(&mut self, domain: &Domain, config: Arc<ServerConfig>, renew: SystemTime) {
-        if self.configs.insert(domain.clone(), (config, renew)).is_none() {
+    fn keep(&mut self, domain: &Domain, shown: Shown, renew: SystemTime) {
+        if self.shown.insert(domain.clone(), (shown, renew)).is_none() {
             self.order.push_back(domain.clone());
         }
         while self.order.len() > MAX_MINTED {
             if let Some(oldest) = self.order.pop_front() {
-                self.configs.remove(&oldest);
+                self.shown.remove(&oldest);
             }
         }
     }

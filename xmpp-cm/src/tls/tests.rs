@@ -20,7 +20,7 @@ async fn handshake(client: &Tls, wanted: &str, server: &Tls, shown: &str) -> Res
         stream.write_all(b"hello").await?;
         stream.flush().await
     });
-    let (config, name, check) = client.client(&domain(wanted), false).unwrap();
+    let (config, name, check) = client.client(&domain(wanted), false, None).unwrap();
     let connected = TlsConnector::from(config).connect(name, near).await;
     let mut stream = connected.map_err(|error| error.to_string())?;
     let mut hello = [0; 5];
@@ -56,7 +56,7 @@ async fn e49_an_unknown_authority_is_noted_and_by_default_no_obstacle() {
 #[test]
 fn a_minted_certificate_is_kept() {
     let tls = tls();
-    let mint = |name| tls.server(&domain(name), Audience::Home).unwrap();
+    let mint = |name| tls.authority.certificate_of(&domain(name), &tls.provider).unwrap();
     assert!(Arc::ptr_eq(&mint("a.example"), &mint("a.example")));
     assert!(!Arc::ptr_eq(&mint("a.example"), &mint("b.example")));
 }

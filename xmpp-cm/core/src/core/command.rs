@@ -84,6 +84,9 @@ pub enum TlsSide {
     Client {
         /// The name to verify.
         domain: Domain,
+        /// Towards a home server: the foreign domain that we are, by a certificate of our own
+        /// authority. Foreign servers are shown the operator's, if there is one.
+        minted: Option<Domain>,
     },
     /// A home server connected and wants this foreign domain: a certificate of our own authority.
     Home {

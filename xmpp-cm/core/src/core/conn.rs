@@ -59,6 +59,8 @@ pub(super) struct Conn {
     pub(super) heard: Instant,
     /// What was written last.
     pub(super) recent: Recent,
+    /// Since when the peer has not said that it has what it counts.
+    pub(super) uncounted: Option<Instant>,
     /// What came and was not taken yet.
     pub(super) inbox: Inbox,
     /// It is to end, but it is not the moment.
@@ -77,6 +79,7 @@ impl Conn {
             used: now,
             heard: now,
             recent: Recent::default(),
+            uncounted: None,
             inbox: Inbox::default(),
             unwanted: None,
             armed: None,

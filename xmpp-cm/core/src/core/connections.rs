@@ -7,8 +7,8 @@ use openfed_proto::domain::Domain;
 use openfed_proto::packet::Failure;
 
 use super::conn::{Conn, Side};
-use super::recent::Recent;
-use super::{Command, ConnId, ConnectFailure, Core, Fact, Fingerprint, Life, TlsSide};
+use super::recent::Items;
+use super::{Command, ConnId, ConnectFailure, Core, Fact, Fingerprint, Life, Target, TlsSide};
 use crate::error;
 use crate::fence::Written;
 use crate::peers::{Counted, Outgoing, Pair};
@@ -43,12 +43,14 @@ impl Core {
 
     /// [`Command::Connect`] succeeded; `encrypted` if by direct TLS (XEP-0368).
     pub fn handle_connected(&mut self, conn: ConnId, encrypted: bool, now: Instant) {
-        let settings = Settings { encrypted, ..self.settings.stream.clone() };
         let Some(it) = self.conns.get_mut(&conn).filter(|conn| conn.stream.is_none()) else {
             return;
         };
         let Some(dialed) = it.dialed() else { return };
         let Pair { local, remote } = dialed.first.clone();
+        let shows = self.settings.identity || matches!(dialed.target, Target::Home(_));
+        let external = shows && !self.unproven.contains(&remote);
+        let settings = Settings { encrypted, external, ..self.settings.stream.clone() };
         it.stream = Some(Stream::initiator(InitiatorConfig { local, remote, settings }, now));
         self.dirty.insert(conn);
         self.settle(now);
@@ -82,7 +84,7 @@ impl Core {
     pub fn handle_unconfirmed(&mut self, conn: ConnId, bytes: usize, now: Instant) {
         let Some(it) = self.conns.get_mut(&conn) else { return };
         let said = it.stream.as_ref().map_or(0, Stream::said);
-        it.recent.arrived(said, bytes);
+        it.recent.confirmed(said, bytes);
         self.note_read(conn, now);
         if !self.unread.is_empty() {
             self.settle(now);
@@ -93,16 +95,30 @@ impl Core {
     pub fn handle_closed(&mut self, conn: ConnId, unconfirmed: usize, now: Instant) {
         self.take_last(conn, now);
         self.on_stream(conn, now, Stream::handle_closed);
-        if let Some((said, mut recent)) = self.parting.remove(&conn) {
-            recent.arrived(said, unconfirmed);
-            self.send_again(recent, now);
+        if let Some((said, recent)) = self.parting.remove(&conn) {
+            let (doubtful, lost) = recent.end(said, unconfirmed);
+            self.doubt(doubtful, now);
+            self.send_again(lost, now);
             self.settle(now);
         }
     }
 
+    /// What the peer's system took, though the peer did not say so: it may have been read or not.
+    fn doubt(&mut self, doubtful: Items, now: Instant) {
+        if self.life == Life::Stopped {
+            return;
+        }
+        for (pair, item) in doubtful {
+            if let Some(stanza) = item.stanza() {
+                let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
+                self.answer(stanza, &failure, now);
+            }
+        }
+    }
+
     /// What did not arrive is sent once more; if that was the second time, its sender is told.
-    fn send_again(&mut self, lost: Recent, now: Instant) {
-        for (pair, item) in lost.into_items() {
+    fn send_again(&mut self, lost: Items, now: Instant) {
+        for (pair, item) in lost {
             match item {
                 Outgoing::Again(_) => {
                     let failure = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
@@ -168,7 +184,7 @@ impl Core {
             Event::Transmit(bytes) => self.commands.push_back(Command::Transmit { conn, bytes }),
             Event::StartTls { domain } => self.on_start_tls(conn, domain),
             Event::Opened { from, to, .. } => self.on_opened(conn, from, to, now),
-            Event::Ready(_) => self.on_ready(conn, now),
+            Event::Ready(features) => self.on_ready(conn, &features, now),
             Event::DialbackRequested { from, to, id, key } => {
                 self.on_claim(conn, (from, to), (id, key), now);
             }
@@ -192,6 +208,8 @@ impl Core {
             }
             Event::Bounced(stanza) => self.on_bounced(conn, stanza, now),
             Event::Ignored => self.ignore(conn),
+            Event::Arrived(number) => self.on_arrived(conn, number, now),
+            Event::Uncounted => self.on_uncounted(conn),
             Event::Counted(stanza, number) => {
                 self.on_counted(Counted { conn, number }, stanza, now);
             }
@@ -207,7 +225,7 @@ impl Core {
     fn on_start_tls(&mut self, conn: ConnId, domain: Domain) {
         let accepted = self.conns.get(&conn).is_some_and(Conn::is_accepted);
         let side = match (accepted, self.domains.is_local(&domain)) {
-            (false, _) => TlsSide::Client { domain },
+            (false, _) => TlsSide::Client { domain, minted: self.minted_for(conn) },
             (true, true) => TlsSide::Public { domain },
             (true, false) => TlsSide::Home { domain },
         };

@@ -15,7 +15,7 @@ use crate::iq;
 use crate::message;
 use crate::peers::{Outgoing, Pair, Queue, State, Waiting};
 use crate::stanza::{Attributes, Head, Reply, set};
-use crate::stream::{CloseReason, SendError, Stream, StreamCondition, Verdict};
+use crate::stream::{CloseReason, Features, SendError, StreamCondition, Verdict};
 use crate::xml::ns;
 
 impl Core {
@@ -69,6 +69,10 @@ impl Core {
     fn written(&mut self, id: ConnId, pair: Pair, item: Outgoing, now: Instant) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.used = now;
+            let counts = conn.stream.as_ref().is_some_and(|stream| stream.sent().is_some());
+            if counts && conn.uncounted.is_none() {
+                conn.uncounted = Some(now);
+            }
         }
         self.dirty.insert(id);
         match item {
@@ -98,8 +102,9 @@ impl Core {
     /// Keeps what nobody but TCP will confirm.
     fn remember(&mut self, id: ConnId, pair: Pair, item: Outgoing) {
         if let Some(conn) = self.conns.get_mut(&id) {
-            let said = conn.stream.as_ref().map_or(0, Stream::said);
-            conn.recent.wrote(said, pair, item);
+            let (said, number) =
+                conn.stream.as_ref().map_or((0, None), |stream| (stream.said(), stream.sent()));
+            conn.recent.wrote(said, number, pair, item);
         }
     }
 
@@ -264,7 +269,8 @@ impl Core {
     }
 
     /// The stream is negotiated: dialback can begin.
-    pub(super) fn on_ready(&mut self, conn: ConnId, now: Instant) {
+    pub(super) fn on_ready(&mut self, conn: ConnId, features: &Features, now: Instant) {
+        self.note_unproven(conn, features);
         if let Some(home) = self.dialed_home(conn) {
             // Also one that has no TLS.
             self.home_is_met(&home, now);

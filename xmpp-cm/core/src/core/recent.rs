@@ -1,18 +1,33 @@
 //! What was written to a connection and may not have arrived.
 //!
-//! XMPP does not confirm stanzas, but TCP confirms bytes. The shell says how many of the last ones
-//! are not confirmed; when the connection breaks, the stanzas in them are sent once more, and if
-//! they do not arrive then either, their senders are told.
+//! TCP confirms bytes: the shell says how many of the last ones are not confirmed. A peer that counts
+//! what it gets (XEP-0198) confirms stanzas, and then its word is waited for. When the connection
+//! breaks, what TCP did not confirm is sent once more, and if it does not arrive then either, its
+//! sender is told; what TCP did, but the peer did not, is in doubt.
 
 use std::collections::VecDeque;
 
 use crate::peers::{Outgoing, Pair};
 
+/// In order.
+pub(super) type Items = Vec<(Pair, Outgoing)>;
+
+#[derive(Debug)]
+struct Item {
+    /// Bytes of the stream at its end.
+    end: u64,
+    /// Bytes of it, if it is an answer.
+    answer: u64,
+    /// Its number, if the peer counts.
+    number: Option<u64>,
+    pair: Pair,
+    outgoing: Outgoing,
+}
+
 /// The stanzas at the end of a stream, as many as the shell lets be unconfirmed.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// Bytes of the stream so far, those of an answer, the stanza, its domains.
-    items: VecDeque<(u64, u64, Pair, Outgoing)>,
+    items: VecDeque<Item>,
     /// Bytes of the answers among them.
     answers: u64,
     /// Bytes of the stream at the end of the last one.
@@ -20,19 +35,33 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// A stanza is the last of `said` bytes.
-    pub(super) fn wrote(&mut self, said: u64, pair: Pair, item: Outgoing) {
+    /// A stanza is the last of `said` bytes, and has this number if the peer counts.
+    pub(super) fn wrote(&mut self, said: u64, number: Option<u64>, pair: Pair, outgoing: Outgoing) {
         let bytes = said.saturating_sub(std::mem::replace(&mut self.said, said));
-        let answer = if item.is_answer() { bytes } else { 0 };
+        let answer = if outgoing.is_answer() { bytes } else { 0 };
         self.answers += answer;
-        self.items.push_back((said, answer, pair, item));
+        self.items.push_back(Item { end: said, answer, number, pair, outgoing });
     }
 
-    /// All of the stream but its last bytes did arrive.
-    pub(super) fn arrived(&mut self, said: u64, unconfirmed: usize) {
-        let arrived = said.saturating_sub(u64::try_from(unconfirmed).unwrap_or(u64::MAX));
-        while self.items.front().is_some_and(|(end, ..)| *end <= arrived) {
-            self.answers -= self.items.pop_front().map_or(0, |(_, answer, ..)| answer);
+    /// All of the stream but its last bytes did arrive, as TCP says.
+    pub(super) fn confirmed(&mut self, said: u64, unconfirmed: usize) {
+        let confirmed = confirmed(said, unconfirmed);
+        self.forget(|item| item.number.is_none() && item.end <= confirmed);
+    }
+
+    /// So many stanzas did arrive, as the peer says.
+    pub(super) fn arrived(&mut self, number: u64) {
+        self.forget(|item| item.number.is_none_or(|it| it <= number));
+    }
+
+    /// The peer does not count after all.
+    pub(super) fn uncounted(&mut self) {
+        self.items.iter_mut().for_each(|item| item.number = None);
+    }
+
+    fn forget(&mut self, has_arrived: impl Fn(&Item) -> bool) {
+        while self.items.front().is_some_and(&has_arrived) {
+            self.answers -= self.items.pop_front().map_or(0, |item| item.answer);
         }
     }
 
@@ -43,7 +72,7 @@ impl Recent {
 
     /// Bytes since the first that may not have arrived.
     pub(super) fn pending(&self) -> usize {
-        let first = self.items.front().map_or(self.said, |(said, ..)| *said);
+        let first = self.items.front().map_or(self.said, |item| item.end);
         usize::try_from(self.said - first).unwrap_or(usize::MAX)
     }
 
@@ -51,8 +80,17 @@ impl Recent {
         self.items.is_empty()
     }
 
-    /// In order.
-    pub(super) fn into_items(self) -> impl Iterator<Item = (Pair, Outgoing)> {
-        self.items.into_iter().map(|(.., pair, item)| (pair, item))
+    /// The connection is over: what is in doubt, and what did not arrive.
+    pub(super) fn end(mut self, said: u64, unconfirmed: usize) -> (Items, Items) {
+        self.confirmed(said, unconfirmed);
+        let confirmed = confirmed(said, unconfirmed);
+        let (doubtful, lost): (Vec<_>, Vec<_>) =
+            self.items.into_iter().partition(|item| item.end <= confirmed);
+        let items = |items: Vec<Item>| items.into_iter().map(|it| (it.pair, it.outgoing)).collect();
+        (items(doubtful), items(lost))
     }
+}
+
+fn confirmed(said: u64, unconfirmed: usize) -> u64 {
+    said.saturating_sub(u64::try_from(unconfirmed).unwrap_or(u64::MAX))
 }

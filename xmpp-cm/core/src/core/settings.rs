@@ -30,7 +30,9 @@ pub struct Settings {
     pub policy: Policy,
     /// Give messages of SIP origin `type='chat'` instead of none (S-103).
     pub chat: bool,
-    /// How streams are negotiated; `encrypted` is overridden for each connection.
+    /// Foreign servers are shown a certificate of the operator's.
+    pub identity: bool,
+    /// How streams are negotiated; `encrypted` and `external` are overridden for each connection.
     pub stream: stream::Settings,
     /// How long things may take.
     pub timing: Timing,
@@ -52,6 +54,7 @@ impl Settings {
             federation: true,
             policy: Policy::default(),
             chat: false,
+            identity: false,
             stream: stream::Settings::default(),
             timing: Timing::default(),
             limits: Limits::default(),
@@ -75,6 +78,8 @@ pub struct Timing {
     pub answer: Duration,
     /// Until a fence must be answered.
     pub fence: Duration,
+    /// Until a server that counts what it gets must say that it has it (XEP-0198).
+    pub count: Duration,
     /// A stream without stanzas is closed after this.
     pub idle: Duration,
     /// Instead of that, while the operator has taken the instance out.
@@ -94,6 +99,7 @@ impl Default for Timing {
             home_failed: Duration::from_millis(200),
             answer: Duration::from_secs(60),
             fence: Duration::from_secs(10),
+            count: Duration::from_secs(30),
             idle: Duration::from_secs(300),
             drained: Duration::from_millis(200),
             memory: Duration::from_secs(600),

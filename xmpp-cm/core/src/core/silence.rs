@@ -78,6 +78,20 @@ impl Core {
         }
     }
 
+    /// A server that counts what it gets did not say for too long that it has it.
+    pub(super) fn check_count(&mut self, id: ConnId, now: Instant) {
+        let time = self.settings.timing.count;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(since) = conn.uncounted.filter(|since| now >= *since + time) else { return };
+        // What it has said meanwhile may be all that it came to.
+        let heard = conn.heard > since;
+        conn.uncounted = heard.then_some(now);
+        match conn.stream.as_mut().filter(|_| heard) {
+            Some(stream) => stream.ask_count_again(),
+            None => self.close_silent(id, now),
+        }
+    }
+
     fn close_silent(&mut self, id: ConnId, now: Instant) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Some(stream) = conn.stream.as_mut() else { return };

@@ -1,6 +1,7 @@
 //! A core among scripted servers and routers: real streams, real bytes, one clock.
 
 mod bounces;
+mod counting;
 mod deliveries;
 mod dialback;
 mod discovery;

@@ -37,6 +37,7 @@ impl Core {
     }
 
     fn on_stream_timer(&mut self, id: ConnId, now: Instant) {
+        self.check_count(id, now);
         let idle = self.idle();
         // Taken out, it closes streams also in use, but not while answers may come on any of them.
         let drained = self.life == Life::Drained;
@@ -77,8 +78,9 @@ impl Core {
             Some(unwanted) => unwanted.moment,
             None => conn.used + idle,
         });
+        let uncounted = conn.uncounted.map(|since| since + self.settings.timing.count);
         let next = conn.stream.as_ref().and_then(Stream::poll_timeout);
-        let Some(next) = next.into_iter().chain(unused).min() else { return };
+        let Some(next) = next.into_iter().chain(unused).chain(uncounted).min() else { return };
         if conn.armed.is_some_and(|armed| armed <= next) {
             return;
         }

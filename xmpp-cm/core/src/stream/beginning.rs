@@ -2,7 +2,9 @@
 //!
 //! COMPAT(Prosody): what waited for the stream goes out when the features are read, but what is
 //! written from `<success/>` on goes out at once, and so before it. Therefore the features wait until
-//! the peer has nothing to say, and what came before them is taken after what they let through:
+//! the peer has nothing to say, and what came before them is taken after what they let through. Nor
+//! does it hear stanzas of ours before it has read them (XEP-0288), so until then nobody is told that
+//! it is let in.
 //!
 //! ```text
 //!   header ──▶ silence ──features──▶ what had waited ──<enable/> or silence──▶ what came before
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use minidom::Element;
 
-use super::{Event, Stream};
+use super::{Direction, Event, Name, Stream};
 
 /// So long nothing has come: nothing is under way.
 const SILENCE: Duration = Duration::from_millis(25);
@@ -21,18 +23,22 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Stanzas that may wait for older ones.
 const EARLY: usize = 1_000;
 
+/// Our name and the peer's.
+type Pair = (Name, Name);
+
 #[derive(Debug)]
 pub(super) struct Beginning {
     early: Vec<Element>,
-    /// The features are out.
-    told: bool,
+    /// Who is let in when the features are out.
+    proven: Option<(Pair, Direction)>,
     silence: Instant,
     patience: Instant,
 }
 
 impl Beginning {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { early: Vec::new(), told: false, silence: now + SILENCE, patience: now + PATIENCE }
+    pub(super) fn new(pair: Pair, direction: Direction, now: Instant) -> Self {
+        let (silence, patience) = (now + SILENCE, now + PATIENCE);
+        Self { early: Vec::new(), proven: Some((pair, direction)), silence, patience }
     }
 
     pub(super) fn due(&self) -> Instant {
@@ -50,17 +56,17 @@ impl Stream {
 
     fn end_silence(&mut self, now: Instant) {
         let Some(beginning) = &mut self.beginning else { return };
-        if beginning.told || beginning.early.is_empty() {
+        if beginning.proven.is_none() || beginning.early.is_empty() {
             return self.begin();
         }
-        let early = std::mem::take(&mut beginning.early);
-        self.beginning = Some(Beginning { early, told: true, ..Beginning::new(now) });
+        (beginning.silence, beginning.patience) = (now + SILENCE, now + PATIENCE);
         self.write_features();
+        self.let_in();
     }
 
     /// The stream is as any other from now on.
     pub(super) fn begin(&mut self) {
-        if self.beginning.as_ref().is_some_and(|it| !it.told) {
+        if self.beginning.as_ref().is_some_and(|it| it.proven.is_some()) {
             self.write_features();
         }
         self.release_early();
@@ -68,8 +74,16 @@ impl Stream {
 
     /// Nothing older comes any more.
     pub(super) fn release_early(&mut self) {
+        self.let_in();
         for stanza in self.beginning.take().into_iter().flat_map(|it| it.early) {
             self.push(Event::Stanza(stanza));
+        }
+    }
+
+    fn let_in(&mut self) {
+        let proven = self.beginning.as_mut().and_then(|it| it.proven.take());
+        if let Some((pair, direction)) = proven {
+            self.authenticated(pair, direction);
         }
     }
 
@@ -77,7 +91,7 @@ impl Stream {
     pub(super) fn take_early(&mut self, stanza: Element, now: Instant) -> Option<Element> {
         let Some(beginning) = &mut self.beginning else { return Some(stanza) };
         beginning.silence = now + SILENCE;
-        if beginning.told {
+        if beginning.proven.is_none() {
             return Some(stanza);
         }
         beginning.early.push(stanza);

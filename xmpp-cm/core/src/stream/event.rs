@@ -110,6 +110,10 @@ pub enum Event {
     /// The same under stream management (XEP-0198), with its number: the peer keeps it until
     /// [`super::Stream::handled`] was called for that one and all before it.
     Counted(Element, u64),
+    /// Initiator: the peer has so many of the stanzas that were sent ([`super::Stream::sent`]).
+    Arrived(u64),
+    /// Initiator: it does not count them after all.
+    Uncounted,
     /// The stream is over. Nothing follows; write what was to be transmitted and close.
     Closed(CloseReason),
 }
@@ -134,8 +138,10 @@ pub struct Features {
     pub dialback: bool,
     /// Dialback errors are understood (XEP-0220 §2.4).
     pub dialback_errors: bool,
-    /// SASL EXTERNAL was offered (XEP-0178).
+    /// SASL EXTERNAL was offered (XEP-0178), and not done, or in vain.
     pub external: bool,
+    /// The peer counts what it gets (XEP-0198).
+    pub management: bool,
     /// XEP-0288 was offered.
     pub bidi: bool,
 }

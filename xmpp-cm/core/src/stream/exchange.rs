@@ -24,10 +24,11 @@ impl Stream {
         if name == "error" && element.has_ns(ns::STREAM) {
             return self.handle_error(&element);
         }
-        if self.state == State::Closing && !element.has_ns(ns::CLIENT) {
+        let responder = matches!(self.role, Role::Responder { .. });
+        let counts = !responder && element.has_ns(ns::MANAGEMENT);
+        if self.state == State::Closing && !element.has_ns(ns::CLIENT) && !counts {
             return;
         }
-        let responder = matches!(self.role, Role::Responder { .. });
         if responder && name == "starttls" && element.has_ns(ns::TLS) {
             return self.handle_starttls();
         }
@@ -37,16 +38,22 @@ impl Stream {
         }
         match name {
             "auth" if responder && element.has_ns(ns::SASL) => self.handle_auth(&element, now),
-            _ if responder && element.has_ns(ns::MANAGEMENT) => self.handle_management(&element),
+            _ if element.has_ns(ns::MANAGEMENT) => match self.role {
+                Role::Responder { .. } => self.handle_management(&element),
+                Role::Initiator => self.handle_count(&element),
+            },
             "bidi" if element.has_ns(ns::BIDI) => self.handle_bidi(),
             "result" | "verify" if element.has_ns(ns::DIALBACK) => {
                 self.handle_dialback(&element, now);
             }
             "message" | "presence" | "iq" if element.has_ns(ns::CLIENT) => match self.role {
-                Role::Initiator if element.attr("type") == Some("error") => {
-                    self.push(Event::Bounced(element));
+                Role::Initiator => {
+                    self.heard_stanza();
+                    match element.attr("type") {
+                        Some("error") => self.push(Event::Bounced(element)),
+                        _ => self.push(Event::Ignored),
+                    }
                 }
-                Role::Initiator => self.push(Event::Ignored),
                 Role::Responder { .. } => self.handle_stanza(element, now),
             },
             _ => self.handle_stray(StreamCondition::UnsupportedStanzaType),
@@ -318,6 +325,7 @@ impl Stream {
             }
         }
         self.write(stanza);
+        self.wrote_stanza();
         Ok(())
     }
 
@@ -336,6 +344,7 @@ impl Stream {
             return Err(SendError::NotAuthenticated);
         }
         self.out.push_str(text);
+        self.wrote_stanza();
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! SASL EXTERNAL, receiving side (RFC 6120 §6, XEP-0178): the peer's certificate proves its domain.
-//! It is offered where that is so already, so that it has no second way to fail.
+//! SASL EXTERNAL (RFC 6120 §6, XEP-0178): a certificate proves the domain of who opened the stream.
+//! We offer it where that is so already, so that it has no second way to fail.
 
 use std::time::Instant;
 
@@ -7,10 +7,43 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minidom::Element;
 
-use super::{Domain, Name, Role, Stream};
+use super::beginning::Beginning;
+use super::{Direction, Domain, Features, Name, Role, State, Stream};
+use crate::stanza::set;
 use crate::xml::ns;
 
 impl Stream {
+    /// Initiator: our certificate is to prove our domain. If it does not, dialback is left.
+    pub(super) fn prove(&mut self, features: Features) {
+        let name = self.local.as_ref().map_or_else(String::new, |it| STANDARD.encode(&*it.own()));
+        let mut auth = Element::bare("auth", ns::SASL);
+        set(&mut auth, "mechanism", "EXTERNAL");
+        auth.append_text(name);
+        self.write(&auth);
+        self.state = State::Sasl(features);
+    }
+
+    /// Initiator: it did. The stream begins anew.
+    pub(super) fn proceed_proven(&mut self, now: Instant) {
+        self.proven = true;
+        self.restart(now);
+        self.write_header();
+    }
+
+    /// Initiator: the negotiation after that is over. We may speak, and the peer may count.
+    pub(super) fn speak_proven(&mut self, features: Features) {
+        if !std::mem::take(&mut self.proven) {
+            return;
+        }
+        if features.management {
+            self.count_sent();
+        }
+        if let (Some(local), Some(remote)) = (self.local.clone(), self.remote.clone()) {
+            self.pairs.authenticate_outbound(&local, &remote);
+            self.authenticated((local, remote), Direction::Outbound);
+        }
+    }
+
     /// What the peer's certificate proves. To be said before
     /// [`Stream::handle_tls_established`].
     pub fn certify(&mut self, domains: Vec<Domain>) {
@@ -53,15 +86,14 @@ impl Stream {
 
     /// The header after SASL: the domain may speak to the one that it names. False if it is not that
     /// header.
-    pub(super) fn let_in_proven(&mut self) -> bool {
-        let proven = std::mem::take(&mut self.proven);
-        if !proven {
+    pub(super) fn let_in_proven(&mut self, now: Instant) -> bool {
+        if !std::mem::take(&mut self.proven) {
             return false;
         }
         if let (Some(local), Some(remote)) = (self.local.clone(), self.remote.clone()) {
             let direction = self.pairs.authenticate_inbound(&local, &remote);
-            self.authenticated((local, remote), direction);
+            self.beginning = Some(Beginning::new((local, remote), direction, now));
         }
-        proven
+        true
     }
 }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use minidom::Element;
 
-use super::beginning::Beginning;
 use super::pairs::Pairs;
 use super::{
     CloseReason, Event, Features, Name, Phase, Role, State, Stream, StreamCondition, StreamError,
@@ -115,11 +114,8 @@ impl Stream {
 
     fn open_responder(&mut self, version: Version, now: Instant) {
         self.write_header();
-        let proven = self.let_in_proven();
-        match version {
-            Version::Current if proven => self.beginning = Some(Beginning::new(now)),
-            Version::Current => self.write_features(),
-            Version::Legacy => {}
+        if !self.let_in_proven(now) && version == Version::Current {
+            self.write_features();
         }
         self.state = State::Open;
         if !self.needs_tls() {
@@ -181,7 +177,7 @@ impl Stream {
     }
 
     /// Initiator: an element while features or `<proceed/>` are awaited.
-    pub(super) fn handle_negotiation(&mut self, element: &Element) {
+    pub(super) fn handle_negotiation(&mut self, element: &Element, now: Instant) {
         match (self.state, element.name()) {
             (_, "error") if element.has_ns(ns::STREAM) => self.handle_error(element),
             (State::Features, "features") if element.has_ns(ns::STREAM) => {
@@ -189,6 +185,8 @@ impl Stream {
             }
             (State::Proceed, "proceed") if element.has_ns(ns::TLS) => self.start_tls(),
             (State::Proceed, "failure") if element.has_ns(ns::TLS) => self.refuse_plain(),
+            (State::Sasl(_), "success") if element.has_ns(ns::SASL) => self.proceed_proven(now),
+            (State::Sasl(features), "failure") if element.has_ns(ns::SASL) => self.ready(features),
             _ => self.fail_with(StreamCondition::UnsupportedStanzaType),
         }
     }
@@ -209,20 +207,26 @@ impl Stream {
         let external = features
             .get_child("mechanisms", ns::SASL)
             .is_some_and(|list| list.children().any(|mechanism| mechanism.text() == "EXTERNAL"));
-        self.ready(Features {
+        let features = Features {
             encrypted: self.encrypted,
             dialback: dialback.is_some(),
             dialback_errors: dialback
                 .is_some_and(|dialback| dialback.has_child("errors", ns::DIALBACK_FEATURE)),
             external,
             bidi: features.has_child("bidi", ns::BIDI_FEATURE),
-        });
+            management: features.has_child("sm", ns::MANAGEMENT),
+        };
+        if external && self.encrypted && self.settings.external && !self.proven {
+            return self.prove(features);
+        }
+        self.ready(features);
     }
 
     fn ready(&mut self, features: Features) {
         self.state = State::Open;
         self.phase = self.phase.max(Phase::Ready);
         self.negotiation_ends = None;
+        self.speak_proven(features);
         self.push(Event::Ready(features));
     }
 

@@ -45,6 +45,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The connection is under TLS from its first byte (XEP-0368).
     pub encrypted: bool,
+    /// Initiator: we show a certificate, so that SASL EXTERNAL is done where it is offered.
+    pub external: bool,
     /// Responder: offer stanzas in both directions (XEP-0288) once there is TLS.
     pub bidi: bool,
     /// Limits of the peer's XML.
@@ -62,6 +64,7 @@ impl Default for Settings {
         Self {
             tls: Tls::Opportunistic,
             encrypted: false,
+            external: false,
             bidi: true,
             limits: Limits::default(),
             unauthenticated_bytes: 16_384,

@@ -1,7 +1,7 @@
 //! An XMPP server of the scenes: hosts domains, answers dialback, keeps what it gets.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minidom::Element;
 
@@ -65,6 +65,12 @@ pub(in crate::core) struct Server {
     pub(in crate::core) external: Vec<bool>,
     /// How many of its stanzas were acknowledged, each time it was told (XEP-0198).
     pub(in crate::core) acknowledged: Vec<u32>,
+    /// Domains that a certificate shown to it proves.
+    pub(in crate::core) trusts: Vec<Domain>,
+    /// Says what it has got, when asked (XEP-0198).
+    pub(in crate::core) counts: bool,
+    /// Offers SASL EXTERNAL to refuse it and close the stream.
+    pub(in crate::core) refuses_sasl: bool,
     /// Connections that came so far.
     pub(in crate::core) accepted: usize,
 }
@@ -93,6 +99,9 @@ impl Server {
             certificate: None,
             external: Vec::new(),
             acknowledged: Vec::new(),
+            trusts: Vec::new(),
+            counts: true,
+            refuses_sasl: false,
             accepted: 0,
         }
     }
@@ -136,7 +145,17 @@ impl Server {
         self.acknowledged
             .extend(told.map(|h| h.split('\'').next().unwrap().parse::<u32>().unwrap()));
         if let Some(end) = self.ends.get_mut(&conn).filter(|_| !self.hung.contains(&conn)) {
+            if self.refuses_sasl && text.contains("<auth ") {
+                end.stream.certify(Vec::new());
+                end.stream.handle_bytes(bytes, now);
+                end.stream.close(now);
+                return;
+            }
             end.stream.handle_bytes(bytes, now);
+            if text.contains("<stream:stream") {
+                // Nothing comes before its features.
+                end.stream.handle_timeout(now + Duration::from_millis(25));
+            }
         }
     }
 
@@ -214,7 +233,11 @@ impl Server {
     fn on_event(&mut self, conn: ConnId, event: Event, core: &mut Core, now: Instant) {
         match event {
             Event::Transmit(bytes) => core.handle_bytes(conn, &bytes, now),
-            Event::StartTls { .. } => self.end(conn).handle_tls_established(now),
+            Event::StartTls { .. } => {
+                let trusts = self.trusts.clone();
+                self.end(conn).certify(trusts);
+                self.end(conn).handle_tls_established(now);
+            }
             Event::Opened { to, .. } => match self.refuses.clone() {
                 Some(condition) => self.end(conn).refuse_header(StreamError::new(condition)),
                 None if !self.hosted.contains(&to) => {
@@ -257,13 +280,20 @@ impl Server {
                     self.end(doubt.claimed).answer_dialback(&remote, &local, &verdict);
                 }
             }
-            Event::Stanza(stanza) | Event::Counted(stanza, _) => self.on_stanza(stanza),
+            Event::Stanza(stanza) => self.on_stanza(stanza),
+            Event::Counted(stanza, number) => {
+                self.on_stanza(stanza);
+                if self.counts {
+                    self.end(conn).handled(number);
+                }
+            }
             Event::Closed(_) => {
                 self.closed(conn);
                 core.handle_closed(conn, 0, now);
             }
             Event::DialbackResult { .. } | Event::Authenticated { .. } | Event::BidiEnabled => {}
             Event::Bounced(_) | Event::Ignored | Event::Misaddressed { .. } => {}
+            Event::Arrived(_) | Event::Uncounted => {}
         }
     }
 

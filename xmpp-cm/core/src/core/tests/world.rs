@@ -154,6 +154,7 @@ impl World {
                 for server in self.servers.values_mut().filter(|it| it.has(conn)) {
                     server.pump(&mut self.core, now);
                     server.closed(conn);
+                    self.core.handle_closed(conn, 0, now);
                 }
             }
             Command::ToRouter { router, frame } => self.frames.push((router, frame)),

@@ -89,6 +89,7 @@ fn e49_starttls_is_negotiated_and_both_streams_start_again() {
         dialback_errors: true,
         external: false,
         bidi: true,
+        management: false,
     };
     assert_eq!(at_a, [Event::StartTls { domain: b.domain().clone() }, Event::Ready(features)]);
     let first = "0000000000000001".to_owned() + "0000000000000002";

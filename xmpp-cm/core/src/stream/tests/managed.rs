@@ -1,10 +1,11 @@
-//! SASL EXTERNAL and what it leads to: stream management (XEP-0178, XEP-0198).
+//! SASL EXTERNAL and what it leads to: stream management (XEP-0178, XEP-0198), both sides.
 
 use std::time::Duration;
 
 use minidom::Element;
 
 use super::*;
+use crate::dialback::Secret;
 
 const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>";
 const SUCCESS: &str = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
@@ -57,7 +58,8 @@ fn a_certificate_that_proves_the_domain_is_taken_instead_of_dialback() {
         assert!(!features.contains("urn:xmpp:sm:3"), "{features}");
         let (text, events) = told(&mut stream, &format!("{AUTH}{authzid}</auth>{HEADER}"));
         assert!(text.starts_with(SUCCESS), "{text}");
-        let (features, _) = waited(&mut stream, 25);
+        assert_eq!(events, [], "nobody says anything before the features");
+        let (features, events) = waited(&mut stream, 25);
         assert!(features.contains("<sm xmlns='urn:xmpp:sm:3'/>"), "{features}");
         assert!(!features.contains("EXTERNAL") && !features.contains("bidi"), "{features}");
         let (local, remote) = (domain("b.example"), domain("a.example"));
@@ -221,4 +223,133 @@ fn what_came_before_the_features_survives_the_stream() {
         let (text, events) = drain(&mut stream);
         assert_eq!((numbers(&events).len(), text.contains("features>")), (1, false), "{text}");
     }
+}
+
+const OFFER: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>\
+    <mechanism>PLAIN</mechanism><mechanism>EXTERNAL</mechanism></mechanisms></stream:features>";
+const SENT: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>\
+    YS5leGFtcGxl</auth>";
+const COUNTS: &str = "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>";
+const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+/// An initiator under TLS, to which this was offered, and what it said to that.
+fn offered(shows: bool) -> (Stream, String, Vec<Event>) {
+    let config = InitiatorConfig {
+        local: domain("a.example"),
+        remote: domain("b.example"),
+        settings: Settings { encrypted: true, external: shows, ..Settings::default() },
+    };
+    let mut stream = Stream::initiator(config, start());
+    drain(&mut stream);
+    told(&mut stream, &answer("1"));
+    let (text, events) = told(&mut stream, OFFER);
+    (stream, text, events)
+}
+
+fn answer(id: &str) -> String {
+    format!(
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
+         from='b.example' to='a.example' id='{id}' version='1.0'>"
+    )
+}
+
+/// One whose peer counts what it gets.
+fn counted() -> Stream {
+    let (mut stream, ..) = offered(true);
+    told(&mut stream, &format!("{SUCCESS}{}{COUNTS}", answer("2")));
+    stream
+}
+
+fn send(stream: &mut Stream) -> String {
+    let stanza = "<message xmlns='jabber:client' from='u@a.example' to='v@b.example'/>";
+    stream.send(&stanza.parse().unwrap()).unwrap();
+    drain(stream).0
+}
+
+fn a(h: u32) -> String {
+    format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
+}
+
+#[test]
+fn a_certificate_that_was_shown_is_tried_instead_of_dialback() {
+    let (mut stream, text, events) = offered(true);
+    assert_eq!((text.as_str(), events), (SENT, vec![]));
+    assert!(stream.send(&"<presence xmlns='jabber:client'/>".parse().unwrap()).is_err());
+    let (text, events) = told(&mut stream, SUCCESS);
+    assert!(text.starts_with("<?xml") && text.contains("to='b.example'"), "{text}");
+    assert_eq!(events, []);
+    let (text, events) = told(&mut stream, &format!("{}{COUNTS}", answer("2")));
+    assert_eq!((text.as_str(), stream.id()), (ENABLE, "2"));
+    let (local, remote) = (domain("a.example"), domain("b.example"));
+    assert_eq!(events[0], Event::Authenticated { local, remote, direction: Direction::Outbound });
+    assert!(matches!(&events[1..], [Event::Ready(features)] if features.management));
+
+    let (mut stream, ..) = offered(true);
+    let again = format!("{SUCCESS}{}{OFFER}", answer("2"));
+    let (text, events) = told(&mut stream, &again);
+    assert!(!text.contains("<auth") && events.len() == 2, "once is enough: {text} {events:?}");
+    assert!(!send(&mut stream).contains(ASK), "nobody counts");
+}
+
+#[test]
+fn without_a_certificate_or_where_it_is_refused_dialback_is_left() {
+    let (_, text, events) = offered(false);
+    assert!(
+        matches!(&events[..], [Event::Ready(features)] if features.external) && text.is_empty()
+    );
+
+    let (mut stream, ..) = offered(true);
+    let failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>";
+    let (_, events) = told(&mut stream, failure);
+    assert!(matches!(&events[..], [Event::Ready(features)] if features.external), "{events:?}");
+    let (a, b) = (domain("a.example"), domain("b.example"));
+    stream.request_dialback(&a, &b, &Secret::new(b"secret")).unwrap();
+    assert!(drain(&mut stream).0.contains("<db:result"));
+
+    let (mut stream, ..) = offered(true);
+    let (_, events) = told(&mut stream, ENABLE);
+    assert_eq!(our_error(&events), Some(StreamCondition::UnsupportedStanzaType));
+}
+
+#[test]
+fn a_peer_that_counts_is_asked_once_at_a_time() {
+    let mut stream = counted();
+    assert_eq!(stream.sent(), Some(0));
+    assert!(send(&mut stream).ends_with(ASK));
+    assert!(!send(&mut stream).contains(ASK));
+    assert_eq!(stream.sent(), Some(2));
+    assert_eq!(told(&mut stream, &a(1)), (ASK.to_owned(), vec![Event::Arrived(1)]));
+    // Less than all is an answer, too, and no reason to ask for ever.
+    assert_eq!(told(&mut stream, &a(1)), (String::new(), vec![Event::Arrived(1)]));
+    stream.ask_count_again();
+    assert_eq!(drain(&mut stream).0, ASK);
+    assert_eq!(told(&mut stream, &a(2)), (String::new(), vec![Event::Arrived(2)]));
+    assert_eq!(told(&mut stream, &a(3)), (String::new(), vec![Event::Ignored]));
+    let nothing = "<a xmlns='urn:xmpp:sm:3'/>";
+    assert_eq!(told(&mut stream, nothing), (String::new(), vec![Event::Ignored]));
+    let bounce = "<message from='v@b.example' to='u@a.example' type='error'/>";
+    let (text, events) = told(&mut stream, &format!("{bounce}{ASK}"));
+    assert!(matches!(&events[..], [Event::Bounced(_)]) && text == a(1), "{text} {events:?}");
+}
+
+#[test]
+fn the_last_words_ask_for_the_count_and_the_answer_is_heard() {
+    let mut stream = counted();
+    assert!(send(&mut stream).ends_with(ASK));
+    told(&mut stream, &a(1));
+    let stanza = "<presence xmlns='jabber:client' from='u@a.example' to='v@b.example'/>";
+    stream.send(&stanza.parse().unwrap()).unwrap();
+    stream.close(start());
+    let (text, _) = drain(&mut stream);
+    assert!(text.ends_with(&format!("{ASK}</stream:stream>")), "{text}");
+    let (text, events) = told(&mut stream, &format!("{}{ASK}", a(2)));
+    assert_eq!((text.as_str(), events), ("", vec![Event::Arrived(2)]), "nothing behind the footer");
+}
+
+#[test]
+fn a_peer_that_does_not_count_after_all_is_asked_no_more() {
+    let mut stream = counted();
+    let (_, events) = told(&mut stream, "<failed xmlns='urn:xmpp:sm:3'/>");
+    assert_eq!((events, stream.sent()), (vec![Event::Uncounted], None));
+    assert!(!send(&mut stream).contains(ASK));
 }

@@ -525,6 +525,7 @@ fn features_are_reported() {
         dialback_errors: false,
         external: true,
         bidi: true,
+        management: false,
     };
     assert_eq!(events, [Event::Ready(features)]);
 }
