@@ -203,10 +203,10 @@ impl Stream {
         }
     }
 
-    /// Receiving server: what the authoritative server says. An answer that does not fit ends the
+    /// Receiving server: what the authoritative server says. An answer that does not fit ends a
     /// question about that stream and nothing else, for no key was said to be good.
     fn handle_verified(&mut self, names: Option<(Name, Name)>, id: &str, verdict: Verdict) {
-        let Some((local, remote)) = self.pairs.take_verify(id) else {
+        let Some((local, remote)) = self.pairs.take_verify(id, names.as_ref()) else {
             return self.handle_stray(StreamCondition::InvalidFrom);
         };
         let fits = names.is_some_and(|(to, from)| *to == *local && *from == *remote);

@@ -38,8 +38,8 @@ pub(super) struct Pairs {
     questions: BTreeMap<(Name, Name, String), Written>,
     /// (ours, peer's): keys that we sent.
     results: BTreeSet<(Name, Name)>,
-    /// Stream id to (ours, peer's): keys that we have verified.
-    verifies: BTreeMap<String, (Name, Name)>,
+    /// (stream id, ours, peer's): keys that we have verified. There may be several of one stream.
+    verifies: BTreeSet<(String, Name, Name)>,
 }
 
 impl Pairs {
@@ -53,7 +53,7 @@ impl Pairs {
             asked: BTreeMap::new(),
             questions: BTreeMap::new(),
             results: BTreeSet::new(),
-            verifies: BTreeMap::new(),
+            verifies: BTreeSet::new(),
         }
     }
 
@@ -152,13 +152,24 @@ impl Pairs {
         id: &str,
     ) -> Result<(), Full> {
         self.room()?;
-        self.verifies.insert(id.to_owned(), (local.clone(), remote.clone()));
+        self.verifies.insert((id.to_owned(), local.clone(), remote.clone()));
         Ok(())
     }
 
-    /// Ours and the peer's domain of the question about that stream.
-    pub(super) fn take_verify(&mut self, id: &str) -> Option<(Name, Name)> {
-        self.verifies.remove(id)
+    /// Ours and the peer's domain of a question about that stream: the one of these names, if there
+    /// is one, and rather the one in which they were written like this.
+    pub(super) fn take_verify(
+        &mut self,
+        id: &str,
+        names: Option<&(Name, Name)>,
+    ) -> Option<(Name, Name)> {
+        let fits = |(_, local, remote): &&(String, Name, Name)| {
+            let of = |it: &(Name, Name)| **local == *it.0 && **remote == *it.1;
+            let written = |it: &(Name, Name)| *local == it.0 && *remote == it.1;
+            (names.is_some_and(of), names.is_some_and(written))
+        };
+        let asked = self.verifies.iter().filter(|(of, ..)| of == id).max_by_key(fits).cloned()?;
+        self.verifies.take(&asked).map(|(_, local, remote)| (local, remote))
     }
 
     /// Whether we may; also for names as they stand in a stanza, if they are in canonical form.

@@ -422,6 +422,37 @@ fn a_bad_answer_about_a_key_ends_that_question_alone() {
     }
 }
 
+/// jabberd2 sends keys for several domains on one stream, so these have one id.
+#[test]
+fn several_keys_of_one_stream_are_each_answered() {
+    let (mut stream, _, _) = answered(settings(Tls::Never), "<stream:features/>");
+    let home = domain("home.example");
+    let ours = [ASCII, UNICODE, "b.example", "a.example"].map(domain);
+    for local in &ours {
+        stream.request_verify(local, &home, "1", "k").unwrap();
+    }
+    let answer = |local: &str, verdict: &str| {
+        format!("<db:verify from='home.example' to='{local}' id='1' type='{verdict}'/>")
+    };
+    for (local, asked, verdict) in [
+        ("a.example", "a.example", Verdict::Valid),
+        (ASCII, ASCII, Verdict::Valid),
+        ("b.example", "b.example", Verdict::Invalid),
+        ("a.example", UNICODE, Verdict::Invalid),
+    ] {
+        let said = if local == "b.example" { "invalid" } else { "valid" };
+        let (_, events) = told(&mut stream, &answer(local, said));
+        let expected = Event::DialbackVerified {
+            local: domain(asked),
+            remote: home.clone(),
+            id: "1".into(),
+            verdict,
+        };
+        assert_eq!(events, [expected]);
+    }
+    assert_eq!(told(&mut stream, &answer(UNICODE, "valid")).1, [Event::Ignored]);
+}
+
 #[test]
 fn an_answer_that_nobody_asked_for_ends_no_stream_of_ours() {
     for words in [
