@@ -12,6 +12,7 @@
 mod anyone;
 mod authority;
 mod check;
+mod ticket;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +23,6 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use xmpp_cm_core::core::TlsSide;
@@ -30,6 +30,7 @@ use xmpp_cm_core::core::TlsSide;
 use anyone::Anyone;
 pub use authority::Authority;
 pub use check::Check;
+use ticket::Forgetful;
 
 /// ALPN of XEP-0368 §3, for direct TLS only.
 const ALPN: &[u8] = b"xmpp-server";
@@ -174,9 +175,8 @@ impl Tls {
             Audience::Public => config.with_no_client_auth(),
         };
         let mut config = config.with_cert_resolver(shown);
-        // Streams live long: resumption would only cost memory for each minted certificate.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(Forgetful);
+        config.send_tls13_tickets = 1;
         Ok(Arc::new(config))
     }
 }

@@ -53,6 +53,30 @@ async fn e49_an_unknown_authority_is_noted_and_by_default_no_obstacle() {
     assert!(refused.unwrap_err().contains("certificate"));
 }
 
+#[tokio::test]
+async fn behind_a_handshake_comes_a_ticket_with_which_nothing_is_resumed() {
+    let (tls, name) = (tls(), domain("a.example"));
+    let (client, host, _) = tls.client(&name, false, None).unwrap();
+    let mut client = ClientConfig::clone(&client);
+    client.resumption = rustls::client::Resumption::in_memory_sessions(8);
+    let client = TlsConnector::from(Arc::new(client));
+    for _ in 0..2 {
+        let (near, far) = duplex(4_096);
+        let server = TlsAcceptor::from(tls.server(&name, Audience::Home).unwrap());
+        let serving = tokio::spawn(async move {
+            let mut stream = server.accept(far).await?;
+            stream.write_all(b"hello").await?;
+            stream.flush().await
+        });
+        let mut stream = client.connect(host.clone(), near).await.unwrap();
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        serving.await.unwrap().unwrap();
+        let connection = stream.get_ref().1;
+        assert_eq!(connection.tls13_tickets_received(), 1);
+        assert_eq!(connection.handshake_kind(), Some(rustls::HandshakeKind::Full));
+    }
+}
+
 #[test]
 fn a_minted_certificate_is_kept() {
     let tls = tls();
