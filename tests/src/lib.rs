@@ -12,6 +12,7 @@ pub mod containers;
 pub mod dns;
 pub mod ejabberd;
 pub mod http;
+pub mod jabberd2;
 pub mod kamailio;
 pub mod load;
 pub mod openfed;

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::collector::Collector;
 use crate::dns::DnsServer;
 use crate::ejabberd::Ejabberd;
+use crate::jabberd2::Jabberd2;
 use crate::openfed::{LOCAL, Openfed, Setup};
 use crate::place::{Host, Place};
 use crate::prosody::{Lookup, Prosody};
@@ -21,6 +22,8 @@ pub enum Kind {
     Prosody,
     /// ejabberd 23.
     Ejabberd,
+    /// jabberd2 2.7.
+    Jabberd2,
 }
 
 /// The operator's own XMPP server.
@@ -29,6 +32,8 @@ pub enum Home {
     Prosody(Prosody),
     /// ejabberd 23.
     Ejabberd(Ejabberd),
+    /// jabberd2 2.7.
+    Jabberd2(Jabberd2),
 }
 
 impl Home {
@@ -43,6 +48,9 @@ impl Home {
             Kind::Ejabberd => {
                 Self::Ejabberd(Ejabberd::start(place, Host::Home, LOCAL, users, dns).await?)
             }
+            Kind::Jabberd2 => {
+                Self::Jabberd2(Jabberd2::start(place, Host::Home, LOCAL, users, dns).await?)
+            }
         })
     }
 
@@ -51,6 +59,7 @@ impl Home {
         match self {
             Self::Prosody(server) => server.login(user).await,
             Self::Ejabberd(server) => server.login(user).await,
+            Self::Jabberd2(server) => server.login(user).await,
         }
     }
 
@@ -59,6 +68,7 @@ impl Home {
         match self {
             Self::Prosody(server) => server.typist(user).await,
             Self::Ejabberd(server) => server.typist(user).await,
+            Self::Jabberd2(server) => server.typist(user).await,
         }
     }
 
@@ -67,6 +77,7 @@ impl Home {
         match self {
             Self::Prosody(server) => server.kill().await,
             Self::Ejabberd(server) => server.kill().await,
+            Self::Jabberd2(server) => server.kill().await,
         }
     }
 }

@@ -46,11 +46,17 @@ impl Typist {
             hear(&mut reader, until).await?;
         }
         let bind = "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
-        socket.write_all(format!("{bind}<presence/>").as_bytes()).await?;
+        socket.write_all(bind.as_bytes()).await?;
+        // COMPAT(jabberd2): it closes a stream on which more comes before there is a session.
+        hear(&mut reader, "</iq>").await?;
+        // The server has processed the presence when it has answered what came after it.
+        let ping =
+            format!("<iq type='get' id='ping' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
+        socket.write_all(format!("<presence/>{ping}").as_bytes()).await?;
         let stanzas = Arc::<Seen<Element>>::default();
         let task = tokio::spawn(read(reader, Arc::clone(&stanzas)));
-        let available = |it: &Element| it.name() == "presence";
-        stanzas.wait_for(&format!("presence of {user}"), SOON, available).await?;
+        let available = |it: &Element| it.attr("id") == Some("ping");
+        stanzas.wait_for(&format!("login of {user}"), SOON, available).await?;
         Ok(Self { socket, stanzas, task })
     }
 
@@ -78,22 +84,29 @@ async fn hear(reader: &mut OwnedReadHalf, until: &str) -> Result<()> {
     Ok(())
 }
 
-/// The stream goes on behind its header, which a parser wants to see.
+/// The stream goes on behind its header, which a parser wants to see: that of servers, which is why
+/// stanzas lose the namespace of clients, where a server (jabberd2) writes it on each of them.
 async fn read(mut reader: OwnedReadHalf, stanzas: Arc<Seen<Element>>) {
     let mut parser = Parser::new(Limits::default());
-    let mut input: &[u8] = b"<stream:stream xmlns='jabber:server' \
-        xmlns:stream='http://etherx.jabber.org/streams'>";
-    let mut bytes = [0; 16_384];
+    let mut text = "<stream:stream xmlns='jabber:server' \
+        xmlns:stream='http://etherx.jabber.org/streams'>"
+        .to_owned();
+    let mut heard = Vec::new();
     loop {
+        let mut input = text.as_bytes();
         while let Ok(Some(item)) = parser.next(&mut input) {
             if let Item::Element(stanza) = item {
                 stanzas.push(stanza);
             }
         }
-        match reader.read(&mut bytes).await {
-            Ok(length @ 1..) => input = &bytes[..length],
+        match reader.read_buf(&mut heard).await {
+            Ok(1..) => {}
             _ => return,
         }
+        // No tag is read in parts.
+        let whole = heard.iter().rposition(|byte| *byte == b'>').map_or(0, |at| at + 1);
+        let tags: Vec<u8> = heard.drain(..whole).collect();
+        text = String::from_utf8_lossy(&tags).replace(" xmlns='jabber:client'", "");
     }
 }
 

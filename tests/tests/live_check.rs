@@ -50,6 +50,11 @@ fn a_message_goes_the_whole_way_on_ejabberd() {
 }
 
 #[test]
+fn a_message_goes_the_whole_way_on_jabberd2() {
+    a_message_goes_the_whole_way(Kind::Jabberd2);
+}
+
+#[test]
 fn a_wrong_password_is_told_as_such() {
     play(async |place| {
         let world = World::open(place, Kind::Prosody).await?;

@@ -105,6 +105,11 @@ fn a_name_in_a_labels_is_one_like_any_other_on_ejabberd() {
     play(async |place| a_name_in_a_labels_is_one_like_any_other(place, Kind::Ejabberd).await);
 }
 
+#[test]
+fn a_name_in_a_labels_is_one_like_any_other_on_jabberd2() {
+    play(async |place| a_name_in_a_labels_is_one_like_any_other(place, Kind::Jabberd2).await);
+}
+
 async fn each_sip_failure_is_told(place: &Place, kind: Kind) -> Result<()> {
     let world = World::open(place, kind).await?;
     let World { hop, openfed, home, .. } = &world;
@@ -137,6 +142,11 @@ fn each_sip_failure_is_told_as_its_condition_on_prosody() {
 #[test]
 fn each_sip_failure_is_told_as_its_condition_on_ejabberd() {
     play(async |place| each_sip_failure_is_told(place, Kind::Ejabberd).await);
+}
+
+#[test]
+fn each_sip_failure_is_told_as_its_condition_on_jabberd2() {
+    play(async |place| each_sip_failure_is_told(place, Kind::Jabberd2).await);
 }
 
 #[test]

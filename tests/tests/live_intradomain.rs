@@ -34,3 +34,8 @@ fn on_prosody() {
 fn on_ejabberd() {
     a_local_sip_user_writes_to_a_local_xmpp_user(Kind::Ejabberd);
 }
+
+#[test]
+fn on_jabberd2() {
+    a_local_sip_user_writes_to_a_local_xmpp_user(Kind::Jabberd2);
+}

@@ -75,7 +75,11 @@ fn an_error_for_nobody_is_the_outcome_in_whatever_form_prosody_writes_the_addres
 
 #[test]
 fn how_the_home_server_prepares_addresses_is_found_out() {
-    for (kind, found) in [(Kind::Prosody, "rfc3920-lenient"), (Kind::Ejabberd, "rfc3920")] {
+    for (kind, found) in [
+        (Kind::Prosody, "rfc3920-lenient"),
+        (Kind::Ejabberd, "rfc3920"),
+        (Kind::Jabberd2, "rfc3920-lenient"),
+    ] {
         play(async |place| {
             let world = World::open(place, kind).await?;
             let World { hop, openfed, home, .. } = &world;
@@ -174,7 +178,7 @@ fn a_sender_whom_the_home_server_does_not_look_up_is_refused_with_the_reason() {
 
 #[test]
 fn nobody_is_told_that_a_message_for_nobody_arrived() {
-    for kind in [Kind::Prosody, Kind::Ejabberd] {
+    for kind in [Kind::Prosody, Kind::Ejabberd, Kind::Jabberd2] {
         play(async |place| {
             let world = World::open(place, kind).await?;
             // Whom others might be taken for.

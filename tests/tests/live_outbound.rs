@@ -87,6 +87,13 @@ fn a_user_on_ejabberd_writes_to_an_unknown_domain_and_is_answered() {
 }
 
 #[test]
+fn a_user_on_jabberd2_writes_to_an_unknown_domain_and_is_answered() {
+    play(async |place| {
+        a_user_writes_to_an_unknown_domain_and_is_answered(place, Kind::Jabberd2).await
+    });
+}
+
+#[test]
 fn the_documented_hop_of_a_user_is_one_flow_and_the_second_message_tries_no_xmpp() {
     play(async |place| {
         let world = World::open(place, Kind::Prosody).await?;

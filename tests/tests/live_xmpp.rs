@@ -66,6 +66,11 @@ fn a_foreign_xmpp_domain_and_a_user_on_ejabberd_write_to_each_other() {
 }
 
 #[test]
+fn a_foreign_xmpp_domain_and_a_user_on_jabberd2_write_to_each_other() {
+    play(async |place| both_directions(place, Kind::Jabberd2).await);
+}
+
+#[test]
 fn a_foreign_user_begins_the_conversation() {
     play(async |place| {
         let (world, foreign) = with_foreign(place, Kind::Prosody).await?;
