@@ -288,6 +288,7 @@ pub fn fill_in(shipped: &str, example: &str, value: &str) -> Result<String> {
 
 /// The settings file, as `deploy/openfed.toml` explains it.
 fn toml(place: &Place, directory: &Path, setup: &Setup) -> String {
+    let Setup { sip, more, xmpp, tls, .. } = setup;
     let ip = place.ip(Host::Openfed);
     let home = format!("\"{}\"\n{}", place.at(Host::Home, 5269), setup.home);
     let directory = directory.display();
@@ -345,9 +346,5 @@ log = "{log}"
         collector = setup.collector,
         sample = setup.sample.unwrap_or(1.0),
         log = setup.log.unwrap_or(EVERYTHING),
-        sip = setup.sip,
-        more = setup.more,
-        xmpp = setup.xmpp,
-        tls = setup.tls,
     )
 }

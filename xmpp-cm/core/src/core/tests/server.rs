@@ -253,16 +253,7 @@ impl Server {
                 self.on_ready(conn);
             }
             Event::DialbackRequested { from, to, id, key } => {
-                self.spellings.push(from.written().into_owned());
-                let guest = self.ends[&conn].ready && !self.multiplexes;
-                if self.distrusts || guest {
-                    self.end(conn).answer_dialback(&from, &to, &Verdict::Invalid);
-                    return;
-                }
-                self.ends.get_mut(&conn).unwrap().ready = true;
-                let over = self.open(Pair::new(&to, &from), core, now);
-                self.doubts.push(Doubt { claimed: conn, over, from, to, id, key });
-                self.ask(over);
+                self.on_key(conn, (from, to), (id, key), core, now);
             }
             Event::DialbackVerifyRequested { from, to, id, key } => {
                 self.spellings.push(from.written().into_owned());
@@ -295,6 +286,26 @@ impl Server {
             Event::Bounced(_) | Event::Ignored | Event::Misaddressed { .. } => {}
             Event::Arrived(_) | Event::Uncounted => {}
         }
+    }
+
+    fn on_key(
+        &mut self,
+        conn: ConnId,
+        (from, to): (Name, Name),
+        (id, key): (String, String),
+        core: &mut Core,
+        now: Instant,
+    ) {
+        self.spellings.push(from.written().into_owned());
+        let guest = self.ends[&conn].ready && !self.multiplexes;
+        if self.distrusts || guest {
+            self.end(conn).answer_dialback(&from, &to, &Verdict::Invalid);
+            return;
+        }
+        self.ends.get_mut(&conn).unwrap().ready = true;
+        let over = self.open(Pair::new(&to, &from), core, now);
+        self.doubts.push(Doubt { claimed: conn, over, from, to, id, key });
+        self.ask(over);
     }
 
     fn on_stanza(&mut self, stanza: Element) {
