@@ -114,11 +114,14 @@ impl Tls {
         domain: &Domain,
         audience: Audience,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        let shown = match (&self.identity, audience) {
-            (Some(identity), Audience::Public) => identity.clone(),
-            _ => self.authority.certificate_of(domain, &self.provider)?,
-        };
-        self.server_config(shown, audience)
+        self.server_config(self.shown(domain, audience)?, audience)
+    }
+
+    fn shown(&self, domain: &Domain, audience: Audience) -> Result<Shown, TlsError> {
+        match (&self.identity, audience) {
+            (Some(identity), Audience::Public) => Ok(identity.clone()),
+            _ => self.authority.certificate_of(domain, &self.provider),
+        }
     }
 
     /// Our part as client towards the server of `domain`, and what comes to be known of its

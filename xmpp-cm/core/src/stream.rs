@@ -398,10 +398,3 @@ fn new_parser(settings: &Settings) -> Parser {
     parser.set_element_bytes(settings.unauthenticated_bytes);
     parser
 }
-
-/// The domain of a JID in text form (RFC 7622 §3.1): between the first `@`, if one stands before
-/// the resource, and the first `/`.
-fn jid_domain(jid: &str) -> &str {
-    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
-    bare.split_once('@').map_or(bare, |(_, domain)| domain)
-}

@@ -148,7 +148,7 @@ fn the_operators_certificate_is_for_the_public_and_faults_name_their_file() {
     let load = |files: &settings::Tls| Tls::load(files, &directory.0, false);
     // The authority's own pair will do as a certificate to show
     let tls = load(&files("authority.pem", "authority.key")).unwrap();
-    let shown = |name, audience| tls.server(&domain(name), audience).unwrap();
+    let shown = |name, audience| tls.shown(&domain(name), audience).unwrap();
     let public = shown("corp.example", Audience::Public);
     assert!(Arc::ptr_eq(&public, &shown("im.corp.example", Audience::Public)));
     assert!(!Arc::ptr_eq(&public, &shown("corp.example", Audience::Home)));

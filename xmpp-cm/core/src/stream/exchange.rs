@@ -8,7 +8,7 @@ use super::pairs::{Full, Standing, Written};
 use super::words::{addressed, answered, key_of, read_verdict, with_verdict, written};
 use super::{
     CloseReason, Direction, Domain, Event, Name, Phase, Role, SendError, State, Stream,
-    StreamCondition, StreamError, Verdict, jid_domain,
+    StreamCondition, StreamError, Verdict,
 };
 use crate::dialback::Secret;
 use crate::stanza::{Attributes, set};
@@ -383,4 +383,11 @@ fn is_answer(stanza: &Element) -> bool {
 fn cut(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_ERROR_TEXT);
     text.get(..end).unwrap_or_default().to_owned()
+}
+
+/// The domain of a JID in text form (RFC 7622 §3.1): between the first `@`, if one stands before
+/// the resource, and the first `/`.
+fn jid_domain(jid: &str) -> &str {
+    let bare = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+    bare.split_once('@').map_or(bare, |(_, domain)| domain)
 }
