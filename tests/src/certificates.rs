@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::Result;
+use crate::place::Place;
+
+/// Where it is.
+const OF_SCENE: &str = "authority";
 
 /// A certificate and its key as files in PEM form.
 #[derive(Clone, Debug)]
@@ -34,6 +38,11 @@ impl Authority {
         Ok(Self { issuer, file })
     }
 
+    /// The one that the servers of a scene trust which start after it was made.
+    pub fn of(place: &Place) -> Result<Self> {
+        Self::new(&place.directory(OF_SCENE)?)
+    }
+
     /// Its certificate.
     pub fn file(&self) -> &Path {
         &self.file
@@ -45,6 +54,12 @@ impl Authority {
         let certificate = params(names)?.signed_by(&key, &self.issuer)?;
         write(directory, &certificate.pem(), &key)
     }
+}
+
+/// The certificate of the authority that a scene has made ([`Authority::of`]), if it has.
+pub fn authority_of(place: &Place) -> Result<Option<PathBuf>> {
+    let file = place.directory(OF_SCENE)?.join("authority.pem");
+    Ok(file.exists().then_some(file))
 }
 
 /// A self-signed certificate for `name`, in `directory`.

@@ -34,7 +34,8 @@ impl Ejabberd {
     ) -> Result<Self> {
         let ip = place.ip(host);
         let directory = place.directory(&format!("ejabberd-{domain}"))?;
-        write_settings(&directory, ip, domain, dns)?;
+        let trusted = certificates::authority_of(place)?;
+        write_settings(&directory, (ip, dns), domain, trusted.as_deref())?;
         let process = Process::start_command(place, "ejabberd", command(&directory, ip)?)?;
         for port in [5222, 5269, 5280] {
             answers_tcp(SocketAddr::new(ip, port)).await?;
@@ -60,6 +61,11 @@ impl Ejabberd {
     /// A user who types raw XML logs in.
     pub async fn typist(&self, user: &str) -> Result<Typist> {
         Typist::login((user, &self.domain), PASSWORD, SocketAddr::new(self.ip, 5222)).await
+    }
+
+    /// The running process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// Kills it.
@@ -104,7 +110,12 @@ fn command(directory: &Path, ip: IpAddr) -> Result<Command> {
     Ok(command)
 }
 
-fn write_settings(directory: &Path, ip: IpAddr, domain: &str, dns: SocketAddr) -> Result<()> {
+fn write_settings(
+    directory: &Path,
+    (ip, dns): (IpAddr, SocketAddr),
+    domain: &str,
+    trusted: Option<&Path>,
+) -> Result<()> {
     let shipped = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/home-servers").join(name);
         std::fs::read_to_string(path)
@@ -119,7 +130,17 @@ fn write_settings(directory: &Path, ip: IpAddr, domain: &str, dns: SocketAddr) -
     let control =
         format!("ERL_DIST_PORT=4369\nINET_DIST_INTERFACE={address}\nERL_OPTIONS=\"+S 2:2\"\n");
     std::fs::write(directory.join("ejabberdctl.cfg"), control)?;
-    std::fs::write(directory.join("ejabberd.yml"), settings(directory, &address, domain))?;
+    let trusted = match trusted {
+        Some(authority) => {
+            // Its user cannot look into other directories.
+            let file = directory.join("authority.pem");
+            std::fs::copy(authority, &file)?;
+            format!("ca_file: {file:?}\n")
+        }
+        None => String::new(),
+    };
+    let settings = trusted + &settings(directory, &address, domain);
+    std::fs::write(directory.join("ejabberd.yml"), settings)?;
     let files = certificates::self_signed(directory, domain)?;
     let both = std::fs::read_to_string(&files.certificate)? + &std::fs::read_to_string(files.key)?;
     std::fs::write(files.certificate, both)?;

@@ -13,9 +13,6 @@ use crate::{Failure, Result, certificates};
 /// The password of every user.
 const PASSWORD: &str = "tests-only";
 
-/// Directory of a scene's authority ([`certificates::Authority`]), which every Prosody there trusts.
-pub const AUTHORITY: &str = "authority";
-
 /// Where a Prosody looks foreign domains up, by its own settings.
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup {
@@ -58,8 +55,7 @@ impl Prosody {
         write_accounts(&directory, domain, users)?;
         std::fs::write(directory.join("openfed.cfg.lua"), lookup_settings(lookup)?)?;
         let file = directory.join("prosody.cfg.lua");
-        let trusted = place.directory(AUTHORITY)?.join("authority.pem");
-        let trusted = trusted.exists().then_some(trusted);
+        let trusted = certificates::authority_of(place)?;
         std::fs::write(&file, settings(&directory, ip, domain, lookup, trusted.as_deref()))?;
         let file = file.to_string_lossy();
         let command = [enter, &["prosody", "-F", "--config", &file]].concat();

@@ -1,10 +1,11 @@
 //! Foreign XMPP domains: openfed is a complete server-to-server edge for the home server.
 
 use openfed_tests::certificates::Authority;
+use openfed_tests::ejabberd::Ejabberd;
 use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::{Host, Place};
 use openfed_tests::process::until;
-use openfed_tests::prosody::{AUTHORITY, Lookup, Prosody};
+use openfed_tests::prosody::{Lookup, Prosody};
 use openfed_tests::scene::{SOON, play};
 use openfed_tests::world::{Kind, World};
 use openfed_tests::xmpp_client::condition;
@@ -15,15 +16,22 @@ async fn with_foreign(place: &Place, kind: Kind) -> Result<(World, Prosody)> {
     with_foreign_for(place, kind, Setup::default()).await
 }
 
-/// The same, where openfed has a certificate of the local domain that the foreign server trusts.
-async fn with_trusting_foreign(place: &Place) -> Result<(World, Prosody)> {
-    let directory = place.directory(AUTHORITY)?;
-    let files = Authority::new(&directory)?.certify(&place.directory("identity")?, &[LOCAL])?;
+/// openfed with a certificate of the local domain that all servers of the scene trust.
+fn trusted(place: &Place) -> Result<Setup> {
+    let files = Authority::of(place)?.certify(&place.directory("identity")?, &[LOCAL])?;
     let tls = format!("certificate = {:?}\nkey = {:?}", files.certificate, files.key);
-    with_foreign_for(place, Kind::Prosody, Setup { tls, ..Setup::default() }).await
+    Ok(Setup { tls, ..Setup::default() })
 }
 
 async fn with_foreign_for(place: &Place, kind: Kind, setup: Setup) -> Result<(World, Prosody)> {
+    let world = announced(place, kind, setup).await?;
+    let lookup = Lookup::Elsewhere(world.dns.address());
+    let foreign = Prosody::start(place, Host::Foreign, "foreign.example", &["bob"], lookup).await?;
+    Ok((world, foreign))
+}
+
+/// A world in whose DNS `foreign.example` and the local domain have XMPP servers.
+async fn announced(place: &Place, kind: Kind, setup: Setup) -> Result<World> {
     let world = World::with(place, kind, setup).await?;
     world.openfed.open_towards(world.hop.address()?).await?;
     for (domain, host) in [("foreign.example", Host::Foreign), (LOCAL, Host::Openfed)] {
@@ -31,9 +39,7 @@ async fn with_foreign_for(place: &Place, kind: Kind, setup: Setup) -> Result<(Wo
         world.dns.srv(&format!("_xmpp-server._tcp.{domain}"), 0, 0, 5269, &target)?;
         world.dns.host(&target, place.ip(host));
     }
-    let lookup = Lookup::Elsewhere(world.dns.address());
-    let foreign = Prosody::start(place, Host::Foreign, "foreign.example", &["bob"], lookup).await?;
-    Ok((world, foreign))
+    Ok(world)
 }
 
 async fn both_directions(place: &Place, kind: Kind) -> Result<()> {
@@ -158,7 +164,7 @@ async fn passed(world: &World) -> u64 {
 #[test]
 fn a_foreign_server_that_trusts_our_certificate_says_what_it_has() {
     play(async |place| {
-        let (world, mut foreign) = with_trusting_foreign(place).await?;
+        let (world, mut foreign) = with_foreign_for(place, Kind::Prosody, trusted(place)?).await?;
         let alice = world.home.login("alice").await?;
         let bob = foreign.login("bob").await?;
         alice.say("bob@foreign.example", "hello over there")?;
@@ -179,6 +185,29 @@ fn a_foreign_server_that_trusts_our_certificate_says_what_it_has() {
         }
         let errors = alice.stanzas.count(|stanza| stanza.attr("type") == Some("error"));
         assert_eq!(errors, 3, "what it had is not in doubt");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_ejabberd_that_trusts_our_certificate_is_written_to_without_dialback() {
+    play(async |place| {
+        let world = announced(place, Kind::Prosody, trusted(place)?).await?;
+        let dns = world.dns.address();
+        let foreign =
+            Ejabberd::start(place, Host::Foreign, "foreign.example", &["bob"], dns).await?;
+        let alice = world.home.login("alice").await?;
+        let bob = foreign.login("bob").await?;
+        for number in 0..3 {
+            let text = format!("hello {number}");
+            alice.say("bob@foreign.example", &text)?;
+            bob.hears(&text).await?;
+        }
+        bob.say(&format!("alice@{LOCAL}"), "hello back")?;
+        alice.hears("hello back").await?;
+        foreign.process().line("EXTERNAL authentication corp.example -> foreign.example").await?;
+        let errors = alice.stanzas.count(|stanza| stanza.attr("type") == Some("error"));
+        assert_eq!(errors, 0);
         Ok(())
     });
 }

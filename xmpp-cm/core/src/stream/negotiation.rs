@@ -212,7 +212,7 @@ impl Stream {
             dialback: dialback.is_some(),
             dialback_errors: dialback
                 .is_some_and(|dialback| dialback.has_child("errors", ns::DIALBACK_FEATURE)),
-            external,
+            external: external && !self.proven,
             bidi: features.has_child("bidi", ns::BIDI_FEATURE),
             management: features.has_child("sm", ns::MANAGEMENT),
         };
