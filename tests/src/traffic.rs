@@ -37,10 +37,6 @@ pub enum Told {
     Doubt(String),
 }
 
-/// Errors that say that a message may have arrived: that time ran out; and what Prosody says of
-/// stanzas that were not acknowledged yet when the stream broke (XEP-0198).
-const DOUBTS: [&str; 2] = ["remote-server-timeout", "recipient-unavailable"];
-
 /// The messages so far, by their texts.
 #[derive(Default)]
 struct Ledger {
@@ -58,7 +54,8 @@ pub struct Account {
     pub delivered: usize,
     /// Did not arrive, and the sender was told an error.
     pub told: usize,
-    /// Among the delivered ones, those whose sender was told an error of [`DOUBTS`], or 408 or 504.
+    /// Among the delivered ones, those whose sender was told that time ran out: it knows that they
+    /// may have arrived.
     pub doubtful: usize,
     /// Neither arrived nor was an error told, or a success was told of what did not arrive.
     pub lost: Vec<String>,
@@ -72,7 +69,7 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "sent {}, delivered {} (of which {} were said to be in doubt), errors told {}, \
+            "sent {}, delivered {} (of which {} were said to have timed out), errors told {}, \
              lost {}, doubled {}",
             self.sent,
             self.delivered,
@@ -211,7 +208,7 @@ impl Ends {
             if stanza.attr("type") == Some("error") {
                 let text = stanza.attr("id").and_then(|id| ledger.stanzas.get(id)).cloned();
                 let told = match condition(&stanza).unwrap_or_default() {
-                    doubt if DOUBTS.contains(&&*doubt) => Told::Doubt(doubt),
+                    doubt if doubt == "remote-server-timeout" => Told::Doubt(doubt),
                     failure => Told::Failure(failure),
                 };
                 if let Some(text) = text {
