@@ -25,7 +25,7 @@ unbound = {
 	};
 }
 
--- openfed proves the domains that it speaks for by dialback; it has no certificates of theirs.
+-- openfed proves the domains that it speaks for by dialback; what it shows for them is of its own authority.
 s2s_secure_auth = false
 s2s_require_encryption = true
 

@@ -8,6 +8,8 @@
 //! As a client we encrypt and look, but by default do not insist: on a server-to-server link the
 //! proof of identity is dialback, and an unverified certificate is better than none (RFC 7590
 //! §3.4, E-49).
+//! We show who we are, for servers that let us in by it (XEP-0178): the operator's certificate to foreign
+//! servers, if there is one, and one minted for the foreign domain to a home server.
 
 mod anyone;
 mod authority;
