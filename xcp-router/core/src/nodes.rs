@@ -41,6 +41,8 @@ pub(crate) struct Link {
     /// Packets it submitted in all, and how many of them it knows to be here.
     taken: u64,
     told_taken: u64,
+    /// When it heard so last.
+    told_at: Option<Instant>,
     /// Attempts it was given that have not ended.
     attempts: u32,
     version: String,
@@ -61,8 +63,12 @@ pub(crate) enum Lack {
     Room,
 }
 
-/// Packets of one node after which it is told at once that they are here.
-const TELL_TAKEN: u64 = 32;
+/// A node hears at once that a packet is here, unless it heard so of another one within this time:
+/// then it may wait as long, for the outcome, which says so too, is mostly quicker.
+pub(crate) const TELL_TAKEN: Duration = Duration::from_millis(5);
+
+/// Of so many packets it hears at once in any case.
+const UNTOLD: u64 = 32;
 
 /// Domains that are remembered as told, per link.
 const TOLD: usize = 4_096;
@@ -90,6 +96,7 @@ impl Link {
             submitted: 0,
             taken: 0,
             told_taken: 0,
+            told_at: None,
             attempts: 0,
             version: hello.version,
             address,
@@ -113,15 +120,18 @@ impl Link {
     }
 
     /// Counts a packet that it submitted; true when it is time to say so.
-    pub(crate) fn took(&mut self) -> bool {
+    pub(crate) fn took(&mut self, now: Instant) -> bool {
         self.taken += 1;
-        self.taken - self.told_taken >= TELL_TAKEN
+        self.taken - self.told_taken >= UNTOLD
+            || self.told_at.is_none_or(|at| now >= at + TELL_TAKEN)
     }
 
     /// What is to be said of the packets it submitted, if there is news.
-    pub(crate) fn tell_taken(&mut self) -> Option<u64> {
+    pub(crate) fn tell_taken(&mut self, now: Instant) -> Option<u64> {
         let before = std::mem::replace(&mut self.told_taken, self.taken);
-        (before < self.taken).then_some(self.taken)
+        let news = (before < self.taken).then_some(self.taken)?;
+        self.told_at = Some(now);
+        Some(news)
     }
 
     /// One attempt ended, or is not waited for any more.

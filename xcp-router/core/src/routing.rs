@@ -1,6 +1,6 @@
 //! A packet comes in, is decided about, and ends.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromRouter, Instruction, Refused};
@@ -14,11 +14,7 @@ use crate::command::{Command, Finished};
 use crate::core::{Life, Router};
 use crate::decide::{Accepted, Decision, Question, Way};
 use crate::deliveries::{Delivery, SLACK, Source, State};
-use crate::nodes::LinkId;
-
-/// How long a node may wait to hear that a packet is here: the outcome, which says so too, is mostly
-/// quicker.
-const TELL_TAKEN: Duration = Duration::from_millis(20);
+use crate::nodes::{LinkId, TELL_TAKEN};
 
 impl Router {
     pub(crate) fn submit(
@@ -30,7 +26,7 @@ impl Router {
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
         origin.submitted += 1;
-        let tell = origin.role == Role::XmppCm && origin.took();
+        let tell = origin.role == Role::XmppCm && origin.took(now.instant);
         let over_window = origin.submitted > self.config.capacity.saturating_mul(2);
         let source = Source {
             node: origin.node.clone(),
@@ -40,7 +36,7 @@ impl Router {
             charged: true,
         };
         if tell {
-            self.tell_taken(link);
+            self.tell_taken(link, now.instant);
         } else if source.role == Role::XmppCm {
             self.next_taken.get_or_insert(now.after(TELL_TAKEN));
         }
@@ -80,8 +76,8 @@ impl Router {
     }
 
     /// A node hears that what it submitted is here, whatever becomes of it.
-    fn tell_taken(&mut self, link: LinkId) {
-        let taken = self.nodes.get_mut(link).and_then(crate::nodes::Link::tell_taken);
+    fn tell_taken(&mut self, link: LinkId, now: Instant) {
+        let taken = self.nodes.get_mut(link).and_then(|link| link.tell_taken(now));
         if let Some(packets) = taken {
             self.send(link, FromRouter::Taken(packets));
         }
@@ -97,7 +93,7 @@ impl Router {
         let waits = self.nodes.iter().filter(|link| link.submitted > 0);
         let links: Vec<LinkId> = waits.map(|link| link.id).collect();
         for link in links {
-            self.tell_taken(link);
+            self.tell_taken(link, now.instant);
         }
     }
 
