@@ -167,7 +167,13 @@ pub enum FromCm {
         /// Another router may have had it, by a link that is gone or from an instance that was
         /// restarted: a manager may have it, or have ended it.
         again: bool,
+        /// Its server keeps it, and bounces it if its stream breaks before it hears that the packet
+        /// is in safety (XEP-0198).
+        kept: bool,
     },
+    /// Answers [`FromRouter::Taken`] where packets are held: the servers that kept so many of those
+    /// that were submitted on this link have been told.
+    Acknowledged(u64),
     Ended(AttemptEnded),
     /// Room for this many more attempts.
     Credit(u32),
@@ -214,7 +220,11 @@ pub enum FromRouter {
     Outcome(Outcome),
     /// So many of the packets that were submitted on this link are in the router's care: it will
     /// see to their endings also if whoever submitted them is gone.
-    Taken(u64),
+    Taken {
+        packets: u64,
+        /// They go on when [`FromCm::Acknowledged`] says so, or a little later.
+        held: bool,
+    },
     /// Room for this many more submitted packets.
     Credit(u32),
     Tables(Tables),

@@ -108,6 +108,7 @@ impl Shown {
             | FromCm::Leaving(_)
             | FromCm::Serving
             | FromCm::Ask(_)
+            | FromCm::Acknowledged(_)
             | FromCm::Astray(_)
             | FromCm::Streams { .. }
             | FromCm::Recalled { .. }

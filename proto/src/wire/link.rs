@@ -19,11 +19,13 @@ impl From<FromCm> for v1::FromCm {
         use v1::from_cm::Frame;
         let frame = match frame {
             FromCm::Hello(hello) => Frame::Hello(hello_out(hello)),
-            FromCm::Submit { packet, accepted_in, again } => Frame::Submit(v1::Submit {
+            FromCm::Submit { packet, accepted_in, again, kept } => Frame::Submit(v1::Submit {
                 packet: Some(packet.into()),
                 accepted_in: accepted_in.map(|id| id.0.to_vec()),
                 again,
+                kept,
             }),
+            FromCm::Acknowledged(packets) => Frame::Acknowledged(v1::Acknowledged { packets }),
             FromCm::Ended(ended) => Frame::Ended(v1::AttemptEnded {
                 outcome: Some(ended.outcome.into()),
                 number: ended.number,
@@ -68,7 +70,9 @@ impl TryFrom<v1::FromCm> for FromCm {
                 packet: required(submit.packet, "packet")?.try_into()?,
                 accepted_in: submit.accepted_in.as_deref().map(id_in).transpose()?,
                 again: submit.again,
+                kept: submit.kept,
             },
+            Frame::Acknowledged(acknowledged) => FromCm::Acknowledged(acknowledged.packets),
             Frame::Ended(ended) => FromCm::Ended(AttemptEnded {
                 outcome: required(ended.outcome, "outcome")?.try_into()?,
                 number: ended.number,
@@ -112,7 +116,7 @@ impl From<FromRouter> for v1::FromRouter {
                 instruction: instruction_out(attempt.instruction).into(),
             }),
             FromRouter::Outcome(outcome) => Frame::Outcome(outcome.into()),
-            FromRouter::Taken(packets) => Frame::Taken(v1::Taken { packets }),
+            FromRouter::Taken { packets, held } => Frame::Taken(v1::Taken { packets, held }),
             FromRouter::Credit(packets) => Frame::Credit(v1::Credit { packets }),
             FromRouter::Tables(tables) => Frame::Tables(tables_out(tables)),
             FromRouter::Verdict { domain, sip, lease } => Frame::Verdict(v1::Verdict {
@@ -158,7 +162,7 @@ impl TryFrom<v1::FromRouter> for FromRouter {
                 instruction: instruction_in(attempt.instruction)?,
             }),
             Frame::Outcome(outcome) => FromRouter::Outcome(outcome.try_into()?),
-            Frame::Taken(taken) => FromRouter::Taken(taken.packets),
+            Frame::Taken(v1::Taken { packets, held }) => FromRouter::Taken { packets, held },
             Frame::Credit(credit) => FromRouter::Credit(credit.packets),
             Frame::Tables(tables) => FromRouter::Tables(tables_in(tables)?),
             Frame::Verdict(verdict) => FromRouter::Verdict {

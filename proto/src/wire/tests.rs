@@ -68,7 +68,13 @@ fn every_frame_of_a_connection_manager_arrives_as_it_was_sent() {
         .retry_after(Duration::from_secs(5));
     let frames = [
         FromCm::Hello(hello()),
-        FromCm::Submit { packet: packet(), accepted_in: Some(PacketId([3; 16])), again: true },
+        FromCm::Submit {
+            packet: packet(),
+            accepted_in: Some(PacketId([3; 16])),
+            again: true,
+            kept: true,
+        },
+        FromCm::Acknowledged(1 << 40),
         FromCm::Ended(AttemptEnded {
             outcome: Outcome::failed(PacketId([7; 16]), failure),
             number: 2,
@@ -157,7 +163,8 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Hello(hello()),
         FromRouter::Outcome(Outcome::delivered(PacketId([7; 16]), Protocol::Xmpp, 200)),
         FromRouter::Credit(4),
-        FromRouter::Taken(1 << 40),
+        FromRouter::Taken { packets: 1 << 40, held: false },
+        FromRouter::Taken { packets: 3, held: true },
         FromRouter::Tables(Tables {
             version: 12,
             routes: vec![StaticRoute::predefined(), user_route],

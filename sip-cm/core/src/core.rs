@@ -295,7 +295,7 @@ impl Core {
             // XMPP is no language of ours.
             FromRouter::Astray(_)
             | FromRouter::ListStreams
-            | FromRouter::Taken(_)
+            | FromRouter::Taken { .. }
             | FromRouter::Undelivered { .. } => {}
             FromRouter::Recall { packet, instruction } => {
                 let known = self.attempts.knows(packet, instruction);

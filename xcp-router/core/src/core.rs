@@ -65,8 +65,6 @@ pub struct Router {
     pub(crate) recalling: BTreeSet<(Conversation, PacketId)>,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) next_sweep: Option<Instant>,
-    /// When nodes hear that what they submitted is here.
-    pub(crate) next_taken: Option<Instant>,
     pub(crate) admission: Admission,
 }
 
@@ -94,7 +92,6 @@ impl Router {
             recalling: BTreeSet::new(),
             commands: VecDeque::new(),
             next_sweep: None,
-            next_taken: None,
             admission: Admission::default(),
             config,
         }
@@ -117,12 +114,13 @@ impl Router {
     pub fn handle_frame(&mut self, link: LinkId, frame: FromCm, waited: Duration, now: Now) {
         self.admission.note(waited, now.instant);
         match frame {
-            FromCm::Submit { packet, accepted_in, again } => {
-                self.submit(link, packet, (accepted_in, again), now);
+            FromCm::Submit { packet, accepted_in, again, kept } => {
+                self.submit(link, packet, (accepted_in, again, kept), now);
             }
             FromCm::Recalled { packet, instruction, known } => {
                 self.recalled(link, packet, (instruction, known), now);
             }
+            FromCm::Acknowledged(packets) => self.acknowledged(link, packets),
             FromCm::Ended(ended) => self.attempt_ended(link, ended, now),
             FromCm::Credit(packets) => {
                 if let Some(link) = self.nodes.get_mut(link) {
@@ -220,7 +218,10 @@ impl Router {
 
     /// When [`Router::handle_timeout`] is to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.deliveries.next_timer(), self.next_sweep, self.next_taken].into_iter().flatten().min()
+        [self.deliveries.next_timer(), self.next_sweep, self.next_taken()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next thing to do; `None` when all is done for now.

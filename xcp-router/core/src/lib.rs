@@ -34,6 +34,7 @@ mod nodes;
 mod rates;
 mod recall;
 mod routing;
+mod taken;
 mod trials;
 mod usage;
 

@@ -68,7 +68,9 @@ impl Router {
     }
 
     pub(crate) fn link_down(&mut self, id: LinkId, now: Now) {
-        let Some(link) = self.nodes.remove(id) else { return };
+        let Some(mut link) = self.nodes.remove(id) else { return };
+        // Whether its servers have heard of them is not known: they may not be lost.
+        self.ready.extend(link.taken.release());
         let node = link.node.to_string();
         self.commands.push_back(Command::Event(Event::NodeDown { node, role: link.role }));
         for source in self.deliveries.iter_mut_sources() {

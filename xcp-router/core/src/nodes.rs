@@ -10,6 +10,7 @@ use openfed_proto::link::{Grant, Hello, Window};
 use openfed_proto::packet::{Conversation, Role};
 
 use crate::Map;
+use crate::taken::Taken;
 
 /// Names one link for as long as it is up; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +39,8 @@ pub(crate) struct Link {
     pub(crate) draining: bool,
     /// Packets it submitted that have not ended.
     pub(crate) submitted: u32,
-    /// Packets it submitted in all, and how many of them it knows to be here.
-    taken: u64,
-    told_taken: u64,
-    /// When it heard so last.
-    told_at: Option<Instant>,
+    /// What it knows of the packets that it submitted.
+    pub(crate) taken: Taken,
     /// Attempts it was given that have not ended.
     attempts: u32,
     version: String,
@@ -62,13 +60,6 @@ pub(crate) enum Lack {
     /// All windows are full.
     Room,
 }
-
-/// A node hears at once that a packet is here, unless it heard so of another one within this time:
-/// then it may wait as long, for the outcome, which says so too, is mostly quicker.
-pub(crate) const TELL_TAKEN: Duration = Duration::from_millis(5);
-
-/// Of so many packets it hears at once in any case.
-const UNTOLD: u64 = 32;
 
 /// Domains that are remembered as told, per link.
 const TOLD: usize = 4_096;
@@ -94,9 +85,7 @@ impl Link {
             epoch: hello.epoch,
             draining: false,
             submitted: 0,
-            taken: 0,
-            told_taken: 0,
-            told_at: None,
+            taken: Taken::default(),
             attempts: 0,
             version: hello.version,
             address,
@@ -117,21 +106,6 @@ impl Link {
     /// The peer gave room back.
     pub(crate) fn refill(&mut self, packets: u32) {
         self.window.refill(packets);
-    }
-
-    /// Counts a packet that it submitted; true when it is time to say so.
-    pub(crate) fn took(&mut self, now: Instant) -> bool {
-        self.taken += 1;
-        self.taken - self.told_taken >= UNTOLD
-            || self.told_at.is_none_or(|at| now >= at + TELL_TAKEN)
-    }
-
-    /// What is to be said of the packets it submitted, if there is news.
-    pub(crate) fn tell_taken(&mut self, now: Instant) -> Option<u64> {
-        let before = std::mem::replace(&mut self.told_taken, self.taken);
-        let news = (before < self.taken).then_some(self.taken)?;
-        self.told_at = Some(now);
-        Some(news)
     }
 
     /// One attempt ended, or is not waited for any more.

@@ -1,7 +1,5 @@
 //! A packet comes in, is decided about, and ends.
 
-use std::time::Instant;
-
 use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromRouter, Instruction, Refused};
 use openfed_proto::packet::{
@@ -14,19 +12,18 @@ use crate::command::{Command, Finished};
 use crate::core::{Life, Router};
 use crate::decide::{Accepted, Decision, Question, Way};
 use crate::deliveries::{Delivery, SLACK, Source, State};
-use crate::nodes::{LinkId, TELL_TAKEN};
+use crate::nodes::LinkId;
 
 impl Router {
     pub(crate) fn submit(
         &mut self,
         link: LinkId,
         packet: Packet,
-        (accepted_in, again): (Option<PacketId>, bool),
+        (accepted_in, again, kept): (Option<PacketId>, bool, bool),
         now: Now,
     ) {
         let Some(origin) = self.nodes.get_mut(link) else { return };
         origin.submitted += 1;
-        let tell = origin.role == Role::XmppCm && origin.took(now.instant);
         let over_window = origin.submitted > self.config.capacity.saturating_mul(2);
         let source = Source {
             node: origin.node.clone(),
@@ -35,11 +32,7 @@ impl Router {
             link: Some(link),
             charged: true,
         };
-        if tell {
-            self.tell_taken(link, now.instant);
-        } else if source.role == Role::XmppCm {
-            self.next_taken.get_or_insert(now.after(TELL_TAKEN));
-        }
+        self.note_taken(link, kept, now);
         if self.deliveries.get(packet.id).is_some() {
             return self.submitted_again(packet.id, source, link, now);
         }
@@ -71,29 +64,7 @@ impl Router {
         });
         match refusal {
             Some(failure) => self.stop(id, Decision::Refused, failure, now),
-            None => self.ready.push_back(id),
-        }
-    }
-
-    /// A node hears that what it submitted is here, whatever becomes of it.
-    fn tell_taken(&mut self, link: LinkId, now: Instant) {
-        let taken = self.nodes.get_mut(link).and_then(|link| link.tell_taken(now));
-        if let Some(packets) = taken {
-            self.send(link, FromRouter::Taken(packets));
-        }
-    }
-
-    /// Time to tell of packets that came since.
-    pub(crate) fn taken_due(&mut self, now: Now) {
-        if self.next_taken.is_none_or(|at| at > now.instant) {
-            return;
-        }
-        self.next_taken = None;
-        // Where nothing is under way, the outcomes have said so already.
-        let waits = self.nodes.iter().filter(|link| link.submitted > 0);
-        let links: Vec<LinkId> = waits.map(|link| link.id).collect();
-        for link in links {
-            self.tell_taken(link, now.instant);
+            None => self.line_up(link, id),
         }
     }
 

@@ -169,7 +169,7 @@ impl Manager {
     }
 
     pub(crate) fn submit(&self, packet: Packet) {
-        self.say(FromCm::Submit { packet, accepted_in: None, again: false });
+        self.say(FromCm::Submit { packet, accepted_in: None, again: false, kept: false });
     }
 
     /// The next frame that `wanted` takes; others are passed over.

@@ -201,8 +201,8 @@ impl Routers {
     }
 
     /// Packets that wait for a link and now have one, in their order. The same id goes out again:
-    /// whoever saw it before drops it.
-    pub(crate) fn resubmit(&mut self, now: Instant) -> Vec<(RouterId, Packet)> {
+    /// whoever saw it before drops it. Each with whether its server keeps it.
+    pub(crate) fn resubmit(&mut self, now: Instant) -> Vec<(RouterId, Packet, bool)> {
         let mut again = Vec::new();
         if self.parked == 0 || self.links.is_empty() {
             return again;
@@ -226,7 +226,7 @@ impl Routers {
                 self.parked -= 1;
                 submitted.packet.remaining =
                     submitted.deadline.saturating_duration_since(now + EDGE_GRACE);
-                again.push((router, submitted.packet.clone()));
+                again.push((router, submitted.packet.clone(), submitted.counted.is_some()));
             }
             self.sent(router, id);
         }

@@ -269,6 +269,7 @@ impl Stream {
     /// Time has passed; see [`Stream::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant) {
         self.go_on_beginning(now);
+        self.answer_at_last(now);
         if self.poll_timeout().is_none_or(|at| now < at) {
             return;
         }
@@ -288,7 +289,8 @@ impl Stream {
             State::Closing => self.state_ends,
             _ => {
                 let beginning = self.beginning.as_ref().map(Beginning::due);
-                [self.state_ends, self.negotiation_ends, beginning].into_iter().flatten().min()
+                let ends = [self.state_ends, self.negotiation_ends, beginning, self.answer_by()];
+                ends.into_iter().flatten().min()
             }
         }
     }

@@ -157,7 +157,7 @@ impl Core {
         let passed = now.saturating_duration_since(submission.since);
         packet.remaining = packet.remaining.saturating_sub(passed);
         let accepted_in = submission.accepted_in;
-        let frame = Box::new(FromCm::Submit { packet, accepted_in, again });
+        let frame = Box::new(FromCm::Submit { packet, accepted_in, again, kept: false });
         self.commands.push_back(Command::ToRouter { router, frame, stage: Some(submission.stage) });
     }
 

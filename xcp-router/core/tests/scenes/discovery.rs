@@ -78,7 +78,10 @@ fn inbound_from_an_unknown_domain_is_probed_accepted_and_delivered() {
     let accept = scene.expect(Instruction::Accept, SIP);
     // The sip-cm lets it go on as a packet of its own.
     let again = scene.sip_in("foreign.example");
-    scene.frame(SIP, FromCm::Submit { packet: again, accepted_in: Some(discovery), again: false });
+    scene.frame(
+        SIP,
+        FromCm::Submit { packet: again, accepted_in: Some(discovery), again: false, kept: false },
+    );
     scene.play(Instruction::Home, XMPP, delivered(Protocol::Xmpp));
     let inner = scene.finished();
     assert!(is_delivered(&inner));
@@ -362,12 +365,18 @@ fn an_accepted_request_without_its_discovery_is_refused_once_that_has_ended() {
     scene.play(Instruction::Accept, SIP, failed(Condition::ItemNotFound, Cause::Remote));
     scene.finished();
     let late = scene.sip_in("foreign.example");
-    scene.frame(SIP, FromCm::Submit { packet: late, accepted_in: Some(discovery), again: false });
+    scene.frame(
+        SIP,
+        FromCm::Submit { packet: late, accepted_in: Some(discovery), again: false, kept: false },
+    );
     assert_eq!(why(&scene.finished()), (Condition::NotAllowed, Cause::Policy));
     // One that another router let in, whose link was lost, goes on.
     let orphan = scene.sip_in("foreign.example");
     let elsewhere = openfed_proto::packet::PacketId([9; 16]);
-    scene.frame(SIP, FromCm::Submit { packet: orphan, accepted_in: Some(elsewhere), again: false });
+    scene.frame(
+        SIP,
+        FromCm::Submit { packet: orphan, accepted_in: Some(elsewhere), again: false, kept: false },
+    );
     scene.play(Instruction::Home, XMPP, delivered(Protocol::Xmpp));
     assert!(is_delivered(&scene.finished()));
 }

@@ -15,13 +15,6 @@ use crate::scene::*;
 /// By then an instance whose link was lost is given up.
 const GONE: Duration = Duration::from_millis(1_500);
 
-fn known() -> Scene {
-    let mut scene = Scene::open();
-    scene.change(vec![TableChange::Row(domain("known.example"), Origin::Discovered)]);
-    scene.forget_frames();
-    scene
-}
-
 #[test]
 fn the_attempt_of_a_lost_link_goes_to_another_instance_with_the_same_id() {
     let mut scene = Scene::open();
@@ -164,7 +157,7 @@ fn what_two_dead_instances_had_is_told_when_its_sender_repeats_it() {
 
 #[test]
 fn a_request_pending_at_a_sip_cm_waits_for_that_sip_cm() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let other = scene.link(Role::SipCm, "sip-2");
     scene.forget_frames();
     let packet = scene.sip_out("known.example");
@@ -186,7 +179,7 @@ fn a_request_pending_at_a_sip_cm_waits_for_that_sip_cm() {
 
 #[test]
 fn a_restarted_sip_cm_has_forgotten_its_requests() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.sip_out("known.example");
     scene.submit(SIP, packet);
     scene.expect(Instruction::Send, SIP);
@@ -203,7 +196,7 @@ fn a_restarted_sip_cm_has_forgotten_its_requests() {
 #[test]
 fn what_failed_after_its_xmpp_cm_had_died_is_told_by_the_next_life_of_it() {
     for back_first in [false, true] {
-        let mut scene = known();
+        let mut scene = Scene::known();
         let failing = scene.xmpp_out("known.example");
         let arriving = scene.xmpp_out("known.example");
         for packet in [&failing, &arriving] {
@@ -227,52 +220,8 @@ fn what_failed_after_its_xmpp_cm_had_died_is_told_by_the_next_life_of_it() {
 }
 
 #[test]
-fn an_xmpp_cm_hears_soon_what_it_need_not_keep() {
-    let mut scene = known();
-    let soon = Duration::from_millis(5);
-    let mut attempts = Vec::new();
-    let mut submit = |scene: &mut Scene| {
-        let packet = scene.xmpp_out("known.example");
-        scene.submit(XMPP, packet);
-        attempts.push(scene.expect(Instruction::Send, SIP));
-        scene.taken.get(&XMPP).copied()
-    };
-    // Of the first one it hears at once, of those that follow soon a little later, by one word.
-    assert_eq!([submit(&mut scene), submit(&mut scene)], [Some(1), Some(1)]);
-    scene.pass(soon / 2);
-    assert_eq!(submit(&mut scene), Some(1));
-    scene.pass(soon / 2);
-    assert_eq!(scene.taken.get(&XMPP), Some(&3));
-    // Of many not even that long.
-    let heard: Vec<_> = (4..=35).map(|_| submit(&mut scene)).collect();
-    assert_eq!((&heard[..31], heard[31]), (&[Some(3); 31][..], Some(35)));
-    // After a while there is a first one again.
-    scene.pass(soon);
-    assert_eq!(submit(&mut scene), Some(36));
-    for attempt in attempts {
-        scene.end(SIP, &attempt, delivered(Protocol::Sip));
-        scene.finished();
-    }
-    // What ends meanwhile says so by its ending.
-    let packet = scene.xmpp_out("known.example");
-    scene.submit(XMPP, packet);
-    scene.play(Instruction::Send, SIP, delivered(Protocol::Sip));
-    scene.finished();
-    scene.pass(soon);
-    assert_eq!(scene.taken.get(&XMPP), Some(&36));
-    // A sip-cm keeps nothing: whoever it serves repeats himself.
-    let packet = scene.sip_out("known.example");
-    scene.submit(SIP, packet);
-    let attempt = scene.expect(Instruction::Send, SIP);
-    scene.pass(soon);
-    assert_eq!(scene.taken.get(&SIP), None);
-    scene.end(SIP, &attempt, delivered(Protocol::Sip));
-    scene.finished();
-}
-
-#[test]
 fn a_sip_cm_that_never_comes_back_costs_no_more_than_the_packets_time() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.sip_out("known.example");
     scene.submit(SIP, packet);
     scene.expect(Instruction::Send, SIP);
@@ -285,7 +234,7 @@ fn a_sip_cm_that_never_comes_back_costs_no_more_than_the_packets_time() {
 
 #[test]
 fn a_repeated_submit_gets_the_remembered_outcome_for_a_minute() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, packet.clone());
     scene.submit(XMPP, packet.clone());
@@ -372,7 +321,7 @@ fn a_draining_instance_gets_nothing_new_and_its_refusals_go_elsewhere() {
 
 #[test]
 fn a_newer_link_of_a_node_replaces_the_older_one() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.sip_out("known.example");
     scene.submit(SIP, packet);
     scene.expect(Instruction::Send, SIP);
@@ -388,7 +337,7 @@ fn a_newer_link_of_a_node_replaces_the_older_one() {
 
 #[test]
 fn a_router_that_leaves_tells_everybody_and_ends_what_it_has() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, packet);
     let attempt = scene.expect(Instruction::Send, SIP);
@@ -406,7 +355,7 @@ fn a_router_that_leaves_tells_everybody_and_ends_what_it_has() {
 
 #[test]
 fn a_manager_is_taken_out_and_back_in_by_its_name() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let second = scene.link(Role::SipCm, "sip-2");
     scene.forget_frames();
     assert!(scene.router.handle_drain("sip-2", true, scene.now));
@@ -440,7 +389,7 @@ fn a_manager_is_taken_out_and_back_in_by_its_name() {
 
 #[test]
 fn a_router_that_is_taken_out_sends_others_away_but_routes_what_still_comes() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     assert!(scene.router.handle_drain("router-1", true, scene.now));
     scene.collect();
     for link in [SIP, XMPP] {
@@ -474,7 +423,7 @@ fn a_router_that_is_taken_out_sends_others_away_but_routes_what_still_comes() {
 
 #[test]
 fn a_known_domain_without_any_sip_cm_is_a_temporary_failure() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     scene.unlink(SIP);
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, packet);
@@ -483,7 +432,7 @@ fn a_known_domain_without_any_sip_cm_is_a_temporary_failure() {
 
 #[test]
 fn a_sip_cm_that_does_not_answer_ends_in_a_timeout() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, Packet { remaining: Duration::from_secs(5), ..packet });
     scene.expect(Instruction::Send, SIP);
@@ -495,7 +444,7 @@ fn a_sip_cm_that_does_not_answer_ends_in_a_timeout() {
 fn hops_may_come_whole_or_only_the_new_one() {
     use openfed_proto::link::AttemptEnded;
     use openfed_proto::packet::{Hop, Outcome};
-    let mut scene = known();
+    let mut scene = Scene::known();
     let packet = scene.xmpp_out("known.example");
     scene.submit(XMPP, packet);
     let attempt = scene.expect(Instruction::Send, SIP);
@@ -524,7 +473,7 @@ fn an_answer_that_strayed_goes_to_the_other_instances_of_that_manager_alone() {
 
 #[test]
 fn packets_that_waited_too_long_for_the_router_fail_for_the_time_being() {
-    let mut scene = known();
+    let mut scene = Scene::known();
     let late = Duration::from_millis(250);
     let first = scene.sip_in("known.example");
     scene.submit_late(late, SIP, first);

@@ -12,4 +12,5 @@ mod random;
 mod recall;
 mod scene;
 mod store;
+mod taken;
 mod trials;

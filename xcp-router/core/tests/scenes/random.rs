@@ -169,7 +169,8 @@ impl Play {
         self.ends.insert(packet.id, 0);
         let accepted_in = self.packets.first().filter(|_| accepted && way == 2).map(|p| p.id);
         let again = self.serial.is_multiple_of(3);
-        self.scene.frame(link, FromCm::Submit { packet, accepted_in, again });
+        let kept = self.serial.is_multiple_of(2);
+        self.scene.frame(link, FromCm::Submit { packet, accepted_in, again, kept });
     }
 
     fn say(&mut self, node: u8, frame: FromCm) {

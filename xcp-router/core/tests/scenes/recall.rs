@@ -30,7 +30,7 @@ fn again(scene: &mut Scene) -> Packet {
 
 fn submit(scene: &mut Scene, packet: &Packet, again: bool) {
     let packet = packet.clone();
-    scene.frame(SIP, FromCm::Submit { packet, accepted_in: None, again });
+    scene.frame(SIP, FromCm::Submit { packet, accepted_in: None, again, kept: false });
 }
 
 /// Each of these is asked for the attempt.

@@ -14,7 +14,7 @@ use openfed_proto::packet::*;
 use openfed_proto::route::{DomainRow, Origin, Pattern, StaticRoute};
 use xcp_router_core::*;
 
-/// What the router asked for, without credit, what it took, usage, health and events.
+/// What the router asked for, without credit, usage, health and events.
 #[derive(Debug)]
 pub(crate) enum Act {
     Streams { node: String, streams: Vec<StreamView>, total: u32 },
@@ -36,7 +36,6 @@ pub(crate) struct Scene {
     pub(crate) uses: BTreeMap<String, u64>,
     pub(crate) credit: BTreeMap<LinkId, u32>,
     /// What managers were told to be in the router's care.
-    pub(crate) taken: BTreeMap<LinkId, u64>,
     pub(crate) spans_open: i64,
     /// Rows that were given away to be dropped.
     pub(crate) discarded: usize,
@@ -94,7 +93,15 @@ impl Scene {
         Self::with(|_| {})
     }
 
-    /// The same, configured otherwise.
+    /// The same, which knows `known.example`.
+    pub(crate) fn known() -> Self {
+        let mut scene = Self::open();
+        scene.change(vec![TableChange::Row(domain("known.example"), Origin::Discovered)]);
+        scene.forget_frames();
+        scene
+    }
+
+    /// The same as [`Scene::open`], configured otherwise.
     pub(crate) fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let mut scene = Self::bare(configure);
         scene.snapshot(vec![open_route()], &[]);
@@ -126,7 +133,6 @@ impl Scene {
             health: BTreeMap::new(),
             uses: BTreeMap::new(),
             credit: BTreeMap::new(),
-            taken: BTreeMap::new(),
             spans_open: 0,
             discarded: 0,
             next_link: 0,
@@ -182,15 +188,20 @@ impl Scene {
         self.collect();
     }
 
+    /// The packet's server keeps it until it is in safety.
+    pub(crate) fn submit_kept(&mut self, link: LinkId, packet: Packet) {
+        self.frame(link, FromCm::Submit { packet, accepted_in: None, again: false, kept: true });
+    }
+
     pub(crate) fn submit(&mut self, link: LinkId, packet: Packet) -> PacketId {
         let id = packet.id;
-        self.frame(link, FromCm::Submit { packet, accepted_in: None, again: false });
+        self.frame(link, FromCm::Submit { packet, accepted_in: None, again: false, kept: false });
         id
     }
 
     /// The packet has waited so long for its turn.
     pub(crate) fn submit_late(&mut self, waited: Duration, link: LinkId, packet: Packet) {
-        let frame = FromCm::Submit { packet, accepted_in: None, again: false };
+        let frame = FromCm::Submit { packet, accepted_in: None, again: false, kept: false };
         self.router.handle_frame(link, frame, waited, self.now);
         self.collect();
     }
@@ -252,10 +263,6 @@ impl Scene {
                 Command::Insert { id, row, .. } => self.acts.push_back(Act::Insert { id, row }),
                 Command::Send { link, frame: FromRouter::Credit(packets) } => {
                     *self.credit.entry(link).or_default() += packets;
-                }
-                Command::Send { link, frame: FromRouter::Taken(packets) } => {
-                    let before = self.taken.insert(link, packets);
-                    assert!(before < Some(packets), "told twice: {packets}");
                 }
                 Command::Send { link, frame } => self.acts.push_back(Act::Frame { link, frame }),
                 Command::Touch(uses) => {

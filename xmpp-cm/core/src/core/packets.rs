@@ -54,9 +54,15 @@ impl Core {
             }
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
-            FromRouter::Taken(packets) => {
+            FromRouter::Taken { packets, held } => {
                 for counted in self.routers.taken(router, packets) {
-                    self.handled(Some(counted));
+                    self.in_safety(counted);
+                }
+                if held {
+                    // Behind what the servers are told.
+                    self.settle(now);
+                    let frame = FromCm::Acknowledged(packets);
+                    self.commands.push_back(Command::ToRouter { router, frame });
                 }
             }
             FromRouter::Credit(packets) => {
@@ -108,8 +114,8 @@ impl Core {
     }
 
     fn resubmit(&mut self, now: Instant) {
-        for (router, packet) in self.routers.resubmit(now) {
-            let frame = FromCm::Submit { packet, accepted_in: None, again: true };
+        for (router, packet, kept) in self.routers.resubmit(now) {
+            let frame = FromCm::Submit { packet, accepted_in: None, again: true, kept };
             self.commands.push_back(Command::ToRouter { router, frame });
         }
     }

@@ -48,6 +48,14 @@ impl Core {
         }
     }
 
+    /// A router has the stanza: its server hears so at once.
+    pub(super) fn in_safety(&mut self, counted: Counted) {
+        self.handled(Some(counted));
+        if let Some(stream) = self.stream(counted.conn) {
+            stream.tell_handled();
+        }
+    }
+
     pub(super) fn on_stanza(&mut self, conn: ConnId, stanza: Element, now: Instant) {
         // The stream let it through, so both domains are what they say (E-45).
         let Some(pair) = pair_of(&stanza) else { return };
@@ -286,8 +294,9 @@ impl Core {
         };
         let packet = self.packet(conn, head, stanza, now);
         let counted = self.in_hand.take();
+        let kept = counted.is_some();
         self.routers.submit(router, packet.clone(), (Reply::to(stanza), counted), now);
-        let frame = FromCm::Submit { packet, accepted_in: None, again: false };
+        let frame = FromCm::Submit { packet, accepted_in: None, again: false, kept };
         self.commands.push_back(Command::ToRouter { router, frame });
     }
 

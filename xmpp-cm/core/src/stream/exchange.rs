@@ -39,7 +39,7 @@ impl Stream {
         match name {
             "auth" if responder && element.has_ns(ns::SASL) => self.handle_auth(&element, now),
             _ if element.has_ns(ns::MANAGEMENT) => match self.role {
-                Role::Responder { .. } => self.handle_management(&element),
+                Role::Responder { .. } => self.handle_management(&element, now),
                 Role::Initiator => self.handle_count(&element),
             },
             "bidi" if element.has_ns(ns::BIDI) => self.handle_bidi(),

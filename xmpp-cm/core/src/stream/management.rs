@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use minidom::Element;
 
@@ -19,6 +19,9 @@ use crate::xml::ns;
 
 /// Answers of which the peer hears at once, though it has not asked since.
 const UNTOLD: u64 = 64;
+/// Who asks is not answered twice: at once with the old number, and again with the new one. But it
+/// waits no longer than this (XEP-0198 §4).
+const ANSWER: Duration = Duration::from_millis(100);
 
 /// What came on a stream since its peer enabled management.
 #[derive(Debug, Default)]
@@ -32,8 +35,10 @@ pub(super) struct Management {
     told: u64,
     /// The peer asked when so many had come, and has not heard that all of those are safe.
     asked: Option<u64>,
-    /// It has not heard anything since it asked.
-    answer_due: bool,
+    /// It hears the next news at once.
+    news_due: bool,
+    /// By then it hears the number as it is: it has asked, and has not heard anything since.
+    answer_by: Option<Instant>,
 }
 
 impl Management {
@@ -60,30 +65,36 @@ impl Management {
         self.rest.clear();
     }
 
-    fn ask(&mut self) {
+    fn ask(&mut self, now: Instant) {
         self.asked = Some(self.taken);
-        self.answer_due = true;
+        self.news_due = true;
+        self.answer_by.get_or_insert(now + ANSWER);
     }
 
     /// What is to be told now.
     fn due(&mut self) -> Option<u64> {
         let all = self.asked.is_some_and(|asked| self.handled >= asked);
-        let much = self.handled - self.told >= UNTOLD;
-        if !self.answer_due && !all && !much {
+        let news = self.handled - self.told;
+        if !all && news < UNTOLD && !(self.news_due && news > 0) {
             return None;
         }
-        self.answer_due = false;
-        self.told = self.handled;
         if all {
             self.asked = None;
         }
-        Some(self.handled)
+        Some(self.tell())
+    }
+
+    fn tell(&mut self) -> u64 {
+        self.news_due = false;
+        self.answer_by = None;
+        self.told = self.handled;
+        self.handled
     }
 }
 
 impl Stream {
     /// An element of XEP-0198.
-    pub(super) fn handle_management(&mut self, element: &Element) {
+    pub(super) fn handle_management(&mut self, element: &Element, now: Instant) {
         match element.name() {
             "enable" if self.management.is_none() && !self.pairs.is_empty() => {
                 self.begin();
@@ -97,7 +108,7 @@ impl Stream {
             }
             "r" => {
                 if let Some(management) = &mut self.management {
-                    management.ask();
+                    management.ask(now);
                 }
             }
             // Nothing of ours is kept for an acknowledgement.
@@ -133,12 +144,19 @@ impl Stream {
         }
     }
 
+    /// The peer hears at once of what was handled, whether it has asked or not.
+    pub(crate) fn tell_handled(&mut self) {
+        if let Some(management) = &mut self.management {
+            management.news_due = true;
+        }
+    }
+
     /// The last word before the end: all that has come will be answered, for it is the stream alone
     /// that ends. What comes behind this stays with the peer.
     pub(super) fn acknowledge_for_good(&mut self) {
         if let Some(management) = &mut self.management {
             management.handle_all();
-            management.answer_due = true;
+            management.news_due = true;
         }
         self.acknowledge();
     }
@@ -146,6 +164,23 @@ impl Stream {
     /// Writes how many are in safety, when it is time: after the events of what came.
     pub(super) fn acknowledge(&mut self) {
         let Some(handled) = self.management.as_mut().and_then(Management::due) else { return };
+        self.write_handled(handled);
+    }
+
+    /// Whoever has asked has waited for news long enough.
+    pub(super) fn answer_at_last(&mut self, now: Instant) {
+        let Some(management) = &mut self.management else { return };
+        if management.answer_by.is_some_and(|at| at <= now) {
+            let handled = management.tell();
+            self.write_handled(handled);
+        }
+    }
+
+    pub(super) fn answer_by(&self) -> Option<Instant> {
+        self.management.as_ref()?.answer_by
+    }
+
+    fn write_handled(&mut self, handled: u64) {
         // It wraps around (XEP-0198 §4).
         let h = handled & u64::from(u32::MAX);
         let mut element = Element::bare("a", ns::MANAGEMENT);
@@ -163,15 +198,14 @@ mod tests {
         let mut management = Management::default();
         let numbers: Vec<u64> = (0..4).map(|_| management.take()).collect();
         assert_eq!(numbers, [1, 2, 3, 4]);
-        management.ask();
-        assert_eq!(management.due(), Some(0), "who asks is answered at once");
-        assert_eq!(management.due(), None);
+        management.ask(crate::stream::tests::start());
+        assert_eq!(management.due(), None, "who asks is answered when there is news");
         management.handle(2);
         management.handle(2);
         management.handle(4);
         assert_eq!(management.due(), None);
         management.handle(1);
-        assert_eq!((management.handled, management.due()), (2, None));
+        assert_eq!((management.handled, management.due(), management.due()), (2, Some(2), None));
         management.handle(3);
         assert_eq!(management.due(), Some(4), "all that had come when the peer asked");
         management.handle(9);

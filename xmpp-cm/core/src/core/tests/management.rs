@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{FromRouter, Hello};
+use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Cause, Failure, Outcome, Protocol};
 
 use super::world::{ROUTER, World, hello, taken};
+use crate::core::Command;
 
 const ASK: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+/// Who asks hears the number within this time, whatever it is.
+const ANSWER: Duration = Duration::from_millis(100);
+const NOTHING: [u32; 0] = [];
 
 /// The home server has management on its stream to `sip.example`, which is known as SIP.
 fn managed() -> World {
@@ -35,12 +39,36 @@ fn a_message_is_kept_until_a_router_has_it() {
     message(&mut world, "1");
     message(&mut world, "2");
     world.home_types("sip.example", ASK);
-    assert_eq!(told(&mut world), [0], "who asks is answered at once");
-    world.frame(FromRouter::Taken(1));
-    assert_eq!(told(&mut world), [] as [u32; 0], "it asked when two had come");
-    world.frame(FromRouter::Taken(2));
+    assert_eq!(told(&mut world), NOTHING);
+    world.wait(ANSWER);
+    assert_eq!(told(&mut world), [0], "who asks waits no longer than that");
+    world.frame(FromRouter::Taken { packets: 1, held: false });
+    assert_eq!(told(&mut world), [1]);
+    world.frame(FromRouter::Taken { packets: 2, held: false });
     assert_eq!(told(&mut world), [2]);
+    world.wait(ANSWER);
+    assert_eq!(told(&mut world), NOTHING);
     assert_eq!(world.submitted().len(), 2);
+    assert_eq!(world.frames, []);
+}
+
+#[test]
+fn what_a_router_holds_goes_on_when_its_server_has_been_told() {
+    let mut world = managed();
+    message(&mut world, "1");
+    let frames = std::mem::take(&mut world.frames);
+    assert!(matches!(&frames[..], [(ROUTER, FromCm::Submit { kept: true, .. })]), "{frames:?}");
+    // It has not asked; its question may be under way.
+    let (held, now) = (FromRouter::Taken { packets: 1, held: true }, world.now);
+    world.core.handle_frame(ROUTER, held, Duration::ZERO, now);
+    let commands: Vec<Command> = std::iter::from_fn(|| world.core.next_command()).collect();
+    let [Command::Transmit { bytes, .. }, Command::ToRouter { router: ROUTER, frame }] =
+        &commands[..]
+    else {
+        panic!("{commands:?}")
+    };
+    assert_eq!(*bytes, "<a xmlns='urn:xmpp:sm:3' h='1'/>".as_bytes());
+    assert_eq!(*frame, FromCm::Acknowledged(1));
 }
 
 #[test]
@@ -49,7 +77,7 @@ fn a_message_that_has_ended_is_kept_no_longer() {
         let mut world = managed();
         message(&mut world, "1");
         world.home_types("sip.example", ASK);
-        assert_eq!(told(&mut world), [0]);
+        assert_eq!(told(&mut world), NOTHING);
         let id = world.submitted()[0].id;
         match failed {
             true => world.fails(id, Failure::new(Condition::ItemNotFound, Cause::Remote)),
@@ -97,6 +125,8 @@ fn what_passes_through_is_kept_until_it_is_written() {
         "<message from='alice@corp.example' to='bob@xmpp.example'><body>x</body></message>",
     );
     world.home_types("xmpp.example", ASK);
+    assert_eq!(told(&mut world), NOTHING);
+    world.wait(ANSWER);
     assert_eq!(told(&mut world), [0]);
     world.wait(Duration::from_secs(60));
     assert_eq!(told(&mut world), [1], "its sender heard that it failed");

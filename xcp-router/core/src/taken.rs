@@ -1,0 +1,149 @@
+//! What xmpp-cm hear of packets that are here, before these go on. A server with stream management
+//! (XEP-0198) keeps its stanzas until it hears that they are in safety, and bounces the rest when the
+//! stream breaks: what arrived shall not be among that.
+//!
+//! ```text
+//!   Submit, kept ─▶ Taken, held ─▶ <a/> to the server ─▶ Acknowledged ─▶ decided about
+//!      └─ soon after another one: decided about at once, and told of a little later
+//! ```
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use openfed_proto::link::FromRouter;
+use openfed_proto::packet::PacketId;
+
+use crate::clock::Now;
+use crate::core::Router;
+use crate::nodes::LinkId;
+
+/// Packets that follow another one within this time are not held: where many come, that would cost
+/// more than it saves. The outcome, which says so too, is mostly quicker than such a time.
+const CLOSE: Duration = Duration::from_millis(5);
+/// Of so many packets it is told at once in any case.
+const UNTOLD: u64 = 32;
+/// No packet is held for longer.
+const HELD: Duration = Duration::from_millis(20);
+
+/// What one manager knows to be here.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Packets that it submitted in all, and how many of them it heard of.
+    packets: u64,
+    told: u64,
+    /// When it heard so last, and when it is to hear so next.
+    told_at: Option<Instant>,
+    tell_at: Option<Instant>,
+    /// Until when packets are held, and those that are, in order.
+    held_until: Option<Instant>,
+    held: VecDeque<PacketId>,
+}
+
+/// What a manager is to hear now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tell {
+    Nothing,
+    /// So many packets are here.
+    Taken {
+        packets: u64,
+        held: bool,
+    },
+}
+
+impl Taken {
+    /// It submitted a packet, which its server keeps or not.
+    pub(crate) fn submitted(&mut self, kept: bool, now: Instant) -> Tell {
+        self.packets += 1;
+        let alone = self.told_at.is_none_or(|at| now >= at + CLOSE);
+        match () {
+            () if !kept => Tell::Nothing,
+            () if alone => {
+                self.held_until = Some(now + HELD);
+                self.tell(true, now)
+            }
+            () if self.packets - self.told >= UNTOLD => self.tell(false, now),
+            () => {
+                self.tell_at.get_or_insert(now + CLOSE);
+                Tell::Nothing
+            }
+        }
+    }
+
+    fn tell(&mut self, held: bool, now: Instant) -> Tell {
+        self.told = self.packets;
+        self.told_at = Some(now);
+        self.tell_at = None;
+        Tell::Taken { packets: self.packets, held }
+    }
+
+    /// Takes a packet in if packets are held, behind those that are.
+    pub(crate) fn hold(&mut self, id: PacketId) -> bool {
+        let holds = self.held_until.is_some();
+        if holds {
+            self.held.push_back(id);
+        }
+        holds
+    }
+
+    /// Nothing is held any more: what was, in order.
+    pub(crate) fn release(&mut self) -> VecDeque<PacketId> {
+        self.held_until = None;
+        std::mem::take(&mut self.held)
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        [self.tell_at, self.held_until].into_iter().flatten().min()
+    }
+}
+
+impl Router {
+    /// A manager submitted a packet. It hears of it before the packet goes on.
+    pub(crate) fn note_taken(&mut self, link: LinkId, kept: bool, now: Now) {
+        let Some(node) = self.nodes.get_mut(link) else { return };
+        let tell = node.taken.submitted(kept, now.instant);
+        self.tell_taken(link, tell);
+    }
+
+    fn tell_taken(&mut self, link: LinkId, tell: Tell) {
+        if let Tell::Taken { packets, held } = tell {
+            self.send(link, FromRouter::Taken { packets, held });
+        }
+    }
+
+    /// The packet is to be decided about: when its time has come.
+    pub(crate) fn line_up(&mut self, link: LinkId, id: PacketId) {
+        if !self.nodes.get_mut(link).is_some_and(|node| node.taken.hold(id)) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The servers have been told of so many packets.
+    pub(crate) fn acknowledged(&mut self, link: LinkId, packets: u64) {
+        let Some(node) = self.nodes.get_mut(link) else { return };
+        // Of those that are held now, not of some before.
+        if packets >= node.taken.told {
+            self.ready.extend(node.taken.release());
+        }
+    }
+
+    /// Time to tell of packets that came since, and to hold others no longer.
+    pub(crate) fn taken_due(&mut self, now: Now) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
+        let mut news = Vec::new();
+        for node in self.nodes.iter_mut() {
+            if due(node.taken.held_until) {
+                self.ready.extend(node.taken.release());
+            }
+            if due(node.taken.tell_at.take_if(|at| *at <= now.instant)) && node.submitted > 0 {
+                news.push((node.id, node.taken.tell(false, now.instant)));
+            }
+        }
+        for (link, tell) in news {
+            self.tell_taken(link, tell);
+        }
+    }
+
+    pub(crate) fn next_taken(&self) -> Option<Instant> {
+        self.nodes.iter().filter_map(|node| node.taken.next_timer()).min()
+    }
+}
