@@ -1,7 +1,7 @@
 //! How we learn that a message was taken, in a protocol that never says so.
 //!
 //! ```text
-//!   write message ──▶ Unfenced ──ping (one in flight per line)──▶ Fenced ──answer──▶ Delivered
+//!   write message ──▶ Unfenced ──ping (one at a time per line)──▶ Fenced ──answer──▶ Delivered
 //!                        └── error stanza for it, on any stream ────┴──▶ Failed(Remote)
 //!                        └────── stream lost, no answer in time ────┴──▶ Failed(unconfirmed)
 //! ```
@@ -9,13 +9,15 @@
 //! After the messages, one ping (XEP-0199) goes to the server that took them, on the same stream.
 //! Streams are in order, so the ping's answer, result or error, proves that everything before it
 //! was processed; an error stanza that came before the answer is the message's own ending. All
-//! messages written while a ping is in flight share the next one.
+//! messages written while a ping is in flight share the next one. Its answer may be lost, with the
+//! stream that it was to come on: so the next one waits for a moment only ([`PATIENCE`]), and proves
+//! what was written since the one before, no more.
 //!
 //! A line is one pair of domains on one stream, not the stream: without XEP-0288 the answers of
 //! each pair come back on a stream of their own, and only within one of these there is an order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
@@ -24,6 +26,9 @@ use openfed_proto::packet::Failure;
 use crate::attempts::Key;
 use crate::core::ConnId;
 use crate::peers::Pair;
+
+/// How long the next ping waits for the answer to the one before.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A message that was written and whose ending is not known yet.
 #[derive(Debug, PartialEq)]
@@ -48,9 +53,28 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 struct Messages {
     unfenced: Vec<Written>,
-    /// Behind the ping that is in flight.
+    /// In the order in which the pings went out.
+    flights: VecDeque<Flight>,
+}
+
+/// A ping in flight, and the messages that its answer proves to be taken.
+#[derive(Debug)]
+struct Flight {
+    ping: String,
+    sent: Instant,
     fenced: Vec<Written>,
-    ping: Option<String>,
+}
+
+impl Messages {
+    /// Whether the next ping may go.
+    fn may_ask(&self, now: Instant) -> bool {
+        self.flights.back().is_none_or(|last| now >= last.sent + PATIENCE)
+    }
+
+    fn take(&mut self, ping: &str) -> Vec<Written> {
+        let at = self.flights.iter().position(|flight| flight.ping == ping);
+        at.and_then(|at| self.flights.remove(at)).map(|flight| flight.fenced).unwrap_or_default()
+    }
 }
 
 /// A ping that was not answered in time.
@@ -73,14 +97,16 @@ pub(crate) struct Fences {
     /// In the order in which the pings went out, with when that was and until when each has time;
     /// answered ones stay until then.
     expiries: VecDeque<(Instant, Instant, String)>,
+    /// In the same order: when what was written since asks anew.
+    patience: VecDeque<(Instant, String)>,
 }
 
 impl Fences {
     /// A message was written on this line.
-    pub(crate) fn wrote(&mut self, line: Line, message: Written) {
+    pub(crate) fn wrote(&mut self, line: Line, message: Written, now: Instant) {
         let messages = self.lines.entry(line.clone()).or_default();
         messages.unfenced.push(message);
-        if messages.ping.is_none() {
+        if messages.may_ask(now) {
             self.due.insert(line);
         }
     }
@@ -93,9 +119,10 @@ impl Fences {
     /// The ping with this id was written on the line.
     pub(crate) fn sent(&mut self, line: Line, ping: String, now: Instant, expires: Instant) {
         let Some(messages) = self.lines.get_mut(&line) else { return };
-        messages.fenced = std::mem::take(&mut messages.unfenced);
-        messages.ping = Some(ping.clone());
+        let fenced = std::mem::take(&mut messages.unfenced);
+        messages.flights.push_back(Flight { ping: ping.clone(), sent: now, fenced });
         self.pings.insert(ping.clone(), line);
+        self.patience.push_back((now + PATIENCE, ping.clone()));
         self.expiries.push_back((now, expires, ping));
     }
 
@@ -106,7 +133,23 @@ impl Fences {
             return None;
         }
         let line = self.pings.remove(id)?;
-        Some((line.conn, self.finish(&line)))
+        Some((line.conn, self.finish(&line, id)))
+    }
+
+    /// Lines that have waited for an answer long enough ask anew, if there is anything to ask.
+    pub(crate) fn ask_again(&mut self, now: Instant) {
+        while let Some((at, ping)) = self.patience.front() {
+            let line = self.pings.get(ping);
+            if *at > now && line.is_some() {
+                break;
+            }
+            let waits = |line: &&Line| {
+                let messages = self.lines.get(line);
+                messages.is_some_and(|it| !it.unfenced.is_empty() && it.may_ask(now))
+            };
+            self.due.extend(line.filter(waits).cloned());
+            self.patience.pop_front();
+        }
     }
 
     /// An error stanza came for a message with this id from `to` to `from`: the one that waits
@@ -140,7 +183,10 @@ impl Fences {
     /// A message has failed. Its key, unless its ending waits for the answer to the ping.
     pub(crate) fn refuse(&mut self, place: &Place, failure: &Failure) -> Option<Key> {
         let messages = self.lines.get_mut(&place.line)?;
-        let list = if place.is_fenced { &mut messages.fenced } else { &mut messages.unfenced };
+        let list = match place.flight {
+            Some(flight) => &mut messages.flights.get_mut(flight)?.fenced,
+            None => &mut messages.unfenced,
+        };
         if failure.condition == Condition::ItemNotFound {
             list.get_mut(place.index)?.refused = Some(failure.clone());
             return None;
@@ -151,24 +197,24 @@ impl Fences {
     /// Pings that were not answered in time.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Expired> {
         let mut expired = Vec::new();
-        while let Some((sent, at, ping)) = self.expiries.front() {
-            let (sent, line) = (*sent, self.pings.get(ping).cloned());
-            if *at > now && line.is_some() {
+        while let Some((_, at, ping)) = self.expiries.front() {
+            if *at > now && self.pings.contains_key(ping) {
                 break;
             }
-            if let Some(line) = line {
-                self.pings.remove(ping);
-                let messages = self.finish(&line);
+            let Some((sent, _, ping)) = self.expiries.pop_front() else { break };
+            if let Some(line) = self.pings.remove(&ping) {
+                let messages = self.finish(&line, &ping);
                 expired.push(Expired { line, sent, messages });
             }
-            self.expiries.pop_front();
         }
         expired
     }
 
-    /// When the next ping expires, at the latest.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.expiries.front().map(|(_, at, _)| *at)
+    /// When the next ping expires, or loses patience.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        let expiry = self.expiries.front().map(|(_, at, _)| *at);
+        let patience = self.patience.front().map(|(at, _)| *at);
+        expiry.into_iter().chain(patience).min()
     }
 
     /// The stream is gone: what was written on it may have been taken or not. Each message with
@@ -180,10 +226,11 @@ impl Fences {
         for line in lines {
             self.due.remove(&line);
             let Some(messages) = self.lines.remove(&line) else { continue };
-            if let Some(ping) = &messages.ping {
-                self.pings.remove(ping);
+            for flight in &messages.flights {
+                self.pings.remove(&flight.ping);
             }
-            let all = messages.fenced.into_iter().chain(messages.unfenced);
+            let fenced = messages.flights.into_iter().flat_map(|flight| flight.fenced);
+            let all = fenced.chain(messages.unfenced);
             lost.extend(all.map(|message| (line.pair.clone(), message)));
         }
         lost
@@ -194,15 +241,14 @@ impl Fences {
         self.lines.is_empty()
     }
 
-    /// Ends the flight of a line's ping; what came after it is due for the next.
-    fn finish(&mut self, line: &Line) -> Vec<Written> {
+    /// Ends the flight of a ping; what was written after the last one is due for the next.
+    fn finish(&mut self, line: &Line, ping: &str) -> Vec<Written> {
         let Some(messages) = self.lines.get_mut(line) else { return Vec::new() };
-        messages.ping = None;
-        let fenced = std::mem::take(&mut messages.fenced);
-        if messages.unfenced.is_empty() {
-            self.lines.remove(line);
-        } else {
-            self.due.insert(line.clone());
+        let fenced = messages.take(ping);
+        match (messages.unfenced.is_empty(), messages.flights.is_empty()) {
+            (true, true) => drop(self.lines.remove(line)),
+            (false, true) => drop(self.due.insert(line.clone())),
+            (_, false) => {}
         }
         fenced
     }
@@ -216,7 +262,8 @@ pub(crate) struct Place {
     pub(crate) to: Address,
     /// What it belongs to.
     pub(crate) key: Key,
-    is_fenced: bool,
+    /// Behind which of the pings in flight, if any.
+    flight: Option<usize>,
     index: usize,
 }
 
@@ -226,9 +273,11 @@ fn find<'a>(
     id: &str,
     bare: &[Address],
 ) -> Option<Place> {
-    let mut best: Option<(u8, &Line, bool, usize, &Written)> = None;
+    let mut best: Option<(u8, &Line, Option<usize>, usize, &Written)> = None;
     for (line, messages) in lines {
-        for (list, is_fenced) in [(&messages.fenced, true), (&messages.unfenced, false)] {
+        let flights = messages.flights.iter().enumerate();
+        let fenced = flights.map(|(at, flight)| (&flight.fenced, Some(at)));
+        for (list, flight) in fenced.chain([(&messages.unfenced, None)]) {
             for (index, message) in list.iter().enumerate() {
                 if message.id != id || message.refused.is_some() {
                     continue;
@@ -237,13 +286,13 @@ fn find<'a>(
                 let theirs = bare.contains(&message.to.bare());
                 let likeness = u8::from(ours) + u8::from(theirs);
                 if best.as_ref().is_none_or(|(most, ..)| likeness > *most) {
-                    best = Some((likeness, line, is_fenced, index, message));
+                    best = Some((likeness, line, flight, index, message));
                 }
             }
         }
     }
-    let (_, line, is_fenced, index, Written { to, key, .. }) = best?;
-    Some(Place { line: line.clone(), to: to.clone(), key: *key, is_fenced, index })
+    let (_, line, flight, index, Written { to, key, .. }) = best?;
+    Some(Place { line: line.clone(), to: to.clone(), key: *key, flight, index })
 }
 
 #[cfg(test)]

@@ -91,8 +91,8 @@ impl Core {
             Outgoing::Fenced(key, stanza) => match Head::read(&stanza) {
                 Ok(Head { id: Some(stanza_id), from, to, .. }) => {
                     let line = Line { pair, conn: id };
-                    self.fences
-                        .wrote(line, Written { key, id: stanza_id, from, to, refused: None });
+                    let written = Written { key, id: stanza_id, from, to, refused: None };
+                    self.fences.wrote(line, written, now);
                 }
                 _ => self.end_attempt(key, Ok(()), now),
             },

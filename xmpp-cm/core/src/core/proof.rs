@@ -64,7 +64,7 @@ impl Core {
         self.proofs.insert(home.clone(), proof);
         let key = (packet, Instruction::Home);
         let written = Written { key, id: id.to_string(), from, to, refused: None };
-        self.fences.wrote(Line { pair: pair.clone(), conn }, written);
+        self.fences.wrote(Line { pair: pair.clone(), conn }, written, now);
     }
 
     /// Something ended. If it was such a question, what is known now is told when it is news.

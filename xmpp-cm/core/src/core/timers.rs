@@ -16,6 +16,7 @@ impl Core {
         self.retry_pairs(now);
         self.expire_claims(now);
         self.expire_fences(now);
+        self.fences.ask_again(now);
         self.expire_packets(now);
         self.settle(now);
     }
@@ -28,7 +29,7 @@ impl Core {
             self.miss_deadlines.next(),
             self.retries.first().map(|(at, _)| *at),
             self.claim_deadlines.next(),
-            self.fences.next_expiry(),
+            self.fences.next_timer(),
             self.routers.next_deadline(),
         ]
         .into_iter()

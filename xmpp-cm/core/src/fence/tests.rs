@@ -45,11 +45,11 @@ fn line(local: &str, conn: u64) -> Line {
 fn batch() -> (Fences, Instant) {
     let (mut fences, now) = (Fences::default(), now());
     let line = line("sip.example", 1);
-    fences.wrote(line.clone(), message(1, "a"));
+    fences.wrote(line.clone(), message(1, "a"), now);
     assert_eq!(fences.next_due(), Some(line.clone()));
     fences.sent(line.clone(), "ping-1".into(), now, now + Duration::from_secs(10));
-    fences.wrote(line.clone(), message(2, "b"));
-    fences.wrote(line, message(3, "b"));
+    fences.wrote(line.clone(), message(2, "b"), now);
+    fences.wrote(line, message(3, "b"), now);
     assert_eq!(fences.next_due(), None, "one ping in flight");
     (fences, now)
 }
@@ -90,10 +90,11 @@ fn an_error_ends_the_one_message_that_it_names_the_older_first() {
 
 #[test]
 fn an_error_in_another_form_of_the_address_is_the_outcome_too() {
-    let (mut fences, _) = batch();
+    let (mut fences, now) = batch();
     fences.wrote(
         line("sip.example", 1),
         Written { to: address("carol@corp.example"), ..message(4, "b") },
+        now,
     );
     let sender = address("bob@sip.example/phone");
     let failure = Failure::new(Condition::NotAcceptable, Cause::Remote);
@@ -119,10 +120,53 @@ fn a_ping_without_answer_ends_its_messages_and_lets_the_next_go() {
 }
 
 #[test]
+fn a_lost_answer_keeps_nobody_waiting_but_those_whom_it_was_for() {
+    let (mut fences, start) = batch();
+    let line = line("sip.example", 1);
+    fences.ask_again(start + PATIENCE / 2);
+    assert_eq!(fences.next_due(), None);
+    let later = start + PATIENCE;
+    assert_eq!(fences.next_timer(), Some(later));
+    fences.ask_again(later);
+    assert_eq!(fences.next_due(), Some(line.clone()));
+    fences.sent(line.clone(), "ping-2".into(), later, later + Duration::from_secs(10));
+    // What follows waits for this one, and asks by itself once that takes long.
+    fences.wrote(line.clone(), message(4, "d"), later);
+    assert_eq!(fences.next_due(), None);
+    fences.wrote(line.clone(), message(5, "e"), later + PATIENCE);
+    assert_eq!(fences.next_due(), Some(line.clone()));
+    fences.sent(line.clone(), "ping-3".into(), later + PATIENCE, later + PATIENCE);
+    // Each proves what was written since the one before.
+    assert_eq!(keys(fences.answered(&pair("sip.example"), "ping-3")), Some(vec![key(4), key(5)]));
+    assert_eq!(keys(fences.answered(&pair("sip.example"), "ping-2")), Some(vec![key(2), key(3)]));
+    let messages = vec![message(1, "a")];
+    let expired = fences.expire(start + Duration::from_secs(10));
+    assert_eq!(expired, [Expired { line, sent: start, messages }]);
+    assert!(fences.is_empty());
+    fences.ask_again(start + Duration::from_secs(10));
+    assert_eq!((fences.next_due(), fences.next_timer()), (None, None));
+}
+
+#[test]
+fn an_error_is_found_behind_any_ping() {
+    let (mut fences, start) = batch();
+    let later = start + PATIENCE;
+    fences.ask_again(later);
+    let line = fences.next_due().unwrap();
+    fences.sent(line, "ping-2".into(), later, later + Duration::from_secs(10));
+    let (user, sender) = (address("alice@corp.example"), address("bob@sip.example/phone"));
+    let failure = Failure::new(Condition::NotAcceptable, Cause::Remote);
+    for (id, of) in [("b", 2), ("a", 1), ("b", 3)] {
+        let place = fences.refused(&pair("sip.example"), id, &user, &sender).unwrap();
+        assert_eq!(fences.refuse(&place, &failure), Some(key(of)));
+    }
+}
+
+#[test]
 fn a_lost_stream_ends_what_was_written_on_it_and_nothing_else() {
-    let (mut fences, _) = batch();
-    fences.wrote(line("sip.example", 2), message(4, "d"));
-    fences.wrote(line("two.example", 1), message(5, "e"));
+    let (mut fences, now) = batch();
+    fences.wrote(line("sip.example", 2), message(4, "d"), now);
+    fences.wrote(line("two.example", 1), message(5, "e"), now);
     let mut lost =
         |conn| fences.lost(conn).into_iter().map(|(_, message)| message.key).collect::<Vec<_>>();
     assert_eq!(lost(ConnId(1)), [key(1), key(2), key(3), key(5)]);

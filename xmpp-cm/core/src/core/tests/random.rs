@@ -145,7 +145,8 @@ proptest! {
         for step in steps {
             play(&mut world, &mut ledger, step);
         }
-        world.wait(Duration::from_secs(60));
+        // The time of an answer, the pause before its last try, and that try.
+        world.wait(Duration::from_secs(60 + 5 + 8));
         take(&mut world, &mut ledger);
         prop_assert!(world.core.is_idle());
         prop_assert!(world.core.fences.is_empty());
