@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::DomainUse;
+use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use thiserror::Error;
 pub use tokio_util::sync::CancellationToken as Closed;
@@ -49,7 +49,13 @@ const IMPORTS: u64 = 2_000;
 pub trait Store: Send + Sync + Debug {
     /// All there is. Prepares a store that is new or of an older layout: `.*` is there, blocked
     /// if it was not there before; nothing else is touched.
-    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.snapshot_after(&Mark::default()).await
+    }
+
+    /// The same for a reader that was at `known`. If the store's history does not lead there (any
+    /// more), it has gone back or is another one: then its era is raised above the reader's.
+    async fn snapshot_after(&self, known: &Mark) -> Result<Snapshot, StoreError>;
 
     /// Cancelled once the store is closed: nobody holds it any more, and another process may open
     /// it. One that is not locked is as good as closed.
@@ -59,8 +65,9 @@ pub trait Store: Send + Sync + Debug {
         closed
     }
 
-    /// What changed after `version`; with nothing new, waits for it up to `wait`.
-    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError>;
+    /// What changed after `known`; with nothing new, waits for it up to `wait`. That the store has
+    /// gone back is noticed within 100 ms.
+    async fn changes_after(&self, known: &Mark, wait: Duration) -> Result<News, StoreError>;
 
     /// The full rows of those `domains` that have one.
     async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError>;
@@ -148,11 +155,24 @@ pub async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
-/// The tables as of `version`; later changes may be in them already, and come again as changes.
+/// A reader's place in the history of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The history; the default: not known, so nothing can be said of what was before.
+    pub era: Era,
+    /// Of the last change that the reader knows.
+    pub version: u64,
+    /// Tells that change from any other of the same version; empty: not known.
+    pub stamp: String,
+}
+
+/// The tables as of `mark`; later changes may be in them already, and come again as changes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Of the last change.
-    pub version: u64,
+    pub mark: Mark,
+    /// The store went back, and this reader was the first to say so.
+    pub raised: bool,
     /// The domain table, as far as routing needs it, in no order.
     pub rows: Vec<(Domain, Origin)>,
     /// All static routes, by id.
@@ -170,14 +190,14 @@ pub struct Snapshot {
 /// What [`Store::changes_after`] found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// The changes up to and including `version`, in order; none if nothing is new.
+    /// The changes up to and including `mark`, in order; none if nothing is new.
     Changes {
         /// Of the last of them.
-        version: u64,
+        mark: Mark,
         /// Small tables come whole, as they are now.
         changes: Vec<Change>,
     },
-    /// Not known any more what happened since: take a snapshot.
+    /// Not known (any more) what happened since, or the store has gone back: take a snapshot.
     Gap,
 }
 

@@ -14,7 +14,9 @@ use crate::packet::{Direction, Failure, Outcome, Packet, PacketId, Role, TraceCo
 use crate::route::{DomainPattern, StaticRoute, Transport};
 
 mod credit;
+mod held;
 pub use credit::{Exhausted, Grant, Window};
+pub use held::Held;
 
 /// The first frame in both directions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +89,21 @@ pub struct DomainUse {
     pub last_failure: Option<String>,
 }
 
+/// Which history of the store a version belongs to: versions of two eras say nothing of each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Era {
+    /// The store's identity, random; 0: a router of an older version did not tell.
+    pub store: u64,
+    /// Raised whenever the store has gone back, or another one took its place; 0 as above.
+    pub number: u64,
+}
+
 /// What every connection manager must know to decide at the edge. Small; sent
 /// whole on every change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tables {
+    pub era: Era,
+    /// Of the store, in this era.
     pub version: u64,
     pub routes: Vec<StaticRoute>,
     pub blocked: Vec<DomainPattern>,

@@ -36,7 +36,7 @@ use crate::Insight;
 use crate::access::Access;
 use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
-use audit::Audit;
+pub(crate) use audit::Audit;
 
 pub(crate) use problem::Problem;
 

@@ -132,7 +132,8 @@ impl Service {
         let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
         let routes = api.routes().merge(Console::new(api.routes(), views).routes());
         let (http, metrics) = listen(&settings, &access, routes, &health).await?;
-        let store_facts = store::follow(&beside, store.clone(), catalogue.clone());
+        let store_facts =
+            store::follow(&beside, store.clone(), catalogue.clone(), hello.node.clone());
         if settings.router.first_administrator {
             let (first, shutdown) = (access.first_administrator(), shutdown.clone());
             beside.handle().spawn(async move {

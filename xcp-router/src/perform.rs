@@ -220,6 +220,8 @@ impl Performer {
 /// How much there may be.
 #[allow(clippy::cast_precision_loss, reason = "gauges are floating point")]
 pub(crate) fn limit(rows: u64) {
+    // The first time is news only if there was none before.
+    counter!("openfed_router_store_went_back_total").increment(0);
     gauge!("openfed_router_domains_limit").set(rows as f64);
 }
 
@@ -242,6 +244,15 @@ fn log(event: &Event) {
         Event::Discovered { domain, direction } => {
             counter!("openfed_router_discovered_total").increment(1);
             tracing::info!(%domain, direction = direction.as_str(), "domain discovered");
+        }
+        Event::StoreWentBack { from, to } => {
+            counter!("openfed_router_store_went_back_total").increment(1);
+            tracing::warn!(
+                from,
+                to,
+                "the store went back in time, or another one took its place: what was changed \
+                 between these versions is lost, and is not in force any more"
+            );
         }
         Event::NoRow { domain, reason } => {
             counter!("openfed_router_rows_refused_total", "reason" => *reason).increment(1);

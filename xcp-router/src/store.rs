@@ -8,18 +8,22 @@ use openfed_node::thread::Thread;
 use tokio::sync::mpsc;
 use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
 
+use crate::api::Audit;
 use crate::catalogue::Catalogue;
 
 /// Follows the store on a thread of its own, where a large snapshot may take its time: the engine
-/// gets it ready-made. The catalogue has the news before the engine hears of it.
+/// gets it ready-made. The catalogue has the news before the engine hears of it. `node` is who notes
+/// that the store went back.
 pub(crate) fn follow(
     beside: &Thread,
     store: Arc<dyn Store>,
     catalogue: Arc<Catalogue>,
+    node: String,
 ) -> mpsc::Receiver<StoreFact> {
     let (sender, receiver) = mpsc::channel(64);
     beside.handle().spawn(async move {
-        let mut news = store::follow(store);
+        let mut news = store::follow(store.clone());
+        let (audit, mut version) = (Audit::new(store), 0);
         loop {
             let mut event = tokio::select! {
                 Some(event) = news.recv() => event,
@@ -27,6 +31,7 @@ pub(crate) fn follow(
                 () = sender.closed() => return,
                 else => return,
             };
+            let went_back = went_back(&event, &mut version);
             if let Some((users, tokens)) = accounts(&mut event) {
                 catalogue.take_accounts(users, tokens);
             }
@@ -35,9 +40,23 @@ pub(crate) fn follow(
             catalogue.apply(&fact);
             // An engine that has just ended is noticed in the next round.
             let _ = sender.send(fact).await;
+            if let Some((from, to)) = went_back {
+                audit.went_back(&node, from, to).await;
+            }
         }
     });
     receiver
+}
+
+/// From which version to which, if this node was the first to find that the store went back.
+fn went_back(event: &StoreEvent, version: &mut u64) -> Option<(u64, u64)> {
+    let (now, raised) = match event {
+        StoreEvent::Snapshot(snapshot) => (snapshot.mark.version, snapshot.raised),
+        StoreEvent::Changes { version, .. } => (*version, false),
+        StoreEvent::Up | StoreEvent::Down(_) => return None,
+    };
+    let before = mem::replace(version, now);
+    raised.then_some((before, now))
 }
 
 /// The accounts that news of the store bring.
@@ -61,7 +80,8 @@ fn fact(event: StoreEvent) -> StoreFact {
             let mut rows = Rows::new(rand::random());
             rows.extend(snapshot.rows);
             StoreFact::Snapshot {
-                version: snapshot.version,
+                era: snapshot.mark.era,
+                version: snapshot.mark.version,
                 rows,
                 routes: snapshot.routes,
                 blocked: snapshot.blocked,

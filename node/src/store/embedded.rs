@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use super::{
-    Closed, Imported, Inserted, News, Snapshot, Store, StoreError, Table, Written, check_pattern,
-    record,
+    Closed, Imported, Inserted, Mark, News, Snapshot, Store, StoreError, Table, Written,
+    check_pattern, record,
 };
 
 mod reading;
@@ -119,15 +119,17 @@ impl Store for EmbeddedStore {
         self.database.closed.token().clone()
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    /// The file cannot go back while it is open, and whoever opened it has read nothing before.
+    async fn snapshot_after(&self, _: &Mark) -> Result<Snapshot, StoreError> {
         self.read(Reading::snapshot).await
     }
 
-    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError> {
+    async fn changes_after(&self, known: &Mark, wait: Duration) -> Result<News, StoreError> {
+        let known = known.clone();
         let mut watched = self.version.subscribe();
         // Too long is no fault: then there is nothing new.
-        let _ = tokio::time::timeout(wait, watched.wait_for(|now| *now != version)).await;
-        self.read(move |store| store.changes_after(version)).await
+        let _ = tokio::time::timeout(wait, watched.wait_for(|now| *now != known.version)).await;
+        self.read(move |store| store.changes_after(&known)).await
     }
 
     async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {

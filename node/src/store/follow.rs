@@ -5,20 +5,23 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Change, News, Snapshot, Store, StoreError};
+use super::{Change, Mark, News, Snapshot, Store, StoreError};
 
 /// How long one question for changes waits for an answer.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// First and longest pause after a failure.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// The pause after a failure that may end any moment: everybody obeys 100 ms after the end.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause after one that needs somebody's hand.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
 
 /// News of the store.
 #[derive(Debug)]
 pub enum StoreEvent {
     /// All there is; replaces what was known.
     Snapshot(Snapshot),
-    /// What changed up to and including `version`.
+    /// What changed up to and including `version`, in the era of the last snapshot.
     Changes {
         /// Of the last change.
         version: u64,
@@ -37,7 +40,7 @@ pub fn follow(store: Arc<dyn Store>) -> mpsc::Receiver<StoreEvent> {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {
         let stopped = sender.clone();
-        let mut follower = Follower { store, sender, down: false, pause: PAUSE.0 };
+        let mut follower = Follower { store, sender, down: false };
         tokio::select! {
             _ = follower.run() => {}
             () = stopped.closed() => {}
@@ -50,7 +53,6 @@ struct Follower {
     store: Arc<dyn Store>,
     sender: mpsc::Sender<StoreEvent>,
     down: bool,
-    pause: Duration,
 }
 
 /// The reader is gone.
@@ -58,8 +60,9 @@ struct Stopped;
 
 impl Follower {
     async fn run(&mut self) -> Result<(), Stopped> {
+        let mut known = Mark::default();
         loop {
-            let snapshot = match self.store.snapshot().await {
+            let snapshot = match self.store.snapshot_after(&known).await {
                 Ok(snapshot) => snapshot,
                 Err(error) => {
                     self.failed(error).await?;
@@ -67,19 +70,20 @@ impl Follower {
                 }
             };
             self.answered().await?;
-            let version = snapshot.version;
+            known = snapshot.mark.clone();
             self.send(StoreEvent::Snapshot(snapshot)).await?;
-            self.changes_from(version).await?;
+            self.changes_from(&mut known).await?;
         }
     }
 
     /// Returns when a new snapshot is needed.
-    async fn changes_from(&mut self, mut known: u64) -> Result<(), Stopped> {
+    async fn changes_from(&mut self, known: &mut Mark) -> Result<(), Stopped> {
         loop {
             match self.store.changes_after(known, WAIT).await {
-                Ok(News::Changes { version, changes }) => {
+                Ok(News::Changes { mark, changes }) => {
                     self.answered().await?;
-                    known = version;
+                    let version = mark.version;
+                    *known = mark;
                     if !changes.is_empty() {
                         self.send(StoreEvent::Changes { version, changes }).await?;
                     }
@@ -91,7 +95,6 @@ impl Follower {
     }
 
     async fn answered(&mut self) -> Result<(), Stopped> {
-        self.pause = PAUSE.0;
         if std::mem::take(&mut self.down) {
             tracing::info!("the store answers again");
             self.send(StoreEvent::Up).await?;
@@ -100,12 +103,12 @@ impl Follower {
     }
 
     async fn failed(&mut self, error: StoreError) -> Result<(), Stopped> {
+        let pause = if error.is_temporary() { PAUSE } else { LONG_PAUSE };
         if !std::mem::replace(&mut self.down, true) {
             tracing::warn!(%error, "no news from the store");
             self.send(StoreEvent::Down(error)).await?;
         }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSE.1);
+        tokio::time::sleep(pause).await;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use openfed_proto::domain::Domain;
 use openfed_proto::route::{DomainPattern, Origin, StaticRoute};
 
-use super::{Change, News, Snapshot, Token, User, record};
+use super::{Change, Mark, News, Snapshot, Token, User, record};
 
 /// Changes of rows that are told at once, about.
 const AT_ONCE: usize = 8_000;
@@ -19,15 +19,19 @@ pub(super) struct SmallTables {
 
 impl SmallTables {
     /// Together with the domain table: all there is.
-    pub(super) fn snapshot(self, version: u64, rows: Vec<(Domain, Origin)>) -> Snapshot {
+    pub(super) fn snapshot(
+        self,
+        (mark, raised): (Mark, bool),
+        rows: Vec<(Domain, Origin)>,
+    ) -> Snapshot {
         let Self { routes, blocked, pinned, users, tokens } = self;
-        Snapshot { version, rows, routes, blocked, pinned, users, tokens }
+        Snapshot { mark, raised, rows, routes, blocked, pinned, users, tokens }
     }
 }
 
 /// Entries that follow a known version without a gap.
 pub(super) struct Gather {
-    pub(super) version: u64,
+    pub(super) mark: Mark,
     changes: Vec<Change>,
     routes: bool,
     blocked: bool,
@@ -39,9 +43,9 @@ pub(super) struct Gather {
 pub(super) struct Lost;
 
 impl Gather {
-    pub(super) fn after(known: u64) -> Self {
+    pub(super) fn after(known: &Mark) -> Self {
         Self {
-            version: known,
+            mark: known.clone(),
             changes: Vec::new(),
             routes: false,
             blocked: false,
@@ -53,15 +57,15 @@ impl Gather {
     /// Takes the next entry.
     pub(super) fn entry(
         &mut self,
-        version: u64,
+        (version, stamp): (u64, String),
         kind: &str,
         subject: &str,
         detail: &str,
     ) -> Result<(), Lost> {
-        if version != self.version + 1 {
+        if version != self.mark.version + 1 {
             return Err(Lost);
         }
-        self.version = version;
+        (self.mark.version, self.mark.stamp) = (version, stamp);
         match kind {
             "row" => {
                 let row = record::parsed(subject).zip(record::decode_origin(detail));
@@ -101,6 +105,6 @@ impl Gather {
             let access = Change::Access(tables.users, tables.tokens);
             self.changes.extend(self.access.then_some(access));
         }
-        News::Changes { version: self.version, changes: self.changes }
+        News::Changes { mark: self.mark, changes: self.changes }
     }
 }

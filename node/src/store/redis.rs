@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openfed_proto::domain::Domain;
-use openfed_proto::link::DomainUse;
+use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{
@@ -22,7 +22,8 @@ use redis::{
 
 use super::record::{self, OPEN_ROUTE_ID};
 use super::{
-    Imported, Inserted, LAYOUT, News, Snapshot, Store, StoreError, Table, Written, check_pattern,
+    Imported, Inserted, LAYOUT, Mark, News, Snapshot, Store, StoreError, Table, Written,
+    check_pattern,
 };
 
 mod changes;
@@ -54,9 +55,6 @@ pub struct RedisStore {
     commands: ConnectionManager,
     /// A connection for waiting, which would hold up commands.
     waiting: Mutex<Option<MultiplexedConnection>>,
-    /// Which run of the server the last snapshot came from: a restarted server may have lost
-    /// changes, and would then give their versions to others.
-    run: Mutex<Option<String>>,
     prepared: AtomicBool,
     scripts: Scripts,
 }
@@ -94,23 +92,28 @@ impl RedisStore {
             client,
             commands,
             waiting: Mutex::default(),
-            run: Mutex::default(),
             prepared: AtomicBool::new(false),
             scripts: Scripts::new(),
         })
     }
 
-    async fn prepare(&self) -> Result<u64, StoreError> {
+    /// Returns where the store is, and whether its era was raised above that of `known`.
+    async fn prepare(&self, known: &Mark) -> Result<(Mark, bool), StoreError> {
+        type Prepared = (String, u64, String, u64, String);
         let predefined = record::encode_route(&StaticRoute::predefined())?;
         let mut call = self.scripts.prepare.prepare_invoke();
         let call = common(&mut call).key(SCHEMA).key(ROUTES).arg(LAYOUT).arg(predefined);
+        call.arg(identity(rand::random())).arg(identity(known.era.store)).arg(known.era.number);
+        call.arg(known.version).arg(&known.stamp);
         let mut commands = self.commands.clone();
-        let (word, number): Answer = within(LIMIT, call.invoke_async(&mut commands)).await?;
+        let (word, version, store, number, stamp): Prepared =
+            within(LIMIT, call.invoke_async(&mut commands)).await?;
         if word == "newer" {
-            return Err(StoreError::NewerLayout { found: number });
+            return Err(StoreError::NewerLayout { found: version });
         }
         self.prepared.store(true, Ordering::Relaxed);
-        Ok(number)
+        let era = Era { store: identity_of(&store), number };
+        Ok((Mark { era, version, stamp }, word == "raised"))
     }
 
     /// Runs a script that changes something.
@@ -120,7 +123,7 @@ impl RedisStore {
         add: impl FnOnce(&mut ScriptInvocation<'_>) + Send,
     ) -> Result<T, StoreError> {
         if !self.prepared.load(Ordering::Relaxed) {
-            self.prepare().await?;
+            self.prepare(&Mark::default()).await?;
         }
         let mut call = script.prepare_invoke();
         common(&mut call);
@@ -166,17 +169,15 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let run = self.server_run().await?;
-        *self.run() = run;
-        let version = self.prepare().await?;
+    async fn snapshot_after(&self, known: &Mark) -> Result<Snapshot, StoreError> {
+        let place = self.prepare(known).await?;
         let rows = self.all_rows().await?;
         let tables = self.small_tables().await?;
-        Ok(tables.snapshot(version, rows))
+        Ok(tables.snapshot(place, rows))
     }
 
-    async fn changes_after(&self, version: u64, wait: Duration) -> Result<News, StoreError> {
-        self.read_changes(version, wait).await
+    async fn changes_after(&self, known: &Mark, wait: Duration) -> Result<News, StoreError> {
+        self.read_changes(known, wait).await
     }
 
     async fn rows(&self, domains: &[Domain]) -> Result<Vec<DomainRow>, StoreError> {
@@ -346,6 +347,16 @@ impl Scripts {
 /// The first three keys of every script.
 fn common<'a, 'b>(call: &'b mut ScriptInvocation<'a>) -> &'b mut ScriptInvocation<'a> {
     call.key(VERSION).key(CHANGES).key(SETTINGS)
+}
+
+/// How a store's identity is written there.
+fn identity(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// 0 if it is none.
+fn identity_of(text: &str) -> u64 {
+    u64::from_str_radix(text, 16).unwrap_or(0)
 }
 
 /// The hash that holds the row of `domain` (FNV-1a).

@@ -12,6 +12,7 @@ use rows::*;
 
 mod accounts;
 mod embedded;
+mod era;
 mod place;
 mod redis;
 mod rows;
@@ -97,9 +98,14 @@ async fn row(store: &dyn Store, name: &str) -> Option<DomainRow> {
     store.rows(&[domain(name)]).await.expect("rows").pop()
 }
 
+/// A place of which nothing is known but the version.
+fn at(version: u64) -> Mark {
+    Mark { version, ..Mark::default() }
+}
+
 async fn changes(store: &dyn Store, known: u64) -> (u64, Vec<Change>) {
-    match store.changes_after(known, Duration::ZERO).await.expect("changes") {
-        News::Changes { version, changes } => (version, changes),
+    match store.changes_after(&at(known), Duration::ZERO).await.expect("changes") {
+        News::Changes { mark, changes } => (mark.version, changes),
         News::Gap => panic!("a gap after {known}"),
     }
 }
@@ -121,7 +127,7 @@ fn example_route() -> StaticRoute {
 
 async fn routes_are_created_changed_and_deleted(place: &mut Place) {
     let store = place.open().await;
-    let before = store.snapshot().await.expect("a snapshot").version;
+    let before = store.snapshot().await.expect("a snapshot").mark.version;
     let first = store.create_route(&example_route()).await.expect("created");
     let second = store.create_route(&example_route()).await.expect("created");
     assert_eq!((first.id, second.id, first.version), (1, 2, 1));
@@ -184,7 +190,7 @@ async fn credentials_of_a_route_are_kept_and_not_shown(place: &mut Place) {
 
 async fn blocking_and_pinning_twice_changes_nothing(place: &mut Place) {
     let store = place.open().await;
-    let start = store.snapshot().await.expect("a snapshot").version;
+    let start = store.snapshot().await.expect("a snapshot").mark.version;
     let pattern: DomainPattern = "*.bad.example".parse().expect("a pattern");
     for (blocked, version) in [(true, 1), (true, 1), (false, 2), (false, 2)] {
         store.set_blocked(&pattern, blocked).await.expect("an answer");
@@ -201,7 +207,7 @@ async fn blocking_and_pinning_twice_changes_nothing(place: &mut Place) {
 
 async fn changes_come_in_order_and_once(place: &mut Place) {
     let store = place.open().await;
-    let start = store.snapshot().await.expect("a snapshot").version;
+    let start = store.snapshot().await.expect("a snapshot").mark.version;
     store.put_configured(&domain("a.example"), "", 1).await.expect("a");
     store.put_configured(&domain("b.example"), "", 1).await.expect("b");
     store.remove_row(&domain("a.example")).await.expect("removed");
@@ -218,26 +224,28 @@ async fn changes_come_in_order_and_once(place: &mut Place) {
 
 async fn a_reader_from_the_future_must_take_a_snapshot(place: &mut Place) {
     let store = place.open().await;
-    let version = store.snapshot().await.expect("a snapshot").version;
-    let news = store.changes_after(version + 5, Duration::ZERO).await.expect("an answer");
+    let version = store.snapshot().await.expect("a snapshot").mark.version;
+    let news = store.changes_after(&at(version + 5), Duration::ZERO).await.expect("an answer");
     assert_eq!(news, News::Gap);
 }
 
 async fn waiting_ends_when_something_changes(place: &mut Place) {
     let store = place.open().await;
-    let version = store.snapshot().await.expect("a snapshot").version;
+    let version = store.snapshot().await.expect("a snapshot").mark.version;
     let started = Instant::now();
     let patience = Duration::from_secs(20);
     let new = domain("a.example");
+    let known = at(version);
     let (news, changed) =
-        tokio::join!(store.changes_after(version, patience), store.put_configured(&new, "", 1));
+        tokio::join!(store.changes_after(&known, patience), store.put_configured(&new, "", 1));
     changed.expect("changed");
     let News::Changes { changes, .. } = news.expect("news") else { panic!("a gap") };
     assert_eq!(changes.len(), 1);
     assert!(started.elapsed() < patience / 2);
     // And when nothing does, it ends in time.
-    let nothing = store.changes_after(version + 1, Duration::from_millis(20)).await.expect("news");
-    assert_eq!(nothing, News::Changes { version: version + 1, changes: vec![] });
+    let nothing =
+        store.changes_after(&at(version + 1), Duration::from_millis(20)).await.expect("news");
+    assert_eq!(nothing, News::Changes { mark: at(version + 1), changes: vec![] });
 }
 
 async fn all_is_still_there_after_a_restart(place: &mut Place) {
@@ -249,8 +257,8 @@ async fn all_is_still_there_after_a_restart(place: &mut Place) {
     drop(store);
     let store = place.open().await;
     assert_eq!(store.snapshot().await.expect("a snapshot"), before);
-    let (version, _) = changes(store.as_ref(), before.version - 1).await;
-    assert_eq!(version, before.version, "catches up by version");
+    let (version, _) = changes(store.as_ref(), before.mark.version - 1).await;
+    assert_eq!(version, before.mark.version, "catches up by version");
 }
 
 async fn a_follower_gets_a_snapshot_and_then_the_changes(place: &mut Place) {
@@ -261,7 +269,7 @@ async fn a_follower_gets_a_snapshot_and_then_the_changes(place: &mut Place) {
         store.put_configured(&domain(name), "", 1).await.expect("configured");
     }
     let mut seen = Vec::new();
-    let mut last = snapshot.version;
+    let mut last = snapshot.mark.version;
     while seen.len() < 2 {
         let Some(StoreEvent::Changes { version, changes }) = events.recv().await else {
             panic!("not changes")
@@ -271,5 +279,5 @@ async fn a_follower_gets_a_snapshot_and_then_the_changes(place: &mut Place) {
         seen.extend(changes);
     }
     assert_eq!(seen[1], Change::Row(domain("b.example"), Origin::Configured));
-    assert_eq!(last, snapshot.version + 2);
+    assert_eq!(last, snapshot.mark.version + 2);
 }

@@ -9,8 +9,8 @@ use super::packet::{
 use super::{WireError, required, v1};
 use crate::domain::Domain;
 use crate::link::{
-    Attempt, AttemptEnded, DomainUse, FromCm, FromRouter, Hello, Instruction, NextHop, Refused,
-    StreamView, Tables, Trial, TrialStep,
+    Attempt, AttemptEnded, DomainUse, Era, FromCm, FromRouter, Hello, Instruction, NextHop,
+    Refused, StreamView, Tables, Trial, TrialStep,
 };
 use crate::route::{Credentials, Pattern, StaticRoute, Transport};
 
@@ -306,6 +306,7 @@ fn use_in(usage: v1::DomainUse) -> Result<DomainUse, WireError> {
 
 fn tables_out(tables: Tables) -> v1::Tables {
     v1::Tables {
+        era: Some(v1::Era { store: tables.era.store, number: tables.era.number }),
         version: tables.version,
         routes: tables.routes.into_iter().map(v1::StaticRoute::from).collect(),
         blocked: tables.blocked.iter().map(ToString::to_string).collect(),
@@ -316,7 +317,9 @@ fn tables_out(tables: Tables) -> v1::Tables {
 fn tables_in(tables: v1::Tables) -> Result<Tables, WireError> {
     let routes = tables.routes.into_iter().map(StaticRoute::try_from);
     let blocked = tables.blocked.iter().map(|pattern| pattern.parse());
+    let era = tables.era.map(|era| Era { store: era.store, number: era.number });
     Ok(Tables {
+        era: era.unwrap_or_default(),
         version: tables.version,
         routes: routes.collect::<Result<_, _>>()?,
         blocked: blocked.collect::<Result<_, _>>().map_err(|_| WireError::Malformed("blocked"))?,

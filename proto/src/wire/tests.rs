@@ -166,6 +166,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         FromRouter::Taken { packets: 1 << 40, held: false },
         FromRouter::Taken { packets: 3, held: true },
         FromRouter::Tables(Tables {
+            era: Era { store: u64::MAX, number: 3 },
             version: 12,
             routes: vec![StaticRoute::predefined(), user_route],
             blocked: vec!["*.bad.example".parse().expect("pattern")],
@@ -234,6 +235,15 @@ fn a_frame_of_a_kind_that_this_version_does_not_know_is_none() {
     assert_eq!(FromCm::try_from(from_cm), Err(WireError::Missing("frame")));
     let from_router = v1::FromRouter::decode(later).expect("as before");
     assert_eq!(FromRouter::try_from(from_router), Err(WireError::Missing("frame")));
+}
+
+/// A manager that is newer than its router counts versions alone.
+#[test]
+fn tables_without_an_era_are_those_of_an_older_router() {
+    let tables = v1::Tables { era: None, version: 12, ..v1::Tables::default() };
+    let frame = v1::FromRouter { frame: Some(v1::from_router::Frame::Tables(tables)) };
+    let expected = Tables { era: Era { store: 0, number: 0 }, version: 12, ..Tables::default() };
+    assert_eq!(FromRouter::try_from(frame), Ok(FromRouter::Tables(expected)));
 }
 
 #[test]

@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openfed_proto::admission::Admission;
-use openfed_proto::link::{FromCm, FromRouter, Hello};
+use openfed_proto::link::{FromCm, FromRouter, Held, Hello};
 use openfed_proto::packet::PacketId;
 
 use crate::cache::{NearCache, Usage};
@@ -109,6 +109,8 @@ pub struct Core {
     transactions: Transactions,
     timers: Timers<Due>,
     commands: VecDeque<Command>,
+    /// What routers hold; the newest of it is the policy.
+    held: Held<RouterId>,
     policy: Policy,
     cache: NearCache,
     usage: Usage,
@@ -164,6 +166,7 @@ impl Core {
             next_stage: 0,
             timers: Timers::new(),
             commands: VecDeque::new(),
+            held: Held::default(),
             policy: Policy::default(),
         }
     }
@@ -250,10 +253,8 @@ impl Core {
     /// A link is lost; what it had in flight goes over another one.
     pub fn handle_link_down(&mut self, router: RouterId, now: Instant) {
         self.links.down(router);
-        if self.links.is_empty() {
-            // Whoever comes next may count its tables anew.
-            self.policy.version = 0;
-        }
+        let tables = self.held.forget(router).cloned();
+        self.obey(tables, now);
         self.orphan_submissions(router);
         self.resubmit(now);
         self.ask_elsewhere(router, now);
@@ -279,10 +280,8 @@ impl Core {
                 self.resubmit(now);
             }
             FromRouter::Tables(tables) => {
-                if tables.version >= self.policy.version {
-                    self.policy = Policy::new(tables);
-                    self.follow_next_hops(now);
-                }
+                let tables = self.held.learn(router, tables).cloned();
+                self.obey(tables, now);
             }
             FromRouter::Verdict { domain, sip, lease } => self.on_verdict(domain, sip, lease, now),
             FromRouter::Invalidate(domains) => self.cache.invalidate(domains.as_deref()),

@@ -25,7 +25,6 @@ use crate::wire::Message;
 /// The tables as they were last pushed.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
-    pub(crate) version: u64,
     pub(crate) routes: RouteTable,
     blocked: Vec<DomainPattern>,
     pinned: Vec<Domain>,
@@ -33,8 +32,8 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) fn new(tables: Tables) -> Self {
-        let Tables { version, routes, blocked, pinned } = tables;
-        Policy { version, routes: RouteTable::new(routes), blocked, pinned }
+        let Tables { routes, blocked, pinned, .. } = tables;
+        Policy { routes: RouteTable::new(routes), blocked, pinned }
     }
 
     pub(crate) fn is_blocked(&self, domain: &Domain) -> bool {

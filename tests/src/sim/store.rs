@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openfed_proto::domain::Domain;
+use openfed_proto::link::Era;
 use openfed_proto::packet::PacketId;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
@@ -58,6 +59,7 @@ impl StoreStandIn {
         let mut rows = Rows::new(0);
         rows.extend(self.rows.iter().map(|(domain, origin)| (domain.clone(), *origin)));
         StoreFact::Snapshot {
+            era: Era { store: 1, number: 1 },
             version: self.version(),
             rows,
             routes: self.routes.clone(),

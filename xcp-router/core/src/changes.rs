@@ -28,9 +28,13 @@ impl Router {
         match fact {
             StoreFact::Up => self.store_up = true,
             StoreFact::Down => self.store_up = false,
-            StoreFact::Snapshot { version, rows, routes, blocked, pinned } => {
-                let tables = Tables { version, routes, blocked, pinned };
-                let old = self.domains.replace(version, rows, tables);
+            StoreFact::Snapshot { era, version, rows, routes, blocked, pinned } => {
+                let tables = Tables { era, version, routes, blocked, pinned };
+                if self.domains.went_back(&tables) {
+                    let (from, to) = (self.domains.version(), version);
+                    self.commands.push_back(Command::Event(Event::StoreWentBack { from, to }));
+                }
+                let old = self.domains.replace(rows, tables);
                 if !old.is_empty() {
                     self.commands.push_back(Command::Discard(old));
                 }
@@ -130,7 +134,10 @@ impl Router {
         let cap = self.config.table_cap;
         self.commands.push_back(Command::Insert { id, row, cap });
         let until = now.after(INSERT);
-        self.deliveries.change(id, |delivery| delivery.state = State::Inserting { ending, until });
+        let snapshots = self.domains.snapshots();
+        self.deliveries.change(id, |delivery| {
+            delivery.state = State::Inserting { ending, snapshots, until };
+        });
     }
 
     fn reason_for_no_row(
@@ -179,13 +186,13 @@ impl Router {
     pub(crate) fn inserted(&mut self, id: PacketId, result: InsertResult, now: Now) {
         // A late result finds nobody waiting; the change stream has the row.
         let Some(delivery) = self.deliveries.get(id) else { return };
-        let State::Inserting { ending, .. } = &delivery.state else { return };
-        let ending = ending.clone();
+        let State::Inserting { ending, snapshots, .. } = &delivery.state else { return };
+        let (ending, snapshots) = (ending.clone(), *snapshots);
         let domain: Domain = delivery.packet.foreign().clone();
         let direction = delivery.packet.direction;
         match result {
             InsertResult::Present { version } => {
-                if self.domains.insert_own(&domain, version) {
+                if self.domains.insert_own(&domain, snapshots, version) {
                     self.announce(&domain, now);
                 }
                 self.commands.push_back(Command::Event(Event::Discovered { domain, direction }));

@@ -1,7 +1,7 @@
 //! What the router is told by the store, and what it asks its caller to do.
 
 use openfed_proto::domain::Domain;
-use openfed_proto::link::{Attempt, DomainUse, FromRouter, StreamView, TrialStep};
+use openfed_proto::link::{Attempt, DomainUse, Era, FromRouter, StreamView, TrialStep};
 use openfed_proto::packet::{Conversation, Direction, Outcome, PacketId, Role, TraceContext};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 
@@ -12,8 +12,9 @@ use crate::nodes::LinkId;
 /// News from the store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StoreFact {
-    /// All there is, as of `version`; replaces what was known.
+    /// All there is, as of `version` in this era; replaces what was known, also what was newer.
     Snapshot {
+        era: Era,
         version: u64,
         rows: Rows,
         routes: Vec<StaticRoute>,
@@ -141,6 +142,12 @@ pub enum Event {
     Discovered {
         domain: Domain,
         direction: Direction,
+    },
+    /// The store went back in time, or another one took its place: what was changed between the two
+    /// versions is lost.
+    StoreWentBack {
+        from: u64,
+        to: u64,
     },
     /// A correspondence succeeded, but no row was inserted.
     NoRow {

@@ -70,6 +70,8 @@ pub(crate) enum State {
     /// Delivered by SIP; the store is asked to remember the domain.
     Inserting {
         ending: Ending,
+        /// See [`Domains::snapshots`](crate::domains::Domains::snapshots).
+        snapshots: u64,
         until: Instant,
     },
 }

@@ -35,6 +35,8 @@ pub(crate) struct Domains {
     version: u64,
     tables: Tables,
     loaded: bool,
+    /// How often everything was replaced.
+    snapshots: u64,
 }
 
 /// What a change means for others.
@@ -57,6 +59,7 @@ impl Domains {
             version: 0,
             tables: Tables::default(),
             loaded: false,
+            snapshots: 0,
         }
     }
 
@@ -103,15 +106,22 @@ impl Domains {
         }
     }
 
+    /// Whether these tables are of a store that has gone back since it was read.
+    pub(crate) fn went_back(&self, tables: &Tables) -> bool {
+        let another_era = tables.era.number > self.tables.era.number;
+        self.loaded && (another_era || tables.version < self.version)
+    }
+
     /// Takes everything as it is in the store; returns the rows so far, which it takes time to
     /// drop.
-    pub(crate) fn replace(&mut self, version: u64, rows: Rows, tables: Tables) -> Rows {
+    pub(crate) fn replace(&mut self, rows: Rows, tables: Tables) -> Rows {
         let old = std::mem::replace(&mut self.table, rows);
         self.set_routes(tables.routes);
         self.set_blocked(tables.blocked);
         self.set_pinned(tables.pinned);
-        self.version = version;
-        self.tables.version = version;
+        (self.version, self.tables.version) = (tables.version, tables.version);
+        self.tables.era = tables.era;
+        self.snapshots += 1;
         self.loaded = true;
         old
     }
@@ -149,10 +159,17 @@ impl Domains {
         }
     }
 
-    /// A row of our own making, as of `version`: the change stream may already
-    /// be further and have it removed again. Returns whether it is new.
-    pub(crate) fn insert_own(&mut self, domain: &Domain, version: u64) -> bool {
-        version > self.version && self.table.get(domain).is_none() && {
+    /// How often everything was replaced: what was asked of the store before need not hold after.
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.snapshots
+    }
+
+    /// A row of our own making, asked for at this count of snapshots, as of `version`: the change
+    /// stream may already be further and have it removed again, or the store have gone back to
+    /// before it. Returns whether it is new.
+    pub(crate) fn insert_own(&mut self, domain: &Domain, snapshots: u64, version: u64) -> bool {
+        let is_news = snapshots == self.snapshots && version > self.version;
+        is_news && self.table.get(domain).is_none() && {
             self.table.insert(domain.clone(), Origin::Discovered);
             true
         }

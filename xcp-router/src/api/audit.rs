@@ -11,14 +11,14 @@ use crate::now;
 /// Fields that nobody reads again, whatever they are in.
 const SECRET: [&str; 4] = ["password", "secret", "hash", "digest"];
 
-/// The changes that operators made.
+/// The changes that operators made, and those that nobody made.
 #[derive(Debug)]
 pub(crate) struct Audit {
     store: Arc<dyn Store>,
 }
 
 impl Audit {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self { store }
     }
 
@@ -34,6 +34,24 @@ impl Audit {
     ) {
         let subject = subject.into();
         tracing::info!(actor, action, subject, "changed by an operator");
+        self.note(actor, action, subject, before, after).await;
+    }
+
+    /// Notes that the store went back from one version to another, as `node` found first.
+    pub(crate) async fn went_back(&self, node: &str, from: u64, to: u64) {
+        let version = |version: u64| Some(json!({ "store_version": version }));
+        let subject = "all".to_owned();
+        self.note(node, "store went back in time", subject, version(from), version(to)).await;
+    }
+
+    async fn note(
+        &self,
+        actor: &str,
+        action: &'static str,
+        subject: String,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) {
         let entry = json!({
             "at": rfc3339(now().unix_us),
             "who": actor,

@@ -1,3 +1,4 @@
+use openfed_proto::link::Era;
 use openfed_proto::route::Origin;
 
 use super::*;
@@ -7,6 +8,7 @@ fn filled(names: &[&str]) -> Catalogue {
     let mut rows = Rows::new(1);
     rows.extend(names.iter().map(|name| (Domain::parse(name).unwrap(), Origin::Discovered)));
     catalogue.apply(&StoreFact::Snapshot {
+        era: Era::default(),
         version: 1,
         rows,
         routes: Vec::new(),

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use openfed_proto::domain::Domain;
-use openfed_proto::link::Tables;
+use openfed_proto::link::{Held, Tables};
 use openfed_proto::packet::{Cause, Failure};
 use openfed_proto::route::{DomainPattern, RouteTable};
+
+use crate::core::RouterId;
 
 /// Which way a stanza for a foreign domain goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ struct Worked {
 /// See the head of this file.
 #[derive(Debug)]
 pub(crate) struct Knowledge {
-    version: u64,
+    /// What routers hold; the newest of it is in force.
+    held: Held<RouterId>,
     routes: RouteTable,
     blocked: Vec<DomainPattern>,
     pinned: Vec<Domain>,
@@ -47,7 +50,7 @@ impl Knowledge {
     /// XMPP is remembered for `memory`, of at most `max` domains.
     pub(crate) fn new(memory: Duration, max: usize) -> Self {
         Self {
-            version: 0,
+            held: Held::default(),
             routes: RouteTable::default(),
             blocked: Vec::new(),
             pinned: Vec::new(),
@@ -58,12 +61,20 @@ impl Knowledge {
         }
     }
 
-    /// Tables came. Several routers push the same ones; an older one may come later.
-    pub(crate) fn learn_tables(&mut self, tables: Tables) {
-        if tables.version < self.version {
-            return;
-        }
-        self.version = tables.version;
+    /// A router's tables came.
+    pub(crate) fn learn_tables(&mut self, router: RouterId, tables: Tables) {
+        let tables = self.held.learn(router, tables).cloned();
+        self.obey(tables);
+    }
+
+    /// The link to a router is lost.
+    pub(crate) fn lose_router(&mut self, router: RouterId) {
+        let tables = self.held.forget(router).cloned();
+        self.obey(tables);
+    }
+
+    fn obey(&mut self, tables: Option<Tables>) {
+        let Some(tables) = tables else { return };
         self.routes = RouteTable::new(tables.routes);
         self.blocked = tables.blocked;
         self.pinned = tables.pinned;

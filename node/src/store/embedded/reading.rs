@@ -3,23 +3,29 @@
 use std::str::FromStr;
 
 use openfed_proto::domain::Domain;
+use openfed_proto::link::Era;
 use openfed_proto::route::{DomainRow, StaticRoute};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 
-use super::writing::{BLOCKED, CHANGES, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
+use super::writing::{BLOCKED, CHANGES, IDENTITY, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
 use crate::store::gather::{Gather, SmallTables};
-use crate::store::{News, Snapshot, StoreError, Table, accounts, record};
+use crate::store::{Mark, News, Snapshot, StoreError, Table, accounts, record};
 
 pub(super) struct Reading {
     pub(super) transaction: ReadTransaction,
-    version: u64,
+    mark: Mark,
 }
 
 impl Reading {
     pub(super) fn new(transaction: ReadTransaction) -> Result<Self, StoreError> {
         let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
-        let version = numbers.get(VERSION).map_err(failed)?.map_or(0, |number| number.value());
-        Ok(Self { transaction, version })
+        let number = |name| {
+            let number = numbers.get(name).map_err(failed)?;
+            Ok::<_, StoreError>(number.map_or(0, |number| number.value()))
+        };
+        let era = Era { store: number(IDENTITY)?, number: 1 };
+        let mark = Mark { era, version: number(VERSION)?, stamp: String::new() };
+        Ok(Self { transaction, mark })
     }
 
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -31,23 +37,23 @@ impl Reading {
             let domain = record::parsed::<Domain>(name.value());
             rows.extend(domain.zip(record::decode_origin(row.value())));
         }
-        Ok(self.small_tables()?.snapshot(self.version, rows))
+        Ok(self.small_tables()?.snapshot((self.mark.clone(), false), rows))
     }
 
-    pub(super) fn changes_after(&self, known: u64) -> Result<News, StoreError> {
+    pub(super) fn changes_after(&self, known: &Mark) -> Result<News, StoreError> {
         let table = self.transaction.open_table(CHANGES).map_err(failed)?;
         let mut gather = Gather::after(known);
-        for entry in table.range(known.saturating_add(1)..).map_err(failed)? {
+        for entry in table.range(known.version.saturating_add(1)..).map_err(failed)? {
             let (version, change) = entry.map_err(failed)?;
             let (kind, subject, detail) = change.value();
-            if gather.entry(version.value(), kind, subject, detail).is_err() {
+            if gather.entry((version.value(), String::new()), kind, subject, detail).is_err() {
                 return Ok(News::Gap);
             }
             if gather.is_full() {
                 break;
             }
         }
-        if gather.version != self.version && !gather.is_full() {
+        if gather.mark.version != self.mark.version && !gather.is_full() {
             return Ok(News::Gap);
         }
         let tables = gather.needs_tables().then(|| self.small_tables()).transpose()?;

@@ -17,6 +17,7 @@ pub(super) const CHANGES: TableDefinition<'_, u64, (&str, &str, &str)> =
     TableDefinition::new("changes");
 
 pub(super) const VERSION: &str = "version";
+pub(super) const IDENTITY: &str = "identity";
 const SCHEMA: &str = "schema";
 const LAST_ROUTE: &str = "last_route";
 
@@ -52,6 +53,9 @@ impl Writing<'_> {
         if self.route(record::OPEN_ROUTE_ID)?.is_none() {
             let predefined = StaticRoute::predefined();
             self.write_route(record::OPEN_ROUTE_ID, 0, Some(&predefined))?;
+        }
+        if self.number(IDENTITY)? == 0 {
+            self.set_number(IDENTITY, rand::random())?;
         }
         self.set_number(SCHEMA, LAYOUT)?;
         self.version()

@@ -1,7 +1,8 @@
 //! Reads the stream of changes.
 
-use redis::streams::{StreamId, StreamReadOptions, StreamReadReply};
-use redis::{AsyncCommands, Value};
+use redis::AsyncCommands;
+use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
+use tokio::time::Instant;
 
 use super::*;
 use crate::store::gather::Gather;
@@ -10,68 +11,65 @@ use crate::store::gather::Gather;
 /// 8,000 rows, which hold a router's packets up for some milliseconds.
 const ENTRIES: usize = 32;
 
+/// Nobody tells that a store has gone back, so it is looked after so often. Each look costs the
+/// server 50 µs.
+const LOOK: Duration = Duration::from_millis(75);
+
+/// What the server has, as far as a reader must know to go on from its mark.
+struct Place {
+    identity: String,
+    era: u64,
+    version: u64,
+    /// The change of the reader's mark, if it is still in the log, and the one after it.
+    around: StreamRangeReply,
+}
+
 impl RedisStore {
     pub(super) async fn read_changes(
         &self,
-        known: u64,
+        known: &Mark,
         wait: Duration,
     ) -> Result<News, StoreError> {
+        let until = Instant::now() + wait;
         // Taken out while in use: a failed connection is not put back.
         let kept = self.waiting().take();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => {
-                let connection = self.connect_waiting().await?;
-                // Without a snapshot yet, there is nothing that a restart could have changed.
-                let before = self.run().clone();
-                if before.is_some() && before != self.server_run().await? {
-                    return Ok(News::Gap);
-                }
-                connection
+            None => self.connect_waiting().await?,
+        };
+        let news = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let entries = read_entries(&mut connection, known.version, left.min(LOOK)).await?;
+            let place = Place::read(&mut connection, known.version).await?;
+            if !place.continues(known) {
+                break News::Gap;
+            }
+            if !entries.is_empty() {
+                break self.news(known, &entries).await?;
+            }
+            if place.has_lost_changes_after(known) {
+                break News::Gap;
+            }
+            if left.is_zero() {
+                break News::Changes { mark: known.clone(), changes: Vec::new() };
             }
         };
-        let mut options = StreamReadOptions::default().count(ENTRIES);
-        if !wait.is_zero() {
-            // 0 would wait for ever.
-            options = options.block(usize::try_from(wait.as_millis()).unwrap_or(1_000).max(1));
-        }
-        let from = [format!("0-{known}")];
-        let read = connection.xread_options(&[CHANGES], &from, &options);
-        let reply: Option<StreamReadReply> = within(wait + LIMIT, read).await?;
-        let entries = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids);
-        let news = self.news(known, entries.collect()).await?;
         *self.waiting() = Some(connection);
         Ok(news)
     }
 
-    async fn news(&self, known: u64, entries: Vec<StreamId>) -> Result<News, StoreError> {
-        if entries.is_empty() {
-            return self.nothing_or_gap(known).await;
-        }
+    async fn news(&self, known: &Mark, entries: &[StreamId]) -> Result<News, StoreError> {
         let mut gather = Gather::after(known);
-        for entry in &entries {
+        for entry in entries {
             let field = |name| entry.get::<String>(name).unwrap_or_default();
-            let version = entry.id.strip_prefix("0-").and_then(|number| number.parse().ok());
             let (kind, subject, detail) = (field("kind"), field("subject"), field("detail"));
-            if gather.entry(version.unwrap_or(0), &kind, &subject, &detail).is_err() {
+            let change = (version_of(entry), field("stamp"));
+            if gather.entry(change, &kind, &subject, &detail).is_err() {
                 return Ok(News::Gap);
             }
         }
         let tables = if gather.needs_tables() { Some(self.small_tables().await?) } else { None };
         Ok(gather.news(tables))
-    }
-
-    /// No entry after `known`: because nothing happened, or because it is lost.
-    async fn nothing_or_gap(&self, known: u64) -> Result<News, StoreError> {
-        let mut pipe = pipe();
-        pipe.atomic().get(VERSION).xrange_count(CHANGES, format!("(0-{known}"), "+", 1);
-        let (version, later): (Option<u64>, Vec<Value>) =
-            within(LIMIT, pipe.query_async(&mut self.commands.clone())).await?;
-        let version = version.unwrap_or(0);
-        if version < known || (version > known && later.is_empty()) {
-            return Ok(News::Gap);
-        }
-        Ok(News::Changes { version: known, changes: Vec::new() })
     }
 
     async fn connect_waiting(&self) -> Result<MultiplexedConnection, StoreError> {
@@ -82,27 +80,57 @@ impl RedisStore {
         within(LIMIT, self.client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
-    /// Names this run of the server; none if it does not tell.
-    pub(super) async fn server_run(&self) -> Result<Option<String>, StoreError> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let told: Result<String, _> =
-            within(LIMIT, info.query_async(&mut self.commands.clone())).await;
-        match told {
-            Ok(told) => {
-                let mut lines = told.lines();
-                Ok(lines.find_map(|line| line.strip_prefix("run_id:").map(str::to_owned)))
-            }
-            Err(StoreError::Unavailable(reason)) => Err(StoreError::Unavailable(reason)),
-            Err(_) => Ok(None),
-        }
-    }
-
-    pub(super) fn run(&self) -> MutexGuard<'_, Option<String>> {
-        self.run.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn waiting(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn read_entries(
+    connection: &mut MultiplexedConnection,
+    known: u64,
+    wait: Duration,
+) -> Result<Vec<StreamId>, StoreError> {
+    let mut options = StreamReadOptions::default().count(ENTRIES);
+    if !wait.is_zero() {
+        // 0 would wait for ever.
+        options = options.block(usize::try_from(wait.as_millis()).unwrap_or(1_000).max(1));
+    }
+    let from = [format!("0-{known}")];
+    let read = connection.xread_options(&[CHANGES], &from, &options);
+    let reply: Option<StreamReadReply> = within(wait + LIMIT, read).await?;
+    let keys = reply.into_iter().flat_map(|reply| reply.keys);
+    Ok(keys.flat_map(|key| key.ids).collect())
+}
+
+impl Place {
+    async fn read(connection: &mut MultiplexedConnection, known: u64) -> Result<Self, StoreError> {
+        type Read = ((Option<String>, Option<u64>), Option<u64>, StreamRangeReply);
+        let mut pipe = pipe();
+        pipe.atomic().hmget(SETTINGS, &["identity", "era"]).get(VERSION);
+        pipe.xrange_count(CHANGES, format!("0-{known}"), "+", 2);
+        let ((identity, era), version, around): Read =
+            within(LIMIT, pipe.query_async(connection)).await?;
+        let identity = identity.unwrap_or_default();
+        let (era, version) = (era.unwrap_or_default(), version.unwrap_or_default());
+        Ok(Self { identity, era, version, around })
+    }
+
+    /// Whether the history of the store leads to `known`.
+    fn continues(&self, known: &Mark) -> bool {
+        let of_era = (identity_of(&self.identity), self.era) == (known.era.store, known.era.number);
+        let marked = self.around.ids.iter().find(|entry| version_of(entry) == known.version);
+        let stamp = marked.and_then(|entry| entry.get::<String>("stamp")).unwrap_or_default();
+        let same = stamp == known.stamp || stamp.is_empty() || known.stamp.is_empty();
+        self.version >= known.version && (known.era == Era::default() || of_era && same)
+    }
+
+    /// Whether there were changes after `known`, of which the log has forgotten the first.
+    fn has_lost_changes_after(&self, known: &Mark) -> bool {
+        let next = self.around.ids.iter().any(|entry| version_of(entry) > known.version);
+        self.version > known.version && !next
+    }
+}
+
+fn version_of(entry: &StreamId) -> u64 {
+    entry.id.strip_prefix("0-").and_then(|number| number.parse().ok()).unwrap_or(0)
 }

@@ -4,12 +4,24 @@
 local function current()
   return tonumber(redis.call('GET', KEYS[1]) or '0')
 end
--- Raises the version and logs the change under it; so many changes stay in the log.
+-- Raises the version and logs the change under it, with a stamp that no other change of this version
+-- has in another history of the store; so many changes stay in the log.
 local function changed(kind, subject, detail, log)
-  local version = redis.call('INCR', KEYS[1])
+  local version, now = redis.call('INCR', KEYS[1]), redis.call('TIME')
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', log or 100000, '0-' .. string.format('%.0f', version),
-    'kind', kind, 'subject', subject or '', 'detail', detail or '')
+    'kind', kind, 'subject', subject or '', 'detail', detail or '', 'stamp', now[1] .. '.' .. now[2])
   return version
+end
+-- Of the change that led to this version; '' if it is not in the log, or has none.
+local function stamp_of(version)
+  local id = '0-' .. string.format('%.0f', version)
+  local entry = redis.call('XRANGE', KEYS[2], id, id)[1] or {id, {}}
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'stamp' then
+      return entry[2][i + 1]
+    end
+  end
+  return ''
 end
 local function split(row)
   local fields = {}

@@ -35,7 +35,7 @@ fn session(digest: &str, seen: u64, version: u64) -> Session {
 
 pub(super) async fn accounts_come_with_snapshots_and_changes(place: &mut Place) {
     let store = place.open().await;
-    let start = store.snapshot().await.expect("a snapshot").version;
+    let start = store.snapshot().await.expect("a snapshot").mark.version;
     assert_eq!(store.put(&user("bob", 1)).await.expect("an answer"), Written::Done);
     assert_eq!(store.put(&user("ada", 1)).await.expect("an answer"), Written::Done);
     assert_eq!(store.put(&token("t1", 1)).await.expect("an answer"), Written::Done);
@@ -64,7 +64,7 @@ pub(super) async fn a_record_that_changed_in_the_meantime_is_not_overwritten(pla
 
 pub(super) async fn sessions_are_kept_and_not_told(place: &mut Place) {
     let store = place.open().await;
-    let start = store.snapshot().await.expect("a snapshot").version;
+    let start = store.snapshot().await.expect("a snapshot").mark.version;
     for digest in ["s1", "s2"] {
         let written = store.put(&session(digest, 7, 1)).await;
         assert_eq!(written.expect("an answer"), Written::Done);

@@ -82,7 +82,32 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Starts (again) at the same port, empty.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns when the key has this value.
+    pub(super) async fn wait_for(&self, key: &str, value: &str) {
+        let client = redis::Client::open(self.url()).expect("a usable URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
+        loop {
+            let mut get = redis::cmd("GET");
+            let found: redis::RedisResult<Option<String>> =
+                get.arg(key).query_async(&mut connection).await;
+            match found {
+                Ok(found) if found.as_deref() == Some(value) => return,
+                // A server that is loading, or that takes another one's data, cuts connections.
+                Ok(_) => tokio::task::yield_now().await,
+                Err(_) => {
+                    if let Ok(again) = client.get_multiplexed_async_connection().await {
+                        connection = again;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts (again) at the same port, with what was saved.
     pub(super) fn restart(&mut self) {
         self.kill();
         std::fs::create_dir_all(&self.directory.0).expect("a directory");
@@ -129,7 +154,7 @@ fn free_port() -> u16 {
 fn spawn(port: u16, directory: &Path) -> Option<Child> {
     let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no", "--dir"])
+        .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dir"])
         .arg(directory)
         .stdout(Stdio::piped())
         .spawn()

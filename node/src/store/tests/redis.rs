@@ -82,9 +82,8 @@ async fn a_restarted_server_that_reuses_versions_is_not_believed() {
     // Given a reader at version 3
     let mut server = RedisServer::start();
     let reader = server.store();
-    let start = reader.snapshot().await.expect("a snapshot").version;
     reader.put_configured(&domain("a.example"), "", 1).await.expect("configured");
-    let (known, _) = changes(&reader, start).await;
+    let known = reader.snapshot().await.expect("a snapshot").mark;
     // When the server loses its data, and others have written as many changes since
     server.restart();
     let other = server.store();
@@ -94,7 +93,7 @@ async fn a_restarted_server_that_reuses_versions_is_not_believed() {
     }
     // Then the reader does not take version 4 for the one after its own 3
     let news = loop {
-        match reader.changes_after(known, Duration::ZERO).await {
+        match reader.changes_after(&known, Duration::ZERO).await {
             Ok(news) => break news,
             Err(error) => assert!(error.is_temporary(), "{error}"),
         }
@@ -106,12 +105,13 @@ async fn a_restarted_server_that_reuses_versions_is_not_believed() {
 async fn a_forgotten_log_is_a_gap() {
     let server = RedisServer::start();
     let store = server.store();
-    let start = store.snapshot().await.expect("a snapshot").version;
+    let start = store.snapshot().await.expect("a snapshot").mark.version;
     for name in ["a.example", "b.example"] {
         store.put_configured(&domain(name), "", 1).await.expect("configured");
     }
     server.run("XTRIM openfed:changes MAXLEN 1").await;
-    let after = async |known| store.changes_after(known, Duration::ZERO).await.expect("an answer");
+    let after =
+        async |known| store.changes_after(&at(known), Duration::ZERO).await.expect("an answer");
     assert_eq!(after(start).await, News::Gap);
     assert!(matches!(after(start + 1).await, News::Changes { .. }));
     server.run("XTRIM openfed:changes MAXLEN 0").await;
@@ -125,11 +125,11 @@ async fn two_routers_see_each_others_changes_at_once() {
     let server = RedisServer::start();
     let (one, two) = (server.store(), server.store());
     unblock_open_route(&one).await;
-    let known = two.snapshot().await.expect("a snapshot").version;
+    let known = two.snapshot().await.expect("a snapshot").mark.version;
     // The first question opens the connection that the second waits on.
     changes(&two, known).await;
     let waiting = async {
-        let news = two.changes_after(known, Duration::from_secs(20)).await.expect("news");
+        let news = two.changes_after(&at(known), Duration::from_secs(20)).await.expect("news");
         (news, Instant::now())
     };
     let changing = async {

@@ -67,7 +67,7 @@ pub(super) async fn a_full_table_takes_no_new_rows_but_knows_the_old(place: &mut
 pub(super) async fn a_domain_discovered_many_times_at_once_is_one_row(place: &mut Place) {
     let store = place.open().await;
     unblock_open_route(store.as_ref()).await;
-    let before = store.snapshot().await.expect("a snapshot").version;
+    let before = store.snapshot().await.expect("a snapshot").mark.version;
     let row = discovered("a.example");
     let inserts = (0..20).map(|_| store.insert_discovered(&row, 100));
     let results = futures_util::future::join_all(inserts).await;
@@ -110,7 +110,7 @@ pub(super) async fn uses_are_added_up(place: &mut Place) {
     let store = place.open().await;
     unblock_open_route(store.as_ref()).await;
     store.insert_discovered(&discovered("a.example"), 10).await.expect("inserted");
-    let before = store.snapshot().await.expect("a snapshot").version;
+    let before = store.snapshot().await.expect("a snapshot").mark.version;
     let used = |name, hits, last_seen, failure: Option<&str>| DomainUse {
         domain: domain(name),
         hits,
@@ -196,14 +196,14 @@ pub(super) async fn a_reader_follows_an_import_or_learns_that_it_cannot(place: &
     }
     assert_eq!(changes(store.as_ref(), version).await, (version, vec![]));
     let snapshot = store.snapshot().await.expect("a snapshot");
-    assert_eq!((snapshot.version, snapshot.rows.len()), (version, ROWS));
+    assert_eq!((snapshot.mark.version, snapshot.rows.len()), (version, ROWS));
 
     // Rows that come and go for long push the first ones out of the log, which stays small.
     for _ in 0..=IMPORTS {
         store.remove_row(&rows[0].0).await.expect("removed");
         store.import(&rows[..1], 7).await.expect("imported");
     }
-    let news = store.changes_after(start, Duration::ZERO).await.expect("news");
+    let news = store.changes_after(&at(start), Duration::ZERO).await.expect("news");
     assert_eq!(news, News::Gap);
     let (latest, _) = changes(store.as_ref(), version + 2 * IMPORTS).await;
     assert_eq!(latest, version + 2 * (IMPORTS + 1));

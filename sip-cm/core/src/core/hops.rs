@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use openfed_proto::link::Tables;
 use openfed_proto::route::Transport;
 
 use super::{Core, Due, Purpose};
 use crate::command::{Arrival, Command, Fact, Token};
-use crate::edge::Trust;
+use crate::edge::{Policy, Trust};
 use crate::proxy::NextHop;
 use crate::random::{Seed, Table};
 use crate::wire::Message;
@@ -106,6 +107,13 @@ impl Core {
             true => Trust::NextHop,
             false => Trust::Nobody,
         }
+    }
+
+    /// Takes tables into force, if there are others.
+    pub(super) fn obey(&mut self, tables: Option<Tables>, now: Instant) {
+        let Some(tables) = tables else { return };
+        self.policy = Policy::new(tables);
+        self.follow_next_hops(now);
     }
 
     /// Learns the next hops of the routes in service, and keeps their addresses fresh.

@@ -45,7 +45,7 @@ impl Core {
     /// Whether requests for unknown domains can be decided: a router's tables have come.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.links.is_empty() && self.policy.version > 0 && self.life == Life::Serving
+        !self.held.is_empty() && self.life == Life::Serving
     }
 
     /// Whether a request may be the copy of one that this instance took before it was restarted. What

@@ -69,10 +69,6 @@ impl Links {
         self.links.get_mut(&router)?.grant.finished()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
     pub(super) fn is_up(&self, router: RouterId) -> bool {
         self.links.contains_key(&router)
     }

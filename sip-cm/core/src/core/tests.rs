@@ -19,7 +19,7 @@ use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{
-    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, Refused, Tables,
+    Attempt, AttemptEnded, Era, FromCm, FromRouter, Hello, Instruction, Refused, Tables,
 };
 use openfed_proto::packet::{
     Body, Cause, Conversation, Direction, Ending, Failure, Message as InstantMessage, Original,

@@ -38,13 +38,13 @@ fn blocking_is_label_safe() {
 fn an_own_row_does_not_come_back_after_its_removal() {
     let mut domains = Domains::new(1);
     let row = domain("foreign.example");
-    domains.replace(5, Rows::new(1), Tables::default());
+    domains.replace(Rows::new(1), Tables { version: 5, ..Tables::default() });
     // The stream brings insertion (6) and removal (7) before our own answer.
     domains.apply(TableChange::Row(row.clone(), Origin::Discovered));
     assert_eq!(domains.apply(TableChange::RowRemoved(row.clone())), Effect::Removed(row.clone()));
     domains.reach(7, false);
-    assert!(!domains.insert_own(&row, 6));
+    assert!(!domains.insert_own(&row, 1, 6));
     assert_eq!(domains.known(&row), None);
-    assert!(domains.insert_own(&row, 8));
+    assert!(domains.insert_own(&row, 1, 8));
     assert_eq!(domains.known(&row), Some(Known::Discovered));
 }

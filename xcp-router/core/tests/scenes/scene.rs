@@ -8,10 +8,10 @@ use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{
-    Attempt, AttemptEnded, FromCm, FromRouter, Hello, Instruction, StreamView, TrialStep,
+    Attempt, AttemptEnded, Era, FromCm, FromRouter, Hello, Instruction, StreamView, TrialStep,
 };
 use openfed_proto::packet::*;
-use openfed_proto::route::{DomainRow, Origin, Pattern, StaticRoute};
+use openfed_proto::route::{DomainPattern, DomainRow, Origin, Pattern, StaticRoute};
 use xcp_router_core::*;
 
 /// What the router asked for, without credit, usage, health and events.
@@ -146,6 +146,7 @@ impl Scene {
         let mut table = Rows::new(42);
         table.extend(rows.iter().map(|(name, origin)| (domain(name), *origin)));
         let fact = StoreFact::Snapshot {
+            era: Era { store: 1, number: 1 },
             version: self.version,
             rows: table,
             routes,
@@ -153,6 +154,14 @@ impl Scene {
             pinned: Vec::new(),
         };
         self.store(fact);
+    }
+
+    /// Everything anew, of the store as it was (or is, in another era) at this version.
+    pub(crate) fn snapshot_of(&mut self, era: u64, version: u64, blocked: Vec<DomainPattern>) {
+        self.version = version;
+        let (era, rows) = (Era { store: 1, number: era }, Rows::new(42));
+        let (routes, pinned) = (vec![open_route()], Vec::new());
+        self.store(StoreFact::Snapshot { era, version, rows, routes, blocked, pinned });
     }
 
     pub(crate) fn change(&mut self, changes: Vec<TableChange>) {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
-use openfed_proto::link::{FromRouter, Instruction};
+use openfed_proto::link::{Era, FromRouter, Instruction};
 use openfed_proto::packet::{Cause, Ending, Packet, PacketId, Protocol, Role, Source};
-use openfed_proto::route::Origin;
+use openfed_proto::route::{DomainPattern, Origin};
 use xcp_router_core::{Event, InsertResult, StoreFact, TableChange};
 
 use crate::scene::*;
@@ -240,4 +240,50 @@ fn a_new_snapshot_takes_the_place_of_all_rows_and_the_old_ones_are_dropped_elsew
     scene.snapshot(vec![open_route()], &rows[..1]);
     assert_eq!((scene.router.rows(), scene.discarded), (1, 2));
     scene.forget_frames();
+}
+
+#[test]
+fn a_store_that_went_back_is_obeyed_by_all_and_told_once() {
+    let mut scene = Scene::open();
+    let evil = vec![DomainPattern::Exact(domain("evil.example"))];
+    scene.change(vec![TableChange::Blocked(evil.clone())]);
+    scene.change(vec![TableChange::Row(domain("foreign.example"), Origin::Discovered)]);
+    scene.forget_frames();
+    scene.snapshot_of(2, 1, Vec::new());
+    for link in [SIP, XMPP] {
+        assert_eq!(scene.frame_to(link), FromRouter::Invalidate(None));
+    }
+    for link in [SIP, XMPP] {
+        let FromRouter::Tables(tables) = scene.frame_to(link) else { panic!("no tables") };
+        assert_eq!((tables.era, tables.version), (Era { store: 1, number: 2 }, 1));
+        assert!(tables.blocked.is_empty());
+    }
+    let told = [Event::StoreWentBack { from: 3, to: 1 }];
+    let went_back = |event: &&Event| matches!(event, Event::StoreWentBack { .. });
+    assert!(scene.events.iter().filter(went_back).eq(&told));
+    assert_eq!(scene.router.rows(), 0);
+    // What follows, and a snapshot because the log was too short, are no news of that kind.
+    scene.change(vec![TableChange::Blocked(evil.clone())]);
+    scene.snapshot_of(2, 9, evil.clone());
+    assert!(scene.events.iter().filter(went_back).eq(&told));
+    // It went back, and has got further since than it had been.
+    scene.snapshot_of(3, 20, evil);
+    let [first] = told;
+    let told = [first, Event::StoreWentBack { from: 9, to: 20 }];
+    assert!(scene.events.iter().filter(went_back).eq(&told));
+    scene.forget_frames();
+}
+
+/// The answer to an insert comes when the store is older than the row.
+#[test]
+fn a_row_that_went_with_the_store_is_not_kept() {
+    let mut scene = Scene::open();
+    let id = discovered_by_sip(&mut scene, "foreign.example");
+    assert!(matches!(scene.act(), Act::Insert { .. }));
+    scene.snapshot_of(2, 1, Vec::new());
+    scene.forget_frames();
+    scene.router.handle_inserted(id, InsertResult::Present { version: 2 }, scene.now);
+    scene.collect();
+    assert!(is_delivered(&scene.finished()));
+    assert_eq!(scene.router.rows(), 0);
 }

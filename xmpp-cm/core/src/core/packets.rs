@@ -35,6 +35,7 @@ impl Core {
     /// A link is gone. What it had goes over another one, or waits for one until its time is up.
     pub fn handle_link_down(&mut self, router: RouterId, now: Instant) {
         self.routers.down(router);
+        self.knowledge.lose_router(router);
         self.resubmit(now);
         self.settle(now);
     }
@@ -69,7 +70,7 @@ impl Core {
                 self.routers.refill(router, packets);
                 self.resubmit(now);
             }
-            FromRouter::Tables(tables) => self.knowledge.learn_tables(tables),
+            FromRouter::Tables(tables) => self.knowledge.learn_tables(router, tables),
             FromRouter::Verdict { domain, sip, lease } => {
                 self.knowledge.learn_verdict(domain, sip, now + lease, now);
             }

@@ -1,7 +1,10 @@
 use openfed_proto::condition::Condition;
+use openfed_proto::link::Era;
 use openfed_proto::route::{Pattern, StaticRoute};
 
 use super::*;
+
+const ROUTER: RouterId = RouterId(1);
 
 fn domain(name: &str) -> Domain {
     Domain::parse(name).unwrap()
@@ -45,20 +48,25 @@ fn what_was_invalidated_is_asked_again_but_an_outage_stays_an_outage() {
 }
 
 #[test]
-fn tables_decide_before_everything_and_never_go_back() {
+fn tables_decide_before_everything_and_the_newest_is_in_force() {
     let (mut knowledge, now) = scene();
     let route = StaticRoute::new(Pattern::domain(".example.sip.*").unwrap(), "192.0.2.1");
     let blocked = StaticRoute {
         blocked: true,
         ..StaticRoute::new(Pattern::domain(".example.evil").unwrap(), "192.0.2.1")
     };
-    knowledge.learn_tables(Tables {
-        version: 2,
-        routes: vec![route, blocked],
-        blocked: vec![DomainPattern::Subtree(domain("bad.example"))],
-        pinned: vec![domain("pinned.example")],
-    });
-    knowledge.learn_tables(Tables { version: 1, ..Tables::default() });
+    knowledge.learn_tables(
+        ROUTER,
+        Tables {
+            era: Era::default(),
+            version: 2,
+            routes: vec![route, blocked],
+            blocked: vec![DomainPattern::Subtree(domain("bad.example"))],
+            pinned: vec![domain("pinned.example")],
+        },
+    );
+    // An older one of another router comes late.
+    knowledge.learn_tables(RouterId(2), Tables { version: 1, ..Tables::default() });
     for (name, way) in [
         ("sip.example", Way::Sip),
         ("a.sip.example", Way::Sip),
@@ -82,4 +90,32 @@ fn the_near_caches_are_bounded() {
     assert_eq!((knowledge.sip.len(), knowledge.worked.len()), (2, 2));
     knowledge.learn_verdict(domain("d.example"), true, lease + Duration::from_secs(9), lease);
     assert_eq!(knowledge.way(&domain("d.example"), lease), Way::Sip, "what ran out made room");
+}
+
+#[test]
+fn tables_of_a_store_that_went_back_take_the_place_of_newer_ones() {
+    let (mut knowledge, now) = scene();
+    let evil = domain("evil.example");
+    let tables = |number, version, blocked: &[&str]| Tables {
+        era: Era { store: 7, number },
+        version,
+        blocked: blocked.iter().map(|name| DomainPattern::Exact(domain(name))).collect(),
+        ..Tables::default()
+    };
+    for router in [ROUTER, RouterId(2)] {
+        knowledge.learn_tables(router, tables(1, 100, &[]));
+    }
+    assert_eq!(knowledge.way(&evil, now), Way::Unknown);
+    // One router says that the store went back; the other one has not noticed, and tells of its own.
+    knowledge.learn_tables(ROUTER, tables(2, 90, &["evil.example"]));
+    assert_eq!(knowledge.way(&evil, now), Way::Blocked);
+    knowledge.learn_tables(RouterId(2), tables(1, 101, &[]));
+    assert_eq!(knowledge.way(&evil, now), Way::Blocked);
+    // With the router that said so gone, what the other one holds is in force; with both, nothing
+    // changes until one is back, whatever it holds.
+    knowledge.lose_router(ROUTER);
+    assert_eq!(knowledge.way(&evil, now), Way::Unknown);
+    knowledge.lose_router(RouterId(2));
+    knowledge.learn_tables(RouterId(3), tables(1, 3, &["evil.example"]));
+    assert_eq!(knowledge.way(&evil, now), Way::Blocked);
 }

@@ -109,7 +109,7 @@ fn blocked_domains_are_refused_in_both_directions_cached_or_not() {
                 version: 2,
                 routes: vec![open_route(HOP, Transport::Udp)],
                 blocked: blocked(&["*.partner.example"]),
-                pinned: Vec::new(),
+                ..Tables::default()
             };
             world.frame(R1, FromRouter::Tables(tables));
             if cached {
@@ -118,6 +118,40 @@ fn blocked_domains_are_refused_in_both_directions_cached_or_not() {
             forbidden(world, PEER, &message(from, to), Rule::BlockedDomain);
         }
     }
+}
+
+#[test]
+fn what_a_store_that_went_back_says_is_obeyed() {
+    let mut world = World::open();
+    let evil = blocked(&["partner.example"]);
+    let tables = |number, version, blocked: &Vec<DomainPattern>| {
+        let (era, blocked) = (Era { store: 7, number }, blocked.clone());
+        let routes = vec![open_route(HOP, Transport::Udp)];
+        FromRouter::Tables(Tables { era, version, routes, blocked, pinned: Vec::new() })
+    };
+    world.link(R2, "r2", 100);
+    for router in [R1, R2] {
+        world.frame(router, tables(1, 100, &Vec::new()));
+    }
+    // One router has found that the store went back, the other one tells of what it knows.
+    world.frame(R1, tables(2, 90, &evil));
+    world.frame(R2, tables(1, 101, &Vec::new()));
+    forbidden(world, PEER, &message(ALICE, BOB), Rule::BlockedDomain);
+}
+
+#[test]
+fn what_a_router_alone_held_goes_with_it() {
+    let mut world = World::open();
+    world.link(R2, "r2", 100);
+    let evil = blocked(&["partner.example"]);
+    let tables = Tables { version: 9, blocked: evil, ..Tables::default() };
+    world.frame(R2, FromRouter::Tables(tables));
+    world.core.handle_link_down(R2, world.now);
+    world.arrives(PEER, &message(ALICE, BOB));
+    let (_, packet, _) = world.submitted();
+    world.outcome(packet.id, delivered());
+    world.answered(200);
+    world.ends();
 }
 
 #[test]

@@ -281,6 +281,22 @@ fn a_blocked_domain_is_refused_in_both_directions() {
     assert!(format!("{:?}", world.endings()).contains("policy-violation"));
 }
 
+/// As long as a router is linked, what it holds is in force, whatever one that is gone held.
+#[test]
+fn a_block_that_only_a_lost_router_knew_is_none() {
+    let mut world = World::new();
+    let blocked = vec![DomainPattern::Exact(domain("sip.example"))];
+    let of_another = openfed_proto::link::Tables { version: 9, blocked, ..Default::default() };
+    let other = RouterId(77);
+    world.frame(FromRouter::Tables(openfed_proto::link::Tables::default()));
+    let frame = FromRouter::Tables(of_another);
+    world.core.handle_frame(other, frame, Duration::ZERO, world.now);
+    assert!(asks(&mut world, HI).contains("policy-violation"));
+    world.core.handle_link_down(other, world.now);
+    assert_eq!(asks(&mut world, HI), "");
+    assert_eq!(world.submitted().len(), 1);
+}
+
 fn asks(world: &mut World, stanza: &str) -> String {
     world.home_says(stanza);
     taken(world.home()).concat()
