@@ -1,7 +1,8 @@
 //! The end of a service: running → draining → stopped.
 //!
 //! Draining takes no new work and answers what was accepted. It has a deadline; what is left
-//! then is cut. A second signal cuts at once.
+//! then is cut. A second SIGTERM or SIGINT cuts at once; SIGHUP, which comes with a terminal that is
+//! closed and beside SIGTERM when a session ends, only ever drains.
 
 use std::io;
 use std::time::Duration;
@@ -23,7 +24,8 @@ impl Shutdown {
         Self { drain: CancellationToken::new(), stop: CancellationToken::new(), grace }
     }
 
-    /// Like [`Shutdown::new`], begun by SIGTERM or SIGINT and stopped by the next one.
+    /// Like [`Shutdown::new`], begun by SIGTERM, SIGINT or SIGHUP, and stopped by the next SIGTERM or
+    /// SIGINT after one of these two.
     ///
     /// # Errors
     /// If the signals cannot be listened for.
@@ -31,23 +33,33 @@ impl Shutdown {
         let shutdown = Self::new(grace);
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let watched = shutdown.clone();
         tokio::spawn(async move {
+            let mut asked = false;
             loop {
-                let name = tokio::select! {
-                    _ = terminate.recv() => "SIGTERM",
-                    _ = interrupt.recv() => "SIGINT",
+                let (name, asks) = tokio::select! {
+                    _ = terminate.recv() => ("SIGTERM", true),
+                    _ = interrupt.recv() => ("SIGINT", true),
+                    _ = hang_up.recv() => ("SIGHUP", false),
                 };
-                if watched.is_draining() {
-                    tracing::info!(signal = name, "stopping at once");
-                    watched.stop.cancel();
-                } else {
-                    tracing::info!(signal = name, grace = ?watched.grace, "draining");
-                    watched.begin();
-                }
+                watched.signalled(name, asked && asks);
+                asked |= asks;
             }
         });
         Ok(shutdown)
+    }
+
+    fn signalled(&self, name: &'static str, cut: bool) {
+        if cut {
+            tracing::info!(signal = name, "stopping at once");
+            self.stop.cancel();
+        } else if self.is_draining() {
+            tracing::info!(signal = name, "draining already");
+        } else {
+            tracing::info!(signal = name, grace = ?self.grace, "draining");
+            self.begin();
+        }
     }
 
     /// Begins draining; the deadline runs from the first call. To be called within the runtime.
