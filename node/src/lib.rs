@@ -5,6 +5,7 @@ pub mod http;
 pub mod link;
 pub mod metrics;
 mod moderation;
+pub mod private;
 pub mod process;
 pub mod proxy;
 pub mod settings;

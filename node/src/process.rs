@@ -11,7 +11,7 @@ use clap::{Arg, Command, value_parser};
 use crate::moderation::Moderation;
 use crate::settings::Settings;
 use crate::shutdown::Shutdown;
-use crate::{metrics, telemetry};
+use crate::{metrics, private, telemetry};
 
 /// Messages are made of small pieces that live for milliseconds.
 #[global_allocator]
@@ -65,6 +65,7 @@ pub fn run<E: Error + Send + Sync + 'static>(
     install_crypto();
     telemetry::start_logs(&settings.telemetry);
     metrics::start();
+    settings.keys().for_each(private::look);
     // One thread: a service is one engine and the sockets around it, and waking it on another
     // thread costs more than what it does with a packet. More cores are for more replicas.
     let moderation = Moderation::new();

@@ -316,6 +316,12 @@ impl Settings {
         self.router.token_file.clone().or_else(beside)
     }
 
+    /// The private keys that the operator has named.
+    pub fn keys(&self) -> impl Iterator<Item = &Path> {
+        let named = [&self.router.tls, &self.sip.tls.identity, &self.xmpp.tls.identity];
+        named.into_iter().flatten().map(|identity| identity.key.as_path())
+    }
+
     /// The home server of a local domain.
     pub fn home(&self, domain: &Domain) -> Option<&Home> {
         self.xmpp.home.iter().find(|home| home.domain == *domain)

@@ -1,6 +1,6 @@
 //! The store in a file of this machine, for one process.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +18,12 @@ use super::{
     Closed, Imported, Inserted, Mark, News, Snapshot, Store, StoreError, Table, Written,
     check_pattern, record,
 };
+use crate::private;
+
+const FILE: &str = "openfed.redb";
+
+/// What lies in the store's folder besides.
+const BESIDE: &str = "admin.";
 
 mod reading;
 mod records;
@@ -60,10 +66,14 @@ impl EmbeddedStore {
     /// If another process has it open, it cannot be read, or it has a newer layout.
     pub async fn open(directory: PathBuf) -> Result<Self, StoreError> {
         let opened = tokio::task::spawn_blocking(move || {
-            fs::create_dir_all(&directory).map_err(|error| {
+            private::folder(&directory, is_ours).map_err(|error| {
                 StoreError::Damaged(format!("cannot create {}: {error}", directory.display()))
             })?;
-            let file = directory.join("openfed.redb");
+            let file = directory.join(FILE);
+            // The library would let everybody read what it creates; it takes an empty file for none.
+            if let Err(error) = private::file(&file) {
+                return Err(StoreError::Damaged(format!("{}: {error}", file.display())));
+            }
             let opened = Database::builder().set_cache_size(CACHE).create(&file);
             let database = opened.map_err(|error| match error {
                 DatabaseError::DatabaseAlreadyOpen => {
@@ -247,6 +257,11 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<(u64, String)>, StoreError> {
         self.read(move |store| store.audit(before, limit)).await
     }
+}
+
+/// Whether a file of this name in the store's folder is of ours.
+fn is_ours(name: &OsStr) -> bool {
+    name == FILE || name.to_string_lossy().starts_with(BESIDE)
 }
 
 /// What the file or its reader does not do at all.

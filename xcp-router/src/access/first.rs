@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use openfed_node::private;
 use openfed_node::settings::Settings;
 use openfed_node::store::{Store, User, Written};
 
@@ -28,6 +29,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// If there is a file that cannot be read or holds no good token.
 pub(crate) fn begin(settings: &Settings) -> io::Result<Option<String>> {
     let Some(path) = settings.token_file() else { return Ok(None) };
+    private::narrow(&path);
     let failed = |error: io::Error| {
         io::Error::new(error.kind(), format!("router.token_file {}: {error}", path.display()))
     };
@@ -60,8 +62,8 @@ fn read(path: &Path) -> io::Result<String> {
 /// Whole or not at all: several routers may share the file's directory.
 fn make(path: &Path) -> io::Result<()> {
     let own: PathBuf = path.with_extension(format!("{}.new", random_hex::<4>()));
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
+    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
+        private::folder(directory, |_| true)?;
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&own)?;
     let written = writeln!(file, "openfed_local_{}", random_hex::<24>());
@@ -154,6 +156,11 @@ mod tests {
         assert_eq!(files.len(), 1, "{files:?}");
         let mode = files[0].as_ref().unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        // One that others could read is mended.
+        let file = files[0].as_ref().unwrap().path();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        begin(&settings).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use openfed_node::private;
 use openfed_proto::domain::Domain;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -64,6 +65,8 @@ impl Authority {
             fs::create_dir_all(directory).map_err(file(directory))?;
             make(&certificate, &key)?;
         }
+        // The certificate beside it is for the home server to read.
+        private::narrow(&key);
         let read = |path: &Path| fs::read_to_string(path).map_err(file(path));
         Self::from_pem(&read(&certificate)?, &read(&key)?, &certificate)
     }

@@ -112,9 +112,13 @@ async fn the_authority_survives_a_restart() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode =
-            std::fs::metadata(directory.0.join("authority.key")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let key = directory.0.join("authority.key");
+        let mode = || std::fs::metadata(&key).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        // One that others could read is mended.
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        Authority::load_or_create(&directory.0).unwrap();
+        assert_eq!(mode(), 0o600);
     }
 }
 
