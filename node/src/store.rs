@@ -14,6 +14,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use thiserror::Error;
+use tokio::sync::watch;
 pub use tokio_util::sync::CancellationToken as Closed;
 
 use crate::settings::StoreUrl;
@@ -24,6 +25,7 @@ mod follow;
 mod gather;
 mod record;
 mod redis;
+mod trouble;
 
 pub use accounts::{Record, Session, Table, Token, User, Written};
 pub use embedded::EmbeddedStore;
@@ -47,6 +49,12 @@ const IMPORTS: u64 = 2_000;
 /// [`Store::changes_after`] takes Redis more than 250 ms: then it is [`StoreError::Unavailable`].
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
+    /// Why it takes no changes, if it takes none; see [`StoreError::Unwritable`].
+    fn trouble(&self) -> watch::Receiver<Option<String>>;
+
+    /// Writes something that means nothing, to see whether it takes changes.
+    async fn try_writing(&self) -> Result<(), StoreError>;
+
     /// All there is. Prepares a store that is new or of an older layout: `.*` is there, blocked
     /// if it was not there before; nothing else is touched.
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -269,6 +277,10 @@ pub enum StoreError {
         /// The layout found.
         found: u64,
     },
+    /// It can be read, but takes no changes: its disk is full or fails, or its memory is used up.
+    /// Nothing of the change was done; later it may be.
+    #[error("the store cannot be written: {0}")]
+    Unwritable(String),
     /// The embedded store is in use.
     #[error("the store {0} is in use by another process (several routers need Redis)")]
     Locked(String),
@@ -280,7 +292,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether trying again later may help without anybody doing anything.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unwritable(_))
     }
 }
 

@@ -118,8 +118,8 @@ impl Service {
         let (health, insight) = (Health::default(), Insight::default());
         let catalogue = Arc::new(Catalogue::default());
         let (asks, asked) = mpsc::channel(ASKS);
-        let own = access::begin(&settings)?;
-        let access = Access::new(&settings, store.clone(), catalogue.clone(), own);
+        let token = access::begin(&settings)?;
+        let access = Access::new(&settings, store.clone(), catalogue.clone(), token);
         let views = Views {
             settings: settings.clone(),
             node: hello.node.clone(),
@@ -132,8 +132,8 @@ impl Service {
         let api = Api::new(&settings, store.clone(), catalogue.clone(), api, asks);
         let routes = api.routes().merge(Console::new(api.routes(), views).routes());
         let (http, metrics) = listen(&settings, &access, routes, &health).await?;
-        let store_facts =
-            store::follow(&beside, store.clone(), catalogue.clone(), hello.node.clone());
+        let own = (hello.node.clone(), health.clone());
+        let store_facts = store::follow(&beside, store.clone(), catalogue.clone(), own);
         if settings.router.first_administrator {
             let (first, shutdown) = (access.first_administrator(), shutdown.clone());
             beside.handle().spawn(async move {

@@ -2,31 +2,51 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
+use openfed_node::http::Health;
 use openfed_node::store::{self, Change, Inserted, Store, StoreError, StoreEvent, Token, User};
 use openfed_node::thread::Thread;
 use tokio::sync::mpsc;
+use tokio::time::interval;
 use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
 
 use crate::api::Audit;
 use crate::catalogue::Catalogue;
 
+/// How often a store that takes no changes is asked whether it does.
+const TRY: Duration = Duration::from_secs(1);
+
+/// The part of this service that works badly then.
+const TAKES_NONE: &str = "store changes";
+
 /// Follows the store on a thread of its own, where a large snapshot may take its time: the engine
 /// gets it ready-made. The catalogue has the news before the engine hears of it. `node` is who notes
-/// that the store went back.
+/// that the store went back; while it takes no changes, `health` says so.
 pub(crate) fn follow(
     beside: &Thread,
     store: Arc<dyn Store>,
     catalogue: Arc<Catalogue>,
-    node: String,
+    (node, health): (String, Health),
 ) -> mpsc::Receiver<StoreFact> {
     let (sender, receiver) = mpsc::channel(64);
     beside.handle().spawn(async move {
         let mut news = store::follow(store.clone());
-        let (audit, mut version) = (Audit::new(store), 0);
+        let (audit, mut version) = (Audit::new(store.clone()), 0);
+        let (mut trouble, mut again) = (store.trouble(), interval(TRY));
         loop {
+            let takes_none = trouble.borrow().is_some();
             let mut event = tokio::select! {
                 Some(event) = news.recv() => event,
+                Ok(()) = trouble.changed() => {
+                    tell(&health, trouble.borrow_and_update().as_deref());
+                    continue;
+                }
+                _ = again.tick(), if takes_none => {
+                    // What comes of it is told by `trouble`.
+                    let _ = store.try_writing().await;
+                    continue;
+                }
                 // The engine has ended; holding on would keep the store open.
                 () = sender.closed() => return,
                 else => return,
@@ -46,6 +66,15 @@ pub(crate) fn follow(
         }
     });
     receiver
+}
+
+/// Says whether the store takes changes.
+fn tell(health: &Health, trouble: Option<&str>) {
+    let effect = "what is known goes on, changes are refused, new domains are not remembered";
+    match trouble {
+        Some(cause) => health.degrade(TAKES_NONE, format!("{cause}: {effect}")),
+        None => health.recover(TAKES_NONE),
+    }
 }
 
 /// From which version to which, if this node was the first to find that the store went back.

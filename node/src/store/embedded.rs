@@ -1,7 +1,7 @@
 //! The store in a file of this machine, for one process.
 
 use std::ffi::OsStr;
-use std::ops::Deref;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,30 +10,29 @@ use async_trait::async_trait;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
-use redb::{Database, DatabaseError, ReadableDatabase};
+use redb::ReadableDatabase;
 use tokio::sync::watch;
-use tokio_util::sync::DropGuard;
 
+use super::trouble::Trouble;
 use super::{
     Closed, Imported, Inserted, Mark, News, Snapshot, Store, StoreError, Table, Written,
     check_pattern, record,
 };
 use crate::private;
 
-const FILE: &str = "openfed.redb";
-
-/// What lies in the store's folder besides.
-const BESIDE: &str = "admin.";
-
+mod kept;
 mod reading;
 mod records;
 mod writing;
 
+use kept::Kept;
 use reading::Reading;
 use writing::Writing;
 
-/// Pages of the file that are kept in memory, in bytes; the library would take a gigabyte.
-const CACHE: usize = 32 << 20;
+const FILE: &str = "openfed.redb";
+
+/// What lies in the store's folder besides.
+const BESIDE: &str = "admin.";
 
 /// See [`Store`].
 #[derive(Debug)]
@@ -41,22 +40,7 @@ pub struct EmbeddedStore {
     database: Arc<Kept>,
     /// The version of the last change, for those who wait for the next.
     version: watch::Sender<u64>,
-}
-
-/// The database, and who waits for its end.
-#[derive(Debug)]
-struct Kept {
-    database: Database,
-    /// Dropped after the database, which is no longer locked then.
-    closed: DropGuard,
-}
-
-impl Deref for Kept {
-    type Target = Database;
-
-    fn deref(&self) -> &Database {
-        &self.database
-    }
+    trouble: Trouble,
 }
 
 impl EmbeddedStore {
@@ -69,24 +53,14 @@ impl EmbeddedStore {
             private::folder(&directory, is_ours).map_err(|error| {
                 StoreError::Damaged(format!("cannot create {}: {error}", directory.display()))
             })?;
-            let file = directory.join(FILE);
-            // The library would let everybody read what it creates; it takes an empty file for none.
-            if let Err(error) = private::file(&file) {
-                return Err(StoreError::Damaged(format!("{}: {error}", file.display())));
-            }
-            let opened = Database::builder().set_cache_size(CACHE).create(&file);
-            let database = opened.map_err(|error| match error {
-                DatabaseError::DatabaseAlreadyOpen => {
-                    StoreError::Locked(file.display().to_string())
-                }
-                other => StoreError::Damaged(format!("{}: {other}", file.display())),
-            })?;
-            let version = Writing::run(&database, |store| store.prepare())?;
-            let closed = Closed::new().drop_guard();
-            Ok((Arc::new(Kept { database, closed }), version))
+            let database = Kept::open(directory.join(FILE))?;
+            let version =
+                database.with(|database| Writing::run(database, |store| store.prepare()))?;
+            Ok((Arc::new(database), version))
         });
-        let (database, version) = opened.await.map_err(|error| failed(&error))??;
-        Ok(Self { database, version: watch::Sender::new(version) })
+        let (database, version) = opened.await.map_err(lost)??;
+        let (version, trouble) = (watch::Sender::new(version), Trouble::default());
+        Ok(Self { database, version, trouble })
     }
 
     async fn read<T: Send + 'static>(
@@ -95,10 +69,12 @@ impl EmbeddedStore {
     ) -> Result<T, StoreError> {
         let database = self.database.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let transaction = database.begin_read().map_err(|error| failed(&error))?;
-            read(&Reading::new(transaction)?)
+            database.with(|database| {
+                let transaction = database.begin_read().map_err(failed)?;
+                read(&Reading::new(transaction)?)
+            })
         });
-        done.await.map_err(|error| failed(&error))?
+        done.await.map_err(lost)?
     }
 
     /// Runs one transaction, and wakes those who wait if it changed anything.
@@ -107,13 +83,17 @@ impl EmbeddedStore {
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let database = self.database.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            Writing::run(&database, |store| {
-                let done = write(store)?;
-                Ok((done, store.version()?))
+        let written = tokio::task::spawn_blocking(move || {
+            database.with(|database| {
+                Writing::run(database, |store| {
+                    let done = write(store)?;
+                    Ok((done, store.version()?))
+                })
             })
         });
-        let (done, version) = done.await.map_err(|error| failed(&error))??;
+        let written = written.await.map_err(lost)?;
+        self.trouble.note(&written);
+        let (done, version) = written?;
         self.version.send_if_modified(|known| {
             let newer = version > *known;
             *known = version.max(*known);
@@ -126,7 +106,15 @@ impl EmbeddedStore {
 #[async_trait]
 impl Store for EmbeddedStore {
     fn closed(&self) -> Closed {
-        self.database.closed.token().clone()
+        self.database.closed()
+    }
+
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.watch()
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        self.write(|store| store.try_writing()).await
     }
 
     /// The file cannot go back while it is open, and whoever opened it has read nothing before.
@@ -264,7 +252,18 @@ fn is_ours(name: &OsStr) -> bool {
     name == FILE || name.to_string_lossy().starts_with(BESIDE)
 }
 
-/// What the file or its reader does not do at all.
-fn failed(error: &dyn std::error::Error) -> StoreError {
+/// What the file does not do.
+fn failed(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Io(error) if error.kind() != ErrorKind::InvalidData => {
+            StoreError::Unwritable(error.to_string())
+        }
+        redb::Error::PreviousIo => StoreError::Unwritable("its disk has failed".to_owned()),
+        other => StoreError::Damaged(other.to_string()),
+    }
+}
+
+/// What was asked of the file has ended in a panic.
+fn lost(error: tokio::task::JoinError) -> StoreError {
     StoreError::Damaged(error.to_string())
 }

@@ -16,11 +16,13 @@ use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError, RedisResult, Script,
-    ScriptInvocation, pipe,
+    AsyncCommands, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError,
+    RedisResult, Script, ScriptInvocation, pipe,
 };
+use tokio::sync::watch;
 
 use super::record::{self, OPEN_ROUTE_ID};
+use super::trouble::Trouble;
 use super::{
     Imported, Inserted, LAYOUT, Mark, News, Snapshot, Store, StoreError, Table, Written,
     check_pattern,
@@ -29,7 +31,10 @@ use super::{
 mod changes;
 mod import;
 mod records;
+mod scripts;
 mod tables;
+
+use scripts::Scripts;
 
 /// No call blocks longer. With its default settings, the library would wait 9 s for a dead Redis.
 const LIMIT: Duration = Duration::from_millis(250);
@@ -57,20 +62,7 @@ pub struct RedisStore {
     waiting: Mutex<Option<MultiplexedConnection>>,
     prepared: AtomicBool,
     scripts: Scripts,
-}
-
-struct Scripts {
-    prepare: Script,
-    insert: Script,
-    configure: Script,
-    import: Script,
-    restore: Script,
-    remove: Script,
-    touch: Script,
-    route: Script,
-    member: Script,
-    record: Script,
-    audit: Script,
+    trouble: Trouble,
 }
 
 impl RedisStore {
@@ -94,6 +86,7 @@ impl RedisStore {
             waiting: Mutex::default(),
             prepared: AtomicBool::new(false),
             scripts: Scripts::new(),
+            trouble: Trouble::default(),
         })
     }
 
@@ -128,7 +121,9 @@ impl RedisStore {
         let mut call = script.prepare_invoke();
         common(&mut call);
         add(&mut call);
-        within(LIMIT, call.invoke_async(&mut self.commands.clone())).await
+        let changed = within(LIMIT, call.invoke_async(&mut self.commands.clone())).await;
+        self.trouble.note(&changed);
+        changed
     }
 
     async fn write_route(
@@ -169,6 +164,17 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
+    fn trouble(&self) -> watch::Receiver<Option<String>> {
+        self.trouble.watch()
+    }
+
+    async fn try_writing(&self) -> Result<(), StoreError> {
+        let mut commands = self.commands.clone();
+        let tried: Result<(), _> = within(LIMIT, commands.hset(SETTINGS, "tried", "")).await;
+        self.trouble.note(&tried);
+        tried
+    }
+
     async fn snapshot_after(&self, known: &Mark) -> Result<Snapshot, StoreError> {
         let place = self.prepare(known).await?;
         let rows = self.all_rows().await?;
@@ -325,25 +331,6 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-impl Scripts {
-    fn new() -> Self {
-        let script = |body| Script::new(&[include_str!("redis/prelude.lua"), body].concat());
-        Self {
-            prepare: script(include_str!("redis/prepare.lua")),
-            insert: script(include_str!("redis/insert.lua")),
-            configure: script(include_str!("redis/configure.lua")),
-            import: script(include_str!("redis/import.lua")),
-            restore: script(include_str!("redis/restore.lua")),
-            remove: script(include_str!("redis/remove.lua")),
-            touch: script(include_str!("redis/touch.lua")),
-            route: script(include_str!("redis/route.lua")),
-            member: script(include_str!("redis/member.lua")),
-            record: script(include_str!("redis/record.lua")),
-            audit: script(include_str!("redis/audit.lua")),
-        }
-    }
-}
-
 /// The first three keys of every script.
 fn common<'a, 'b>(call: &'b mut ScriptInvocation<'a>) -> &'b mut ScriptInvocation<'a> {
     call.key(VERSION).key(CHANGES).key(SETTINGS)
@@ -387,6 +374,10 @@ fn failed(error: RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => {
             StoreError::Damaged(error.to_string())
+        }
+        // No memory is left; nothing can be saved to its disk; too few replicas have it.
+        _ if matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS")) => {
+            StoreError::Unwritable(error.to_string())
         }
         _ => StoreError::Unavailable(error.to_string()),
     }

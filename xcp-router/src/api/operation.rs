@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use crate::access::needed_scope;
 
-/// What every operation may answer: not logged in, not allowed, too many, the store is away or
-/// damaged.
-const ALWAYS: [u16; 5] = [401, 403, 429, 500, 503];
+/// What every operation may answer: not logged in, not allowed, too many, the store is damaged, away,
+/// or cannot be written.
+const ALWAYS: [u16; 6] = [401, 403, 429, 500, 503, 507];
 /// With a body: broken, slow, too large, of another type, with faults.
 const WITH_BODY: [u16; 5] = [400, 408, 413, 415, 422];
 

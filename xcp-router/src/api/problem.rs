@@ -108,6 +108,9 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "The store does not answer")
             }
+            StoreError::Unwritable(_) => {
+                (StatusCode::INSUFFICIENT_STORAGE, "The store takes no changes now")
+            }
             StoreError::Conflict(_) => {
                 (StatusCode::CONFLICT, "Somebody else changed it in the meantime")
             }

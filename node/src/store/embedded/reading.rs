@@ -7,6 +7,7 @@ use openfed_proto::link::Era;
 use openfed_proto::route::{DomainRow, StaticRoute};
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 
+use super::failed;
 use super::writing::{BLOCKED, CHANGES, IDENTITY, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
 use crate::store::gather::{Gather, SmallTables};
 use crate::store::{Mark, News, Snapshot, StoreError, Table, accounts, record};
@@ -94,8 +95,4 @@ impl Reading {
         }
         Ok(names)
     }
-}
-
-fn failed(error: impl std::error::Error) -> StoreError {
-    super::failed(&error)
 }

@@ -2,6 +2,7 @@
 
 use redb::{ReadableTable, TableDefinition};
 
+use super::failed;
 use super::reading::Reading;
 use super::writing::Writing;
 use crate::store::accounts::{self, AUDIT};
@@ -100,8 +101,4 @@ impl Writing<'_> {
         entries.remove((last + 1).saturating_sub(AUDIT)).map_err(failed)?;
         Ok(())
     }
-}
-
-fn failed(error: impl std::error::Error) -> StoreError {
-    super::failed(&error)
 }

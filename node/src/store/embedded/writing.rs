@@ -5,6 +5,7 @@ use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainRow, Origin, StaticRoute};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
+use super::failed;
 use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LAYOUT, LOG, StoreError, record};
 
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -18,6 +19,7 @@ pub(super) const CHANGES: TableDefinition<'_, u64, (&str, &str, &str)> =
 
 pub(super) const VERSION: &str = "version";
 pub(super) const IDENTITY: &str = "identity";
+const TRIED: &str = "tried";
 const SCHEMA: &str = "schema";
 const LAST_ROUTE: &str = "last_route";
 
@@ -59,6 +61,12 @@ impl Writing<'_> {
         }
         self.set_number(SCHEMA, LAYOUT)?;
         self.version()
+    }
+
+    /// Writes something that means nothing.
+    pub(super) fn try_writing(&mut self) -> Result<(), StoreError> {
+        let next = self.number(TRIED)?.wrapping_add(1);
+        self.set_number(TRIED, next)
     }
 
     pub(super) fn version(&self) -> Result<u64, StoreError> {
@@ -186,7 +194,8 @@ impl Writing<'_> {
     pub(super) fn next_route_id(&mut self) -> Result<u32, StoreError> {
         let next = self.number(LAST_ROUTE)? + 1;
         self.set_number(LAST_ROUTE, next)?;
-        u32::try_from(next).map_err(failed)
+        let none_left = |_| StoreError::Damaged("no id is left for a route".to_owned());
+        u32::try_from(next).map_err(none_left)
     }
 
     /// Writes or (`None`) deletes a route that is at version `expected` now; 0: is not there.
@@ -287,8 +296,4 @@ impl Writing<'_> {
         numbers.insert(name, value).map_err(failed)?;
         Ok(())
     }
-}
-
-fn failed(error: impl std::error::Error) -> StoreError {
-    super::failed(&error)
 }

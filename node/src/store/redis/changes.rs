@@ -1,6 +1,5 @@
 //! Reads the stream of changes.
 
-use redis::AsyncCommands;
 use redis::streams::{StreamId, StreamRangeReply, StreamReadOptions, StreamReadReply};
 use tokio::time::Instant;
 

@@ -1,6 +1,5 @@
 //! The small tables of records, and the audit.
 
-use redis::AsyncCommands;
 use redis::streams::StreamRangeReply;
 
 use super::*;

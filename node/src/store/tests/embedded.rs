@@ -1,5 +1,8 @@
 //! What only a file can do to us.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use redb::{Database, TableDefinition};
 
 use super::place::Directory;
@@ -80,4 +83,89 @@ async fn a_store_of_layout_1_is_migrated() {
     assert_eq!(snapshot.rows, [(domain("a.example"), Origin::Configured)]);
     assert_eq!((snapshot.users, snapshot.tokens), (vec![], vec![]));
     assert_eq!(store.audit(None, 1).await.expect("an answer"), []);
+}
+
+fn mode_of(path: &std::path::Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[tokio::test]
+async fn the_store_is_for_nobody_else_and_mended_if_it_was() {
+    let directory = Directory::new();
+    let file = directory.0.join("openfed.redb");
+    drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
+    assert_eq!((mode_of(&directory.0), mode_of(&file)), (0o700, 0o600));
+    for (path, mode) in [(&directory.0, 0o755), (&file, 0o644)] {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+    }
+    drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
+    assert_eq!((mode_of(&directory.0), mode_of(&file)), (0o700, 0o600));
+}
+
+/// A file system of its own that is soon full; none where this process may mount none.
+struct SmallDisk(Directory);
+
+impl SmallDisk {
+    fn mount(bytes: u64) -> Option<Self> {
+        let directory = Directory::new();
+        std::fs::create_dir_all(&directory.0).expect("a directory");
+        let size = format!("size={bytes}");
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&directory.0).output();
+        mounted.is_ok_and(|done| done.status.success()).then_some(Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_changes_and_is_written_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount(4 << 20) else { return };
+    // Given a store on a disk that something else fills
+    let ballast = disk.0.0.join("ballast");
+    let store = EmbeddedStore::open(disk.0.0.join("data")).await.expect("opened");
+    let mut trouble = store.trouble();
+    store.put_configured(&domain("first.example"), "", 1).await.expect("configured");
+    let rows = |round: usize| {
+        let name = move |number| domain(&format!("n{number}.r{round}.example"));
+        (0..500).map(move |number| (name(number), "x".repeat(200))).collect::<Vec<_>>()
+    };
+    let _ = std::fs::write(&ballast, vec![0; 8 << 20]);
+    // When it is written on
+    let mut confirmed = 1;
+    let refused = loop {
+        match store.import(&rows(confirmed), 1).await {
+            Ok(done) => confirmed += usize::try_from(done.added).expect("some") / 500,
+            Err(error) => break error,
+        }
+        assert!(confirmed < 100, "never full");
+    };
+    // Then it says so, and what was confirmed is there; changes are refused, and it can be read
+    assert!(
+        matches!(&refused, StoreError::Unwritable(cause) if cause.contains("space")),
+        "{refused}"
+    );
+    assert!(trouble.borrow_and_update().as_ref().is_some_and(|cause| cause.contains("space")));
+    let expected = 1 + (confirmed - 1) * 500;
+    assert_eq!(store.snapshot().await.expect("a snapshot").rows.len(), expected);
+    let again = store.import(&rows(confirmed), 1).await.expect_err("refused again");
+    assert!(matches!(again, StoreError::Unwritable(_)), "{again}");
+    let version = store.snapshot().await.expect("a snapshot").mark.version;
+    // And when there is room, writing goes on
+    std::fs::remove_file(&ballast).expect("removed");
+    store.try_writing().await.expect("there is room");
+    assert_eq!(*trouble.borrow_and_update(), None);
+    let done = store.import(&rows(confirmed), 1).await.expect("imported");
+    assert_eq!(done.added, 500);
+    let (now, _) = changes(&store, version).await;
+    assert_eq!(now, version + 2);
+    // And it is all there for whoever opens it next.
+    drop(store);
+    let store = EmbeddedStore::open(disk.0.0.join("data")).await.expect("opened");
+    let rows = store.snapshot().await.expect("a snapshot").rows;
+    assert_eq!(rows.len(), expected + 500);
 }

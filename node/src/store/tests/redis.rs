@@ -212,3 +212,26 @@ fn a_discovered_row_fits_the_compact_form_of_redis() {
     };
     assert!(record::encode_row(&row).len() <= 64, "{}", record::encode_row(&row).len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_memory_or_disk_refuses_changes_and_takes_them_again() {
+    let server = RedisServer::start();
+    let store = server.store();
+    let trouble = store.trouble();
+    store.put_configured(&domain("a.example"), "", 1).await.expect("configured");
+    for (spoil, mend) in [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+    ] {
+        server.run(spoil).await;
+        let refused = store.put_configured(&domain("b.example"), "", 1).await;
+        assert!(matches!(refused, Err(StoreError::Unwritable(_))), "{spoil}: {refused:?}");
+        assert!(trouble.borrow().is_some(), "{spoil}");
+        assert_eq!(row(&store, "b.example").await, None, "{spoil}");
+        let tried = store.try_writing().await;
+        assert!(matches!(tried, Err(StoreError::Unwritable(_))), "{spoil}: {tried:?}");
+        server.run(mend).await;
+        store.try_writing().await.expect("it takes them again");
+        assert_eq!(*trouble.borrow(), None, "{mend}");
+    }
+}
