@@ -345,5 +345,8 @@ fn store_urls_of_both_kinds_are_read() {
     let embedded: StoreUrl = "embedded:/var/lib/openfed".parse().expect("embedded");
     assert_eq!(embedded, StoreUrl::Embedded(PathBuf::from("/var/lib/openfed")));
     assert!(matches!("rediss://h:1/0".parse(), Ok(StoreUrl::Redis(_))));
+    let sentinels: StoreUrl = "redis+sentinel://:pw@a:1,b:2/main/0".parse().expect("sentinels");
+    assert_eq!(sentinels.to_string(), "redis+sentinel://a:1,b:2/main/0");
+    assert!("redis+sentinel://a:1,b:2".parse::<StoreUrl>().is_err_and(|it| it.contains("NAME")));
     assert!("embedded:".parse::<StoreUrl>().is_err());
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use openfed_proto::route::{DomainPattern, Transport};
 
+use crate::store::RedisStore;
+
 /// A TOML type that a [`Value`] is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -307,7 +309,8 @@ impl FromStr for TracesUrl {
 pub enum StoreUrl {
     /// `embedded:PATH`: a directory of this machine, for one process alone.
     Embedded(PathBuf),
-    /// `redis://` or `rediss://` (TLS), with all that the operator wrote.
+    /// `redis://`, `rediss://` (TLS) or one of these with `+sentinel`, with all that the operator
+    /// wrote.
     Redis(String),
 }
 
@@ -338,19 +341,20 @@ impl FromStr for StoreUrl {
         if let Some(path) = text.strip_prefix("embedded:").filter(|path| !path.is_empty()) {
             return Ok(Self::Embedded(path.into()));
         }
-        if text.starts_with("redis+sentinel://") {
-            return Err(
-                "Redis Sentinel is not supported; give the address of the primary or of a \
-                        proxy that follows it"
-                    .to_owned(),
-            );
+        let schemes = ["redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://"];
+        if !schemes.iter().any(|scheme| text.starts_with(scheme)) {
+            return Err("expected embedded:PATH, redis://HOST:PORT/DB, rediss://… or \
+                        redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB"
+                .to_owned());
         }
-        if !text.starts_with("redis://") && !text.starts_with("rediss://") {
-            return Err("expected embedded:PATH, redis://HOST:PORT/DB or rediss://…".to_owned());
+        if RedisStore::can_use(text) {
+            return Ok(Self::Redis(text.to_owned()));
         }
-        redis::Client::open(text)
-            .map(|_| Self::Redis(text.to_owned()))
-            .map_err(|_| "this is not a usable Redis address (redis://HOST:PORT/DB)".to_owned())
+        Err(match text.contains("+sentinel://") {
+            true => "this names no sentinels (redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB)",
+            false => "this is not a usable Redis address (redis://HOST:PORT/DB)",
+        }
+        .to_owned())
     }
 }
 

@@ -14,10 +14,10 @@ use async_trait::async_trait;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncCommands, AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, RedisError,
-    RedisResult, Script, ScriptInvocation, pipe,
+    AsyncCommands, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ScriptInvocation,
+    pipe,
 };
 use tokio::sync::watch;
 
@@ -32,11 +32,14 @@ mod changes;
 mod import;
 mod records;
 mod scripts;
+mod sentinels;
+mod server;
 mod tables;
 
 use scripts::Scripts;
+use server::Server;
 
-/// No call blocks longer. With its default settings, the library would wait 9 s for a dead Redis.
+/// No call blocks longer.
 const LIMIT: Duration = Duration::from_millis(250);
 
 const BUCKETS: u32 = 4_096;
@@ -56,8 +59,8 @@ type Answer = (String, u64);
 
 /// See [`Store`].
 pub struct RedisStore {
-    client: Client,
-    commands: ConnectionManager,
+    /// Where commands go.
+    commands: Server,
     /// A connection for waiting, which would hold up commands.
     waiting: Mutex<Option<MultiplexedConnection>>,
     prepared: AtomicBool,
@@ -66,23 +69,19 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
+    /// Whether `url` is one of ours.
+    pub fn can_use(url: &str) -> bool {
+        Server::new(url).is_ok()
+    }
+
     /// A store at `url`, which is not connected to before the first call. To be called within
     /// the runtime.
     ///
     /// # Errors
     /// If the URL cannot be used.
     pub fn new(url: &str) -> Result<Self, StoreError> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(500))
-            .set_connection_timeout(Some(LIMIT))
-            .set_response_timeout(Some(LIMIT));
-        let client = Client::open(url).map_err(failed)?;
-        let commands =
-            ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(failed)?;
         Ok(Self {
-            client,
-            commands,
+            commands: Server::new(url).map_err(failed)?,
             waiting: Mutex::default(),
             prepared: AtomicBool::new(false),
             scripts: Scripts::new(),

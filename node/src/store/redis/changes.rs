@@ -34,7 +34,7 @@ impl RedisStore {
         let kept = self.waiting().take();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.connect_waiting().await?,
+            None => within(LIMIT, self.commands.connect()).await?,
         };
         let news = loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -69,14 +69,6 @@ impl RedisStore {
         }
         let tables = if gather.needs_tables() { Some(self.small_tables().await?) } else { None };
         Ok(gather.news(tables))
-    }
-
-    async fn connect_waiting(&self) -> Result<MultiplexedConnection, StoreError> {
-        // How long an answer may take is different for each question.
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(LIMIT))
-            .set_response_timeout(None);
-        within(LIMIT, self.client.get_multiplexed_async_connection_with_config(&config)).await
     }
 
     fn waiting(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
