@@ -7,7 +7,7 @@ use openfed_proto::domain::Domain;
 use openfed_proto::route::Transport;
 
 use crate::command::Hop;
-use crate::uri::Host;
+use crate::uri::{Host, Uri};
 
 /// One listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,14 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What Via and Record-Route say instead: host and port.
     pub advertised: (Host, u16),
+}
+
+impl Listener {
+    /// Whether this is its port: as advertised, as bound, or the default one if none is said.
+    fn is_at(&self, port: Option<u16>) -> bool {
+        let port = port.unwrap_or(default_port(self.transport));
+        port == self.advertised.1 || port == self.address.port()
+    }
 }
 
 /// The operator's `sip.trusted`: addresses that may speak for our users.
@@ -68,24 +76,42 @@ impl Config {
         self.local.contains(domain)
     }
 
+    /// Whether `domain` is below one of ours: another name for our own, as far as people can tell.
+    pub(crate) fn is_below_local(&self, domain: &Domain) -> bool {
+        self.local.iter().any(|own| domain.is_within(own)) && !self.is_local(domain)
+    }
+
     /// The listener whose address our Via shows on `transport`; any, if none listens on it.
     #[must_use]
     pub fn listener(&self, transport: Transport) -> Option<&Listener> {
         self.listeners.iter().find(|l| l.transport == transport).or(self.listeners.first())
     }
 
-    /// Whether host and port, as in a Via or a Route, name us. Without a port: the default one of
-    /// any transport.
+    /// Whether host and port, as in a Via or a Route, name us. Without a port: an address by the
+    /// default one of any transport, a name by any, as DNS says the port (RFC 3263 §4.2).
     #[must_use]
     pub fn is_us(&self, host: &Host, port: Option<u16>) -> bool {
         self.listeners.iter().any(|listener| {
-            let (own, own_port) = &listener.advertised;
-            let ports = [*own_port, listener.address.port()];
-            let port = port.unwrap_or(default_port(listener.transport));
-            let same_host =
-                own.is_same(host) || host.ip().is_some_and(|ip| holds(listener.address.ip(), ip));
-            same_host && ports.contains(&port)
+            let own = listener.advertised.0.is_same(host);
+            let at_address = host.ip().is_some_and(|ip| holds(listener.address.ip(), ip));
+            match (host, port) {
+                (Host::Name(_), None) => own,
+                (_, port) => (own || at_address) && listener.is_at(port),
+            }
         })
+    }
+
+    /// Whether a Route names us by one of our domains (RFC 3261 §16.4). With a port that is neither
+    /// a default one nor ours it names another server of the domain.
+    pub(crate) fn is_our_domain(&self, route: &Uri) -> bool {
+        let name = route.host().and_then(Host::name);
+        let ours =
+            name.and_then(|name| Domain::parse(name).ok()).is_some_and(|d| self.is_local(&d));
+        let of_ours = |port| self.listeners.iter().any(|listener| listener.is_at(Some(port)));
+        let standard = |port| {
+            [Transport::Udp, Transport::Tls].into_iter().map(default_port).any(|it| it == port)
+        };
+        ours && route.port().is_none_or(|port| standard(port) || of_ours(port))
     }
 
     /// Whether a message sent there would come back to one of our listeners.

@@ -73,8 +73,8 @@ impl NextHop {
     }
 }
 
-/// The request as it leaves, but for Record-Route and Via: our own Route values are gone, and
-/// Max-Forwards is one less.
+/// The request as it leaves, but for Record-Route and Via: our own Route values are gone (RFC 3261
+/// §16.4), and Max-Forwards is one less.
 pub(crate) fn unrouted(request: &Message, config: &Config) -> Result<Message, Refusal> {
     let malformed = |_| Refusal::Malformed("a header cannot be read");
     let mut message = request.clone();
@@ -83,12 +83,15 @@ pub(crate) fn unrouted(request: &Message, config: &Config) -> Result<Message, Re
     if uri.is_some_and(|uri| uri.is_loose_router() && is_us(&uri)) {
         undo_strict_route(&mut message).map_err(malformed)?;
     }
-    // Two, if we recorded two transports.
-    for _ in 0..2 {
-        let top = message.addresses(HeaderId::Route).map_err(malformed)?.into_iter().next();
-        if !top.is_some_and(|route| is_us(route.uri())) {
-            break;
-        }
+    let recorded = crate::transaction::is_in_dialog(&message);
+    let routes = message.addresses(HeaderId::Route).map_err(malformed)?;
+    let ours = |(at, route): (usize, &NameAddr)| match recorded {
+        // What is below our own record is another's: a proxy of our domain may have recorded itself.
+        true if at > 0 => at < 2 && is_us(route.uri()),
+        _ => is_us(route.uri()) || config.is_our_domain(route.uri()),
+    };
+    let count = routes.iter().enumerate().take_while(|route| ours(*route)).count();
+    for _ in 0..count {
         message.pop_route().map_err(malformed)?;
     }
     message.decrement_max_forwards().map_err(|_| Refusal::TooManyHops)?;
@@ -127,7 +130,8 @@ pub(crate) fn next_hop(message: &mut Message) -> Result<NextHop, Refusal> {
         message.set_uri(first.uri().as_str());
         set_routes(message, &routes);
     }
-    NextHop::of_uri(first.uri())
+    // 416 is about the Request-URI alone.
+    NextHop::of_uri(first.uri()).map_err(|_| Refusal::Malformed("the route cannot be read"))
 }
 
 /// Whether a 2xx to the request makes a dialog, so that we must stay on its way. Methods that we

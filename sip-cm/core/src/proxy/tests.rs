@@ -13,7 +13,7 @@ fn config() -> Config {
     };
     Config {
         node: "n".into(),
-        local: Vec::new(),
+        local: vec!["corp.example".parse().expect("a domain")],
         listeners: vec![
             listener(Transport::Udp, "0.0.0.0:5060", "edge.corp.example"),
             listener(Transport::Tcp, "[::1]:5080", "[::1]"),
@@ -52,6 +52,56 @@ fn our_own_routes_are_taken_off_and_no_others() {
     assert_eq!(base.max_forwards(), Ok(Some(70)));
 }
 
+/// What is left of these Route values.
+fn left_of(to_tag: &str, routes: &[&str]) -> Vec<String> {
+    let lines: String = routes.iter().map(|route| format!("Route: <{route}>\r\n")).collect();
+    let mut message = request(&lines);
+    message.set(HeaderId::To, &format!("<sip:bob@partner.example>{to_tag}"));
+    let base = unrouted(&message, &config()).expect("sound");
+    let left = base.addresses(HeaderId::Route).expect("Route");
+    left.iter().map(|route| route.uri().to_string()).collect()
+}
+
+#[test]
+fn a_route_by_any_of_our_names_is_ours() {
+    let ours = [
+        "sip:corp.example;lr",
+        "sip:CORP.example.:5060;transport=tcp;lr",
+        "sips:corp.example:5061;lr",
+        "sip:alice@corp.example:5080;lr",
+        "sip:edge.corp.example;lr",
+        "sips:edge.corp.example:5060;lr",
+        "sip:127.0.0.1;lr",
+        "sip:[::1]:5080;lr",
+    ];
+    for to_tag in ["", ";tag=b1"] {
+        for route in ours {
+            assert_eq!(left_of(to_tag, &[route]), [""; 0], "{route}{to_tag}");
+        }
+        for route in [
+            "sip:sub.corp.example;lr",
+            "sip:corp.example:5070;lr",
+            "sip:edge.corp.example:5070;lr",
+            "sip:127.0.0.1:5070;lr",
+            "tel:+4930",
+        ] {
+            assert_eq!(left_of(to_tag, &[route, ours[0]]), [route, ours[0]], "{route}{to_tag}");
+        }
+    }
+    assert_eq!(left_of("", &ours), [""; 0], "a client may name us more than once");
+}
+
+#[test]
+fn in_a_dialog_a_proxy_of_our_domain_keeps_its_record() {
+    let (first, second) = ("sip:edge.corp.example:5060;lr", "sip:[::1]:5080;transport=tcp;lr");
+    let domain = "sip:corp.example;lr";
+    let left = |routes: &[&str]| left_of(";tag=b1", routes);
+    assert_eq!(left(&[first, second, domain]), [domain]);
+    assert_eq!(left(&[first, domain]), [domain]);
+    assert_eq!(left(&[domain, first]), [""; 0]);
+    assert_eq!(left(&[first, second, first]), [first], "we record ourselves twice at most");
+}
+
 #[test]
 fn what_a_strict_router_before_us_did_is_undone() {
     let mut message = request("Route: <sip:a.example;lr>, <sip:bob@192.0.2.9>\r\n");
@@ -80,6 +130,8 @@ fn e16_where_uris_and_routes_lead() {
     let mut tel = request("");
     tel.set_uri("tel:+4930");
     assert_eq!(next_hop(&mut tel), Err(Refusal::Scheme));
+    let mut by_tel = request("Route: <tel:+4930>\r\n");
+    assert!(matches!(next_hop(&mut by_tel), Err(Refusal::Malformed(_))), "no matter of the URI");
 
     let route = |host: &str, port, transport| {
         let mut route = StaticRoute::new(Pattern::Open, host);
@@ -91,6 +143,19 @@ fn e16_where_uris_and_routes_lead() {
     assert_eq!(route("sbc.example", 5070, Transport::Tcp), (Some(5070), None));
     let v6 = route("[2001:db8::1]", 0, Transport::Tls);
     assert_eq!(v6, (Some(5061), Some("[2001:db8::1]:5061".into())));
+}
+
+#[test]
+fn a_name_without_a_port_is_ours_at_whatever_port() {
+    let mut config = config();
+    config.listeners[0].address.set_port(15_060);
+    config.listeners[0].advertised.1 = 15_060;
+    let is_us = |host: &str, port| config.is_us(&Host::parse(&host.into()).expect("a host"), port);
+    assert!(is_us("edge.corp.example", None));
+    assert!(is_us("edge.corp.example", Some(15_060)));
+    assert!(!is_us("edge.corp.example", Some(5060)));
+    assert!(!is_us("127.0.0.1", None), "of an address that means 5060 (RFC 3261 §19.1.2)");
+    assert!(is_us("127.0.0.1", Some(15_060)));
 }
 
 #[test]
