@@ -365,8 +365,7 @@ fn contained<T>(read: impl FnOnce() -> T) -> Option<T> {
 fn answer(rejected: &Rejected, source: SocketAddr) -> Option<Bytes> {
     let (code, _) = rejected.error.status();
     metrics::counter!("openfed_sip_malformed_total", "status" => code.to_string()).increment(1);
-    let tag = format!("{:016x}", rand::random::<u64>());
-    rejected.answer(&tag, source).map(|response| response.to_bytes())
+    rejected.answer(source).map(|response| response.to_bytes())
 }
 
 /// A message from the wire, its source marked.

@@ -203,8 +203,7 @@ impl Core {
 
     /// Something arrived that is no acceptable message; it is answered if it can be.
     pub fn handle_rejected(&mut self, rejected: &Rejected, arrival: Arrival, now: Instant) {
-        let tag = self.random.token();
-        match rejected.answer(&tag, arrival.source) {
+        match rejected.answer(arrival.source) {
             Some(answer) if self.trust_in(&arrival) != Trust::Nobody => {
                 let hop = response_hop(&answer, &arrival);
                 self.transactions.send_stateless(answer.to_bytes(), hop);

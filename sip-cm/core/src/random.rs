@@ -129,6 +129,12 @@ pub(crate) fn mixed(hash: u64) -> u64 {
     (once ^ (once >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
+/// Our tag in an answer that no transaction remembers, made of the lines of the request: the same
+/// for each copy of it, at every instance (RFC 3261 §8.2.7).
+pub(crate) fn stateless_tag<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> String {
+    format!("{:016x}", mixed(stable_hash(lines)))
+}
+
 /// A moment for tests to begin at.
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "only a beginning: time moves by the test's hand")]

@@ -17,10 +17,29 @@ use crate::wire::{Glance, Message};
 
 /// What we do as user agent (E-03).
 pub(crate) const ALLOW: &str = "MESSAGE, OPTIONS";
+/// Methods that RFCs define: 405 says that we know one but do not take it, 501 that we do not.
+const KNOWN_METHODS: [&str; 14] = [
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "INFO",
+    "INVITE",
+    "MESSAGE",
+    "NOTIFY",
+    "OPTIONS",
+    "PRACK",
+    "PUBLISH",
+    "REFER",
+    "REGISTER",
+    "SUBSCRIBE",
+    "UPDATE",
+];
 /// The bodies that a MESSAGE to a local user may have (S-106, S-108).
 pub(crate) const ACCEPT: &str = "text/plain, message/cpim";
-/// No header of SIP could say it (RFC 3261 §21.4.13).
-const TRANSFER_ENCODINGS: &str = "transfer encodings: 7bit, 8bit, binary, base64, quoted-printable";
+/// How a text may be written. No header of SIP could say it (RFC 3261 §21.4.13).
+pub(crate) const TRANSFER_ENCODINGS: &str =
+    "transfer encodings: 7bit, 8bit, binary, base64, quoted-printable";
+pub(crate) const CHARSETS: &str = "character sets: utf-8, us-ascii, iso-8859-1";
 /// When a temporary failure of ours is worth a retry.
 pub(crate) const RETRY: Duration = Duration::from_secs(5);
 /// When it is worth to ask an overloaded instance again: what is too much now may go then.
@@ -56,8 +75,8 @@ pub(crate) enum Refusal {
         known: bool,
     },
     MediaType,
-    /// A way to write bytes that RFC 2045 does not name.
-    TransferEncoding,
+    /// A text, but in a character set or a transfer encoding that is not read; those that are.
+    Encoding(&'static str),
     /// Routes match, but none is in service.
     OutOfService,
     /// A limit is reached or no router is there.
@@ -77,6 +96,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// Of a method that a local user cannot take.
+    pub(crate) fn of_method(method: &str) -> Self {
+        Refusal::Method { known: KNOWN_METHODS.contains(&method) }
+    }
+
     /// What the sender is told.
     pub(crate) fn answer(&self) -> Answer {
         use Condition as C;
@@ -99,7 +123,7 @@ impl Refusal {
             Refusal::MediaType => Answer::new(415, C::NotAcceptable)
                 .with("Accept", ACCEPT)
                 .with("Accept-Encoding", "identity"),
-            Refusal::TransferEncoding => Refusal::MediaType.answer().explained(TRANSFER_ENCODINGS),
+            Refusal::Encoding(readable) => Refusal::MediaType.answer().explained(readable),
             Refusal::OutOfService => Answer::new(503, C::ServiceUnavailable),
             Refusal::Overloaded => {
                 Answer::new(503, C::ResourceConstraint).retry_after(SHORTEST_RETRY)
@@ -126,7 +150,7 @@ impl Refusal {
             }
             Refusal::Scheme
             | Refusal::MediaType
-            | Refusal::TransferEncoding
+            | Refusal::Encoding(_)
             | Refusal::Method { .. } => Cause::Unmappable,
             _ => Cause::Policy,
         };

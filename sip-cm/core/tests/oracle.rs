@@ -80,8 +80,8 @@ fn an_answer_to_a_refused_request_reads_too() {
     let text = String::from_utf8(request("bob", "B", "s", "x").to_bytes().to_vec()).unwrap();
     let bad = text.replace("Max-Forwards: 70", "Max-Forwards: 700");
     let rejected = Message::parse(Bytes::from(bad)).unwrap_err();
-    let answer = rejected.answer("t9", "192.0.2.9:5060".parse().unwrap()).unwrap();
+    let answer = rejected.answer("192.0.2.9:5060".parse().unwrap()).unwrap();
     check(&answer);
-    assert_eq!(answer.to().unwrap().tag(), Some("t9"));
+    assert!(answer.to().unwrap().tag().is_some());
     assert_eq!(answer.number(HeaderId::ContentLength), Ok(Some(0)));
 }

@@ -68,7 +68,7 @@ fn parse(bytes: Vec<u8>) {
         Err(rejected) => {
             let (code, reason) = rejected.error.status();
             assert!((400..600).contains(&code) && !reason.contains(['\r', '\n']));
-            if let Some(answer) = rejected.answer("tag", "192.0.2.1:5060".parse().unwrap()) {
+            if let Some(answer) = rejected.answer("192.0.2.1:5060".parse().unwrap()) {
                 assert_eq!(answer.code(), Some(code));
                 let _ = Message::parse(answer.to_bytes());
             }

@@ -36,7 +36,7 @@ fn rejected(name: &str) -> Rejected {
 
 /// Given the named request, when it is parsed, then the sender can be told `code`.
 fn refused_with(name: &str, code: u16) {
-    let answer = rejected(name).answer("tag1", SOURCE.parse().unwrap());
+    let answer = rejected(name).answer(SOURCE.parse().unwrap());
     let answer = answer.unwrap_or_else(|| panic!("{name} has no answer"));
     assert_eq!(answer.code(), Some(code), "{name}");
     assert_eq!(answer.cseq().is_ok(), name != "scalar02", "{name}");
@@ -44,7 +44,7 @@ fn refused_with(name: &str, code: u16) {
 
 /// Given the named message, when it is parsed, then it is dropped.
 fn dropped(name: &str) {
-    assert!(rejected(name).answer("tag1", SOURCE.parse().unwrap()).is_none(), "{name}");
+    assert!(rejected(name).answer(SOURCE.parse().unwrap()).is_none(), "{name}");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn rfc5118_4_1_and_4_2_ipv6_needs_brackets() {
     let host = Host::V6("2001:db8::10".parse().unwrap());
     assert_eq!(message.uri().unwrap().unwrap().host(), Some(&host));
     let rejected = Message::parse(bytes(RFC5118, "ipv6-bad")).unwrap_err();
-    let answer = rejected.answer("t", SOURCE.parse().unwrap()).unwrap();
+    let answer = rejected.answer(SOURCE.parse().unwrap()).unwrap();
     assert_eq!(answer.code(), Some(400));
 }
 

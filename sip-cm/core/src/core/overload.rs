@@ -6,6 +6,7 @@
 //! of the packets under way there may be as many as a [`Window`] says, which is halved when packets
 //! come back as too much, or links take no more, and opens again a little at a time when none do.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use openfed_proto::packet::{Cause, Ending, Protocol};
 
 use super::Core;
 use crate::command::{Arrival, Command, Fact};
+use crate::headers::Via;
+use crate::random::stateless_tag;
 use crate::status::Refusal;
 use crate::transaction::{ServerKey, hop_by_via, response_hop};
 use crate::wire::{Glance, Message};
@@ -154,7 +157,7 @@ impl Core {
             return false;
         }
         self.control.note(false, waited, now);
-        let tag = self.random.token();
+        let tag = tag_for(Some(&glance.via));
         let answer =
             self.too_much_for(arrival, now).answer().to_bytes(&glance, &tag, arrival.source);
         let hop = hop_by_via(Some(&glance.via), arrival);
@@ -195,7 +198,7 @@ impl Core {
         arrival: &Arrival,
         now: Instant,
     ) {
-        let tag = self.random.token();
+        let tag = tag_for(message.top_via().ok().as_ref());
         let answer = refusal.answer().to_message(message, &tag).to_bytes();
         let hop = response_hop(message, arrival);
         let send = self.transactions.turn_away(key, answer, hop, now);
@@ -227,4 +230,14 @@ impl Core {
     fn is_local(&self, host: &str) -> bool {
         Domain::parse(host).is_ok_and(|domain| self.config.is_local(&domain))
     }
+}
+
+/// Our tag for a request that is refused without a transaction: its branch is the same in each copy,
+/// whether that is read or only looked at (RFC 3261 §8.2.7).
+fn tag_for(via: Option<&Via>) -> String {
+    let unique = via.map(|via| match via.branch() {
+        Some(branch) => Cow::Borrowed(branch),
+        None => via.host().to_string().into(),
+    });
+    stateless_tag(unique.as_ref().map(|unique| unique.as_bytes()))
 }

@@ -29,7 +29,7 @@ fn frames(opener: Opener, pieces: &[&[u8]]) -> Vec<String> {
                 Ok(Some(frame)) => out.push(format!("{frame:?}")),
                 Ok(None) => break,
                 Err(FramingError(rejected)) => {
-                    let answer = rejected.answer("t", "192.0.2.1:1".parse().unwrap());
+                    let answer = rejected.answer("192.0.2.1:1".parse().unwrap());
                     out.push(format!("lost: {:?}", answer.and_then(|a| a.code())));
                 }
             }

@@ -1,5 +1,6 @@
 use super::names::{branch_of_id, call_id_of_thread, id_of_branch, thread_of_call_id};
 use super::*;
+use crate::status::{CHARSETS, TRANSFER_ENCODINGS};
 use proptest::prelude::*;
 
 fn read_body(headers: &str, body: &[u8]) -> Result<InstantMessage, Refusal> {
@@ -32,6 +33,11 @@ fn s_106_character_sets_and_what_xml_cannot_hold() {
     let malformed = |result: Result<_, _>| matches!(result, Err(Refusal::Malformed(_)));
     assert!(malformed(read_body("", b"gr\xfc")));
     assert!(malformed(read_body("Content-Type: text/plain;charset=us-ascii\r\n", b"gr\xfc")));
+    let koi = "Content-Type: text/plain;charset=koi8-r\r\n";
+    assert_eq!(read_body(koi, b"x"), Err(Refusal::Encoding(CHARSETS)));
+    let inner = b"From: <im:b@p.example>\r\n\r\nContent-Type: text/plain;charset=koi8-r\r\n\r\nx";
+    let cpim = read_body("Content-Type: message/cpim\r\n", inner);
+    assert_eq!(cpim, Err(Refusal::Encoding(CHARSETS)));
 }
 
 #[test]
@@ -116,7 +122,7 @@ fn s_108_what_cannot_be_decoded_is_refused() {
         in_cpim(&format!("Content-Transfer-Encoding: {encoding}\r\n"), body)
     };
     for unknown in ["x-uuencode", "gzip", "", "base 64"] {
-        assert_eq!(told(unknown, b"x"), Err(Refusal::TransferEncoding), "{unknown}");
+        assert_eq!(told(unknown, b"x"), Err(Refusal::Encoding(TRANSFER_ENCODINGS)), "{unknown}");
     }
     for (encoding, body) in [
         ("base64", &b"Z3L*"[..]),

@@ -1,6 +1,6 @@
 //! Text of a body: its character set, and what XML can hold (S-106).
 
-use crate::status::Refusal;
+use crate::status::{CHARSETS, Refusal};
 
 /// Decodes a text body. Never lossy: what is not in its charset is refused (S-012).
 pub(super) fn decode(charset: Option<&str>, body: &[u8]) -> Result<String, Refusal> {
@@ -12,7 +12,7 @@ pub(super) fn decode(charset: Option<&str>, body: &[u8]) -> Result<String, Refus
         "us-ascii" | "ascii" => return Err(malformed),
         // The first 256 code points of Unicode are ISO 8859-1.
         "iso-8859-1" | "latin1" => body.iter().map(|b| char::from(*b)).collect(),
-        _ => return Err(Refusal::MediaType),
+        _ => return Err(Refusal::Encoding(CHARSETS)),
     };
     Ok(legal(&text))
 }

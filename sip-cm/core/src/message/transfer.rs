@@ -8,7 +8,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 
-use crate::status::Refusal;
+use crate::status::{Refusal, TRANSFER_ENCODINGS};
 use crate::uri::hex_value;
 
 /// What makes up for padding that is left out, or is short.
@@ -26,7 +26,7 @@ pub(super) fn decode(encoding: Option<&str>, written: &Bytes) -> Result<Bytes, R
         None | Some("7bit" | "8bit" | "binary") => Ok(written.clone()),
         Some("base64") => from_base64(written),
         Some("quoted-printable") => from_quoted_printable(written),
-        Some(_) => Err(Refusal::TransferEncoding),
+        Some(_) => Err(Refusal::Encoding(TRANSFER_ENCODINGS)),
     }
 }
 

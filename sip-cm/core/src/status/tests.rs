@@ -25,7 +25,7 @@ fn every_refusal_has_its_status() {
         (Refusal::Method { known: true }, 405),
         (Refusal::Method { known: false }, 501),
         (Refusal::MediaType, 415),
-        (Refusal::TransferEncoding, 415),
+        (Refusal::Encoding(CHARSETS), 415),
         (Refusal::OutOfService, 503),
         (Refusal::Busy, 500),
         (Refusal::NoDialog, 481),
@@ -37,6 +37,20 @@ fn every_refusal_has_its_status() {
         assert!(refusal.answer().condition.is_some());
         assert!(refusal.failure().cause.is_local());
     }
+}
+
+/// 415 is about the media type; where that was none of the trouble, it says what was.
+#[test]
+fn e03_415_names_the_character_set_or_the_encoding_if_that_was_the_reason() {
+    let told = |refusal: Refusal| {
+        let response = refusal.answer().to_message(&request(), "t1");
+        assert_eq!(response.text(HeaderId::Accept), Ok(Some(ACCEPT.into())));
+        response.text(HeaderId::Warning).expect("text").map(|it| it.to_string())
+    };
+    let charsets = "399 openfed \"character sets: utf-8, us-ascii, iso-8859-1\"";
+    assert_eq!(told(Refusal::Encoding(CHARSETS)).as_deref(), Some(charsets));
+    assert!(told(Refusal::Encoding(TRANSFER_ENCODINGS)).is_some_and(|it| it.contains("base64")));
+    assert_eq!(told(Refusal::MediaType), None);
 }
 
 #[test]

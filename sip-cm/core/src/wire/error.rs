@@ -2,6 +2,7 @@
 
 use super::Message;
 use crate::headers::HeaderId;
+use crate::random::stateless_tag;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
@@ -81,13 +82,14 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// The response for the sender, with `to_tag` as our tag and `source` marked in the top Via.
+    /// The response for the sender, with `source` marked in the top Via. No transaction remembers
+    /// it, so our tag is made of the request: each copy gets the same (RFC 3261 §8.2.7).
     ///
     /// It goes to `source`, over what the message came by: the Via may be what is wrong. `None` if
     /// there is nothing to answer: a response, an ACK (RFC 3261 §17), or a request without a Via,
     /// From, To, Call-ID or CSeq.
     #[must_use]
-    pub fn answer(&self, to_tag: &str, source: SocketAddr) -> Option<Message> {
+    pub fn answer(&self, source: SocketAddr) -> Option<Message> {
         let mut request = self.partial.as_deref()?.clone();
         if request.method().is_none_or(|method| method == "ACK") {
             return None;
@@ -97,12 +99,13 @@ impl Rejected {
         if !needed.iter().all(|id| request.header(*id).is_some()) {
             return None;
         }
+        let tag = stateless_tag(request.headers().iter().map(|header| header.line().as_ref()));
         request.keep_first_of_each();
         // A Via that cannot be read goes back as it came: the answer is sent to `source` itself.
         let _ = request.mark_source(source);
         let (code, reason) = self.error.status();
         let mut response = Message::response_to(&request, code, &reason);
-        response.set_to_tag(to_tag);
+        response.set_to_tag(&tag);
         Some(response)
     }
 }

@@ -84,9 +84,10 @@ fn a_copy_of_what_was_turned_away_is_not_served_in_a_better_moment() {
     // There is time again. But its sender has heard that it is to go elsewhere.
     for number in [2, 3] {
         world.arrives(PEER, &numbered(number));
-        world.answered(503);
+        let read = world.answered(503);
         assert!(turned_away(&mut world, Duration::ZERO, &numbered(number)));
-        world.answered(503);
+        let tag = |answer: &Message| answer.to().expect("To").tag().map(str::to_owned);
+        assert_eq!(tag(&world.answered(503)), tag(&read), "whether read or only looked at");
     }
     // What is new is served, and so is the same when its sender tries again, by a new branch.
     assert!(!turned_away(&mut world, Duration::ZERO, &numbered(4)));
