@@ -1,7 +1,7 @@
 //! What a request is, whose it is, and whether it is let in (rules §3 steps 1–4).
 //!
 //! ```text
-//! source trusted? ─▶ for us? ─▶ in a dialog? ─▶ sound? looping? ─▶ whose sides? ─▶ blocked? ─▶ known?
+//! for a registrar? ─▶ source trusted? ─▶ for us? ─▶ in a dialog? ─▶ sound? looping? ─▶ whose sides? ─▶ blocked? ─▶ known?
 //! ```
 
 use std::time::Instant;
@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::headers::{HeaderId, NameAddr};
 use crate::proxy::loops::is_looping;
 use crate::rule::Rule;
-use crate::status::Refusal;
+use crate::status::{ALLOW, Refusal};
 use crate::transaction::is_in_dialog;
-use crate::uri::{Scheme, Uri};
+use crate::uri::{Host, Scheme, Uri};
 use crate::wire::Message;
 
 /// The tables as they were last pushed.
@@ -92,10 +92,13 @@ pub(crate) struct Edge<'a> {
 impl Edge<'_> {
     /// Decides on a new request. `trust`: in its source.
     pub(crate) fn decide(&self, request: &Message, trust: Trust) -> Result<Way, Refusal> {
+        let uri = request.uri().and_then(Result::ok).ok_or(MALFORMED_URI)?;
+        if self.is_for_a_registrar(request, &uri) {
+            return Err(Refusal::of_method(request.method().unwrap_or_default()));
+        }
         if trust == Trust::Nobody {
             return Err(Refusal::Forbidden(Rule::Source));
         }
-        let uri = request.uri().and_then(Result::ok).ok_or(MALFORMED_URI)?;
         if is_in_dialog(request) {
             return self.dialog(request, trust);
         }
@@ -117,13 +120,25 @@ impl Edge<'_> {
         }
         let parties = self.parties(request, &uri, trust)?;
         self.admit(&parties, &uri)?;
-        let secure = is_secure(request, &uri);
         let known = self.known(&parties, uri.user());
         let stays_sip = known.is_some() && parties.direction == Direction::Outbound;
-        if secure && !stays_sip {
-            return Err(Refusal::Scheme);
+        if is_secure(request, &uri) && !stays_sip {
+            return Err(insecure(&uri));
         }
         Ok(Way::Correspondence { parties, known })
+    }
+
+    /// Whether it wants a registrar or a presence agent of ours. There is none, whoever asks, so
+    /// the method is looked at first (RFC 3261 §8.2.1): to a client that was pointed here, any talk
+    /// of trust would be misleading.
+    fn is_for_a_registrar(&self, request: &Message, uri: &Uri) -> bool {
+        let asks = matches!(request.method(), Some("REGISTER" | "PUBLISH"));
+        let is_ours = |host: &Host| {
+            let domain = host.name().and_then(|name| Domain::parse(name).ok());
+            domain.is_some_and(|domain| self.config.is_local(&domain))
+                || self.config.is_us(host, uri.port())
+        };
+        asks && !is_in_dialog(request) && uri.host().is_some_and(is_ours)
     }
 
     /// Whether the request is addressed to this service, not to a user behind it.
@@ -168,8 +183,7 @@ impl Edge<'_> {
     }
 
     fn parties(&self, request: &Message, uri: &Uri, trust: Trust) -> Result<Parties, Refusal> {
-        let from = request.from().map_err(|_| MALFORMED)?;
-        let from = address_of(from.uri(), "From names no user of a domain")?;
+        // The Request-URI first: its scheme is what 416 is about (RFC 3261 §8.2.2.1).
         let named_us = uri.host().is_some_and(|host| self.config.is_us(host, uri.port()));
         let to = match named_us {
             true => {
@@ -178,6 +192,11 @@ impl Edge<'_> {
             }
             false => address_of(uri, "the Request-URI names no user of a domain")?,
         };
+        let from = request.from().map_err(|_| MALFORMED)?;
+        if from.uri().host().is_none() {
+            return Err(Refusal::Forbidden(Rule::SenderScheme));
+        }
+        let from = address_of(from.uri(), "From names no user of a domain")?;
         let ours = |address: &Address| self.config.is_local(address.domain());
         let direction = match (ours(&from), ours(&to)) {
             // Through a next hop the world reaches us: there a local sender is a false one.
@@ -187,6 +206,9 @@ impl Edge<'_> {
             (true, false) => Direction::Outbound,
             (false, true) => Direction::Inbound,
             (true, true) if self.config.intradomain => Direction::Internal,
+            (true, true) if !takes(request) => {
+                return Err(Refusal::of_method(request.method().unwrap_or_default()));
+            }
             (true, true) => return Err(Refusal::Forbidden(Rule::Intradomain)),
             (false, false) => return Err(Refusal::Forbidden(Rule::Relay)),
         };
@@ -233,10 +255,24 @@ impl Edge<'_> {
 const MALFORMED: Refusal = Refusal::Malformed("a header cannot be read");
 const MALFORMED_URI: Refusal = Refusal::Malformed("the Request-URI cannot be read");
 
+/// Whether a local user ever takes such a request.
+fn takes(request: &Message) -> bool {
+    let method = request.method().unwrap_or_default();
+    ALLOW.split(", ").any(|allowed| allowed == method)
+}
+
 /// S-044: what asks for `sips:` on either address.
 pub(crate) fn is_secure(request: &Message, uri: &Uri) -> bool {
     let to_is = request.to().is_ok_and(|to| to.uri().scheme() == Scheme::Sips);
     uri.scheme() == Scheme::Sips || to_is
+}
+
+/// Why `sips:` is refused: by the Request-URI if that has it, which is what 416 is about.
+pub(crate) fn insecure(uri: &Uri) -> Refusal {
+    match uri.scheme() {
+        Scheme::Sips => Refusal::Scheme,
+        _ => Refusal::Forbidden(Rule::Insecure),
+    }
 }
 
 /// The address of a `sip:` or `sips:` URI; everything else is no URI for us (S-026).

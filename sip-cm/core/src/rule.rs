@@ -7,6 +7,12 @@ pub enum Rule {
     Source,
     /// A source that may not speak for our users does.
     LocalSender,
+    /// A next hop speaks for a domain below one of ours, which the operator has not configured.
+    Subdomain,
+    /// From is no `sip:` URI: nobody could answer.
+    SenderScheme,
+    /// To asks for `sips:`, and the way on is not TLS all along (S-044).
+    Insecure,
     /// Both sides are ours, and `sip.intradomain` is off.
     Intradomain,
     /// No side is ours.
@@ -21,9 +27,12 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Rule; 7] = [
+    pub const ALL: [Rule; 10] = [
         Rule::Source,
         Rule::LocalSender,
+        Rule::Subdomain,
+        Rule::SenderScheme,
+        Rule::Insecure,
         Rule::Intradomain,
         Rule::Relay,
         Rule::Removed,
@@ -37,6 +46,9 @@ impl Rule {
         match self {
             Rule::Source => "source is not trusted",
             Rule::LocalSender => "source may not send for local users",
+            Rule::Subdomain => "domain is below a local one and not configured",
+            Rule::SenderScheme => "From is no sip: address",
+            Rule::Insecure => "To asks for sips:, which the way on does not have",
             Rule::Intradomain => "both users are local",
             Rule::Relay => "neither user is local",
             Rule::Removed => "domain is not known",
@@ -51,6 +63,9 @@ impl Rule {
         match self {
             Rule::Source => "source",
             Rule::LocalSender => "local-sender",
+            Rule::Subdomain => "subdomain",
+            Rule::SenderScheme => "sender-scheme",
+            Rule::Insecure => "insecure",
             Rule::Intradomain => "intradomain",
             Rule::Relay => "relay",
             Rule::Removed => "removed",
@@ -66,6 +81,6 @@ impl Rule {
 
     /// Whether it would not have been broken from another source.
     pub(crate) fn is_about_source(self) -> bool {
-        matches!(self, Rule::Source | Rule::LocalSender)
+        matches!(self, Rule::Source | Rule::LocalSender | Rule::Subdomain)
     }
 }

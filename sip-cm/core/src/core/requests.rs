@@ -16,6 +16,7 @@ use openfed_proto::route::Use;
 
 use super::Core;
 use super::forward::{ForwardId, Upstream};
+use super::standing::Doubt;
 use crate::command::{Arrival, Fact, Parent, Stage, StageEnd, StageId, StageKind};
 use crate::edge::{Parties, Way};
 use crate::headers::HeaderId;
@@ -24,24 +25,6 @@ use crate::proxy;
 use crate::status::{Answer, Refusal};
 use crate::transaction::{Arrived, ServerId};
 use crate::wire::Message;
-
-/// Methods that RFCs define: 405 says that we know one but do not take it, 501 that we do not.
-const KNOWN_METHODS: [&str; 14] = [
-    "ACK",
-    "BYE",
-    "CANCEL",
-    "INFO",
-    "INVITE",
-    "MESSAGE",
-    "NOTIFY",
-    "OPTIONS",
-    "PRACK",
-    "PUBLISH",
-    "REFER",
-    "REGISTER",
-    "SUBSCRIBE",
-    "UPDATE",
-];
 
 /// A received request without final response.
 #[derive(Debug)]
@@ -138,6 +121,19 @@ impl Core {
         }
     }
 
+    /// A router knows the domain: the operator has configured it.
+    pub(super) fn go_on_as_configured(
+        &mut self,
+        id: ServerId,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
+        let Some(parties) = request.parties.clone() else { return self.follow_dialog(id, now) };
+        let known = Some("configured");
+        request.known = known;
+        self.correspond(id, parties, known, now)
+    }
+
     fn correspond(
         &mut self,
         id: ServerId,
@@ -147,6 +143,12 @@ impl Core {
     ) -> Result<(), Refusal> {
         let Some(request) = self.requests.get(&id) else { return Ok(()) };
         let is_message = &*request.method == "MESSAGE";
+        if known.is_none()
+            && parties.direction == Direction::Inbound
+            && self.is_for_subdomain(parties.foreign(), &request.arrival)
+        {
+            return self.ask(id, parties.foreign().clone(), Doubt::Subdomain, now);
+        }
         if parties.direction == Direction::Outbound {
             if known.is_some() {
                 return self.forward_known(id, &parties, now);
@@ -193,7 +195,7 @@ impl Core {
             self.answer(id, &Answer::capabilities(), None, now);
             return Ok(());
         }
-        Err(Refusal::Method { known: KNOWN_METHODS.contains(&&*request.method) })
+        Err(Refusal::of_method(&request.method))
     }
 
     fn answer_for_us(&mut self, id: ServerId, now: Instant) -> Result<(), Refusal> {
@@ -236,7 +238,11 @@ impl Core {
         let user = uri.as_ref().and_then(|uri| uri.user_decoded().ok().flatten());
         let secure = uri.as_ref().is_some_and(|uri| crate::edge::is_secure(&request.message, uri));
         let domain = parties.foreign().clone();
-        let next_hops = self.next_hops_for(&domain, user.as_deref(), Use::Known, secure)?;
+        let next_hops = self.next_hops_for(&domain, user.as_deref(), Use::Known, secure);
+        let next_hops = next_hops.map_err(|refusal| match (refusal, uri) {
+            (Refusal::Scheme, Some(uri)) => crate::edge::insecure(&uri),
+            (refusal, _) => refusal,
+        })?;
         let upstream = Upstream { request: Some(id), attempt: None };
         self.start_forward(upstream, base, next_hops, now)
     }
@@ -299,8 +305,7 @@ impl Core {
                 self.answer(id, &Answer::capabilities(), None, now);
             }
             Ending::Failed(failure) if to_user && unmappable(failure) => {
-                let known = KNOWN_METHODS.contains(&&*request.method);
-                self.answer(id, &Refusal::Method { known }.answer(), None, now);
+                self.answer(id, &Refusal::of_method(&request.method).answer(), None, now);
             }
             ending => {
                 let answer = Answer::of_ending(ending, request.is_for_one_device());

@@ -190,6 +190,26 @@ fn s_044_s_026_other_schemes_than_sip() {
     refused(World::open(), PEER, &odd, 416);
 }
 
+/// It would have the sender try again with the Request-URI that it has (RFC 3261 §8.1.3.5).
+#[test]
+fn e03_416_is_about_the_request_uri_alone() {
+    for from in ["tel:+4930", "odd:x"] {
+        let text = message(BOB, ALICE).replace("<sip:bob@partner.example>", &format!("<{from}>"));
+        let flow = forbidden(World::open(), PEER, &text, Rule::SenderScheme);
+        assert_eq!((flow.domain.as_str(), flow.direction), ("corp.example", Direction::Inbound));
+        let both = text.replacen("MESSAGE sip:alice@corp.example", "MESSAGE tel:+4930", 1);
+        refused(World::open(), PEER, &both, 416);
+    }
+    for (from, to) in [(BOB, ALICE), (ALICE, BOB)] {
+        let sips = message(from, to).replace("To: <sip:", "To: <sips:");
+        forbidden(World::open(), PEER, &sips, Rule::Insecure);
+    }
+    let mut over_udp = World::open();
+    over_udp.knows("partner.example");
+    let sips = message(ALICE, BOB).replace("To: <sip:", "To: <sips:");
+    forbidden(over_udp, PEER, &sips, Rule::Insecure);
+}
+
 #[test]
 fn e02_max_forwards_0() {
     let last = |text: String| text.replace("Max-Forwards: 70", "Max-Forwards: 0");
@@ -237,6 +257,43 @@ fn options_to_this_service_says_what_it_does() {
     refused(World::open(), PEER, &text, 404);
     let register = request("REGISTER", "x@a.example", "198.51.100.1:5060", "", "");
     refused(World::open(), PEER, &register, 405);
+}
+
+/// A client that is pointed here learns that there is no registrar, not that it is not trusted.
+#[test]
+fn e03_the_method_is_looked_at_before_who_speaks() {
+    let to = |method: &str, uri: &str, from: &str| {
+        let text = request(method, from, ALICE, "Contact: <sip:a@192.0.2.77>\r\n", "");
+        text.replacen("sip:alice@corp.example", uri, 1)
+    };
+    for source in [PEER, HOP, "203.0.113.9:5060"] {
+        for (method, uri) in [
+            ("REGISTER", "sip:corp.example"),
+            ("REGISTER", "sip:CORP.example:5060;transport=tcp"),
+            ("REGISTER", "sip:198.51.100.1"),
+            ("PUBLISH", "sip:alice@corp.example"),
+        ] {
+            for from in [ALICE, BOB] {
+                let answer = refused(World::open(), source, &to(method, uri, from), 405);
+                assert_eq!(header(&answer, HeaderId::Allow), "MESSAGE, OPTIONS");
+            }
+        }
+    }
+    // Between two of ours nothing but a message could ever go.
+    for (method, status) in [("SUBSCRIBE", 405), ("REFER", 405), ("ODD", 501)] {
+        let text = request(method, ALICE, "carol@corp.example", "", "");
+        let answer = refused(World::open(), PEER, &text, status);
+        assert_eq!(header(&answer, HeaderId::Allow), "MESSAGE, OPTIONS");
+    }
+    // Elsewhere there may be one, and who asks for it must be trusted.
+    let elsewhere = to("REGISTER", "sip:partner.example", ALICE);
+    forbidden(World::open(), "203.0.113.9:5060", &elsewhere, Rule::Source);
+    let mut world = World::open();
+    world.knows("partner.example");
+    world.arrives(PEER, &elsewhere.replace("To: <sip:alice@corp", "To: <sip:alice@partner"));
+    let onward = world.requested("REGISTER", HOP);
+    world.replies(HOP, &onward, 200);
+    world.answered(200);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::headers::HeaderId;
+use crate::rule::Rule;
 
 const ALICE: &str = "alice@corp.example";
 const BOB: &str = "bob@partner.example";
@@ -160,5 +161,104 @@ fn an_ack_obeys_the_rules_of_its_dialog() {
     };
     world.frame(R1, FromRouter::Tables(tables));
     world.arrives(PEER, &from_alice("ACK"));
+    world.ends();
+}
+
+const SIP_CAROL: &str = "carol@sip.corp.example";
+
+fn asked_about_sip(world: &mut World) {
+    assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Ask(domain("sip.corp.example")))));
+}
+
+fn word(sip: bool) -> FromRouter {
+    FromRouter::Verdict { domain: domain("sip.corp.example"), sip, lease: secs(60) }
+}
+
+/// To whoever reads it, a name below ours is ours.
+#[test]
+fn a_next_hop_speaks_for_a_subdomain_if_the_operator_has_configured_it() {
+    for from in [SIP_CAROL, "carol@a.b.corp.example"] {
+        let mut world = World::open();
+        world.arrives(HOP, &message(from, "alice@corp.example"));
+        let name = from.split_once('@').expect("a domain").1;
+        assert_eq!(world.frames.pop_front(), Some((R1, FromCm::Ask(domain(name)))));
+        let lease = secs(60);
+        world.frame(R1, FromRouter::Verdict { domain: domain(name), sip: false, lease });
+        let refused = world.answered(403);
+        let rule = Rule::Subdomain.as_str();
+        assert_eq!(header(&refused, HeaderId::Warning), format!("399 openfed \"{rule}\""));
+        assert_eq!(world.refused.pop().expect("a flow").domain.as_str(), name);
+        world.ends();
+    }
+
+    let mut world = World::open();
+    world.arrives(HOP, &message(SIP_CAROL, "alice@corp.example"));
+    asked_about_sip(&mut world);
+    world.frame(R1, word(true));
+    for number in [1, 2] {
+        let (_, packet, _) = world.submitted();
+        world.outcome(packet.id, delivered());
+        world.answered(200);
+        // The second one is known to be all right.
+        let again = message(SIP_CAROL, "alice@corp.example").replace("peer1", "peer2");
+        if number == 1 {
+            world.arrives(HOP, &again.replace("call1", "call2"));
+        }
+    }
+    world.ends();
+
+    let mut routed = World::open();
+    let own = route(".example.corp.sip", HOP, 1);
+    routed.tables(vec![open_route(HOP, Transport::Udp), own]);
+    routed.arrives(HOP, &message(SIP_CAROL, "alice@corp.example"));
+    routed.submitted();
+}
+
+#[test]
+fn a_trusted_source_and_a_name_that_only_looks_like_ours_need_no_word() {
+    for (source, from) in
+        [(PEER, SIP_CAROL), (HOP, "carol@notcorp.example"), (HOP, "carol@corp.example.com")]
+    {
+        let mut world = World::open();
+        world.arrives(source, &message(from, "alice@corp.example"));
+        assert_eq!(world.submitted().1.direction, Direction::Inbound, "{from}");
+    }
+}
+
+#[test]
+fn without_a_routers_word_a_subdomain_is_told_to_try_again() {
+    let mut world = World::open();
+    world.arrives(HOP, &message(SIP_CAROL, "alice@corp.example"));
+    asked_about_sip(&mut world);
+    world.pass(secs(2));
+    assert_eq!(world.answered(500).retry_after(), Some(5));
+    world.core.handle_link_down(R1, world.now);
+    world.arrives(HOP, &message(SIP_CAROL, "alice@corp.example").replace("peer1", "peer2"));
+    world.answered(500);
+    world.ends();
+}
+
+#[test]
+fn in_a_dialog_a_subdomain_is_spoken_for_by_the_same_rule() {
+    let info = |method: &str, branch: &str| {
+        from_bob(method, "alice@192.0.2.77")
+            .replace("partner.example", "sip.corp.example")
+            .replace("peer1", branch)
+    };
+    let mut world = World::open();
+    world.arrives(HOP, &info("INFO", "sub1"));
+    asked_about_sip(&mut world);
+    world.frame(R1, word(false));
+    world.answered(403);
+    world.arrives(HOP, &info("BYE", "sub2"));
+    let onward = world.requested("BYE", PHONE);
+    world.replies(PHONE, &onward, 200);
+    world.answered(200);
+    world.arrives(HOP, &info("INFO", "sub3"));
+    asked_about_sip(&mut world);
+    world.frame(R1, word(true));
+    let onward = world.requested("INFO", PHONE);
+    world.replies(PHONE, &onward, 200);
+    world.answered(200);
     world.ends();
 }
