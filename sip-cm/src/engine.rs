@@ -141,9 +141,10 @@ impl Engine {
     }
 
     fn try_out(&self, link: LinkId, Trial { number, hop, .. }: Trial) {
-        let (resolver, tls) = (self.resolver.clone(), self.transports.tls_client());
+        let resolver = self.resolver.clone();
+        let ways = (self.transports.tls_client(), self.transports.bound());
         self.trials.begin(link, number, async move |steps| match hop {
-            Some(hop) => trial::next_hop(resolver, tls, hop, steps).await,
+            Some(hop) => trial::next_hop(resolver, ways, hop, steps).await,
             None => steps,
         });
     }

@@ -16,6 +16,7 @@ mod dial;
 mod flows;
 mod fronted;
 mod lanes;
+pub(crate) mod source;
 mod stream;
 mod udp;
 
@@ -189,7 +190,7 @@ pub enum StartError {
 
 /// All sockets of this process. Dropping it closes them.
 pub struct Transports {
-    bound: Vec<(Listen, FlowId)>,
+    bound: Vec<Listen>,
     udp: Vec<UdpListener>,
     aside: Aside,
     flows: Arc<Flows>,
@@ -219,7 +220,7 @@ impl Transports {
         for listen in listen {
             transports.bind(*listen)?;
         }
-        for (bound, _) in &transports.bound {
+        for bound in &transports.bound {
             tracing::info!(address = %bound, "listening for SIP");
         }
         Ok((transports, receiver))
@@ -228,7 +229,7 @@ impl Transports {
     /// The addresses that are really listened on, in the order they were given, ports included.
     #[must_use]
     pub fn bound(&self) -> Vec<Listen> {
-        self.bound.iter().map(|(listen, _)| *listen).collect()
+        self.bound.clone()
     }
 
     /// Puts a message on its way: over its flow if that is open, else to its address.
@@ -251,7 +252,7 @@ impl Transports {
                 }
                 let name = to.name.as_deref().map(str::to_owned);
                 let lead = dial::lead(transport, to.address, name);
-                dial::send(&self.flows, &self.tls, lead, bytes, token)
+                dial::send(&self.flows, &self.tls, (lead, &self.bound), bytes, token)
             }
         }
     }
@@ -336,7 +337,7 @@ impl Transports {
                 accept::bind(listen.address, Some(server), &self.flows).map_err(failed)?
             }
         };
-        self.bound.push((Listen { transport: listen.transport, address }, flow));
+        self.bound.push(Listen { transport: listen.transport, address });
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use openfed_node::settings::Listen;
 use openfed_node::trial::{Steps, in_full, spoken};
 use openfed_proto::link::NextHop;
 use openfed_proto::route::Transport;
@@ -18,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::resolve::{Resolver, Target};
+use crate::transport::source;
 
 /// Addresses that are tried.
 const ADDRESSES: usize = 3;
@@ -26,10 +28,10 @@ const T1: Duration = Duration::from_millis(500);
 /// More than any head of an answer.
 const ANSWER: usize = 65_536;
 
-/// Tries the hop.
+/// Tries the hop, from where we listen, as requests leave.
 pub(crate) async fn next_hop(
     resolver: Resolver,
-    tls: Arc<ClientConfig>,
+    (tls, listening): (Arc<ClientConfig>, Vec<Listen>),
     hop: NextHop,
     mut steps: Steps,
 ) -> Steps {
@@ -49,19 +51,26 @@ pub(crate) async fn next_hop(
     };
     let Some(targets) = steps.step(&asked, look_up, found).await else { return steps };
     for target in targets.into_iter().take(ADDRESSES) {
-        address(&tls, &target, &mut steps).await;
+        let from = source::towards(&listening, target.transport, target.address);
+        address(&tls, from, &target, &mut steps).await;
     }
     steps
 }
 
-async fn address(tls: &Arc<ClientConfig>, target: &Target, steps: &mut Steps) {
+async fn address(
+    tls: &Arc<ClientConfig>,
+    from: Option<SocketAddr>,
+    target: &Target,
+    steps: &mut Steps,
+) {
     let Target { transport, address, name } = target;
     let asked = format!("OPTIONS to {address} over {}", transport.as_str());
     if *transport == Transport::Udp {
-        steps.step(&asked, over_udp(*address), Clone::clone).await;
+        steps.step(&asked, over_udp(from, *address), Clone::clone).await;
         return;
     }
-    let connect = async { TcpStream::connect(address).await.map_err(|error| error.to_string()) };
+    let connect =
+        async { source::connect(from, *address).await.map_err(|error| error.to_string()) };
     let connected = |_: &TcpStream| "connected".to_owned();
     let what = format!("Connect to {address}");
     let Some(stream) = steps.step(&what, connect, connected).await else { return };
@@ -117,12 +126,12 @@ fn answer(bytes: Bytes, branch: &str) -> Option<String> {
 }
 
 /// Repeated as a request over UDP is, until there is an answer.
-async fn over_udp(address: SocketAddr) -> Result<String, String> {
+async fn over_udp(from: Option<SocketAddr>, address: SocketAddr) -> Result<String, String> {
     let exchange = async {
         let any: SocketAddr = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }
             .parse()
             .map_err(std::io::Error::other)?;
-        let socket = UdpSocket::bind(any).await?;
+        let socket = UdpSocket::bind(from.unwrap_or(any)).await?;
         socket.connect(address).await?;
         let (request, branch) = options("UDP", address, socket.local_addr()?);
         let mut buffer = vec![0; ANSWER];

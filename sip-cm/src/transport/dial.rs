@@ -1,10 +1,11 @@
 //! Connections that we open, one for each [`Lead`] at a time.
 
-use super::SendError;
 use super::flows::{Flows, Lead, Outgoing};
 use super::stream::{Connection, close, tune};
+use super::{SendError, source};
 use crate::tls::TlsConfigs;
 use bytes::Bytes;
+use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -30,11 +31,12 @@ pub(super) fn lead(transport: Transport, address: SocketAddr, name: Option<Strin
     (transport, address, name)
 }
 
-/// Queues a message on the connection that leads there, which is opened if it is not.
+/// Queues a message on the connection that leads there, which is opened if it is not, from where we
+/// listen.
 pub(super) fn send(
     flows: &Arc<Flows>,
     tls: &TlsConfigs,
-    lead: Lead,
+    (lead, listening): (Lead, &[Listen]),
     bytes: Bytes,
     token: Token,
 ) -> Result<(), SendError> {
@@ -59,11 +61,12 @@ pub(super) fn send(
     if let Some(queue) = flows.queue(place.flow) {
         queue.offer(out).map_err(|(_, error)| error)?;
     }
+    let from = source::towards(listening, transport, address);
     let flows = Arc::clone(flows);
     tokio::spawn(async move {
         let stop = flows.stop.clone();
         let limit = flows.limits.connect;
-        let opened = stop.run_until_cancelled(open(address, wanted, limit)).await;
+        let opened = stop.run_until_cancelled(open((from, address), wanted, limit)).await;
         match opened.unwrap_or(Err(SendError::Closed)) {
             Ok(opened) => {
                 let opener = Opener::Us;
@@ -89,11 +92,11 @@ enum Opened {
 }
 
 async fn open(
-    address: SocketAddr,
+    (from, address): (Option<SocketAddr>, SocketAddr),
     tls: Option<(ServerName<'static>, Arc<ClientConfig>)>,
     limit: Duration,
 ) -> Result<Opened, SendError> {
-    let stream = timeout(limit, TcpStream::connect(address))
+    let stream = timeout(limit, source::connect(from, address))
         .await
         .map_err(|_| SendError::ConnectTimeout)?
         .map_err(|error| SendError::Connect(error.to_string()))?;

@@ -268,6 +268,44 @@ async fn requests_to_one_place_share_a_connection() {
     read_request(&mut stream, 3).await;
 }
 
+/// Next hops and firewalls know us by that address.
+#[tokio::test]
+async fn a_connection_to_a_next_hop_leaves_from_where_we_listen() {
+    let own: SocketAddr = "127.0.0.9:0".parse().unwrap();
+    let at = |transport, address| Listen { transport, address };
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for listen in [
+        [at(Transport::Udp, LOOPBACK), at(Transport::Tcp, own)],
+        // What is too long for UDP goes by TCP also where only UDP is listened on.
+        [at(Transport::Udp, own), at(Transport::Udp, LOOPBACK)],
+    ] {
+        let tls = Authority::new().configs(None);
+        let limits = Limits::default();
+        let (transports, events) =
+            Transports::start(&listen, Proxies::default(), tls, limits).unwrap();
+        let us = Us { transports, events, authority: Authority::new() };
+        us.send(1, Transport::Tcp, address, None).unwrap();
+        let (mut stream, from) = listener.accept().await.unwrap();
+        assert_eq!(from.ip(), own.ip());
+        read_request(&mut stream, 1).await;
+    }
+}
+
+#[test]
+fn where_a_connection_leaves_from() {
+    let from = |listen: &[&str], to: &str| {
+        let listen: Vec<Listen> = listen.iter().map(|it| it.parse().unwrap()).collect();
+        source::towards(&listen, Transport::Tls, to.parse().unwrap()).map(|it| it.to_string())
+    };
+    let all = ["udp:192.0.2.1:5060", "tls:192.0.2.2:5061", "tcp:[2001:db8::1]:5060"];
+    assert_eq!(from(&all, "198.51.100.1:5061").as_deref(), Some("192.0.2.2:0"));
+    assert_eq!(from(&all, "[2001:db8::2]:5061").as_deref(), Some("[2001:db8::1]:0"));
+    assert_eq!(from(&["tls:0.0.0.0:5061"], "198.51.100.1:5061"), None);
+    assert_eq!(from(&["udp:192.0.2.1:5060"], "[2001:db8::2]:5061"), None);
+    assert_eq!(from(&["udp:127.0.0.1:5060"], "198.51.100.1:5061"), None, "nobody is there");
+}
+
 #[tokio::test]
 async fn a_connection_on_which_nothing_comes_gives_way_to_another() {
     let mut us = us();
