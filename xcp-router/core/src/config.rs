@@ -68,6 +68,11 @@ impl Config {
         self.local.contains(domain)
     }
 
+    /// Whether `domain` is below one of ours.
+    pub(crate) fn is_below_local(&self, domain: &Domain) -> bool {
+        self.local.iter().any(|own| domain.is_within(own) && domain != own)
+    }
+
     /// Whether a row may stand for `domain` (rules §2): a real name, and not
     /// one of ours, nor above or below one.
     pub(crate) fn may_have_row(&self, domain: &Domain) -> bool {

@@ -146,7 +146,7 @@ impl World<'_> {
         if holds(Rule::RouteBlocked, self.domains.routes().blocks(ask.domain)) {
             return (Decision::Blocked, Way::Stop(answers::blocked()));
         }
-        let known = self.domains.known(ask.domain);
+        let known = known(self.config, self.domains, ask.domain);
         if holds(Rule::InTable(known), known.is_some()) {
             return known_domain(ask, known);
         }
@@ -256,6 +256,14 @@ impl World<'_> {
             | Cause::Unmappable => false,
         }
     }
+}
+
+/// Why `domain` counts as a SIP domain, if it does. A row that appeared by correspondence before a
+/// domain above or below it became ours does not count (rules §2): whoever speaks for a name below
+/// ours would be taken for us.
+pub(crate) fn known(config: &Config, domains: &Domains, domain: &Domain) -> Option<Known> {
+    let known = domains.known(domain);
+    known.filter(|known| *known != Known::Discovered || config.may_have_row(domain))
 }
 
 /// XMPP only, never SIP. What XMPP says is the answer.

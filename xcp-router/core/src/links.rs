@@ -10,6 +10,7 @@ use openfed_proto::packet::Role;
 use crate::clock::Now;
 use crate::command::{Command, Event};
 use crate::core::Router;
+use crate::decide::known;
 use crate::deliveries::{Delivery, State};
 use crate::nodes::{Link, LinkId};
 
@@ -131,10 +132,14 @@ impl Router {
         }
     }
 
-    /// Tells one manager whether `domain` is known. Before the table is loaded nobody is denied.
+    /// Tells one manager whether `domain` is known. Before the table is loaded nobody is denied, and
+    /// nothing is said of a domain below one of ours, for which only the operator's word counts.
     pub(crate) fn answer_question(&mut self, id: LinkId, domain: Domain, now: Now) {
         let loaded = self.domains.is_loaded();
-        let sip = !loaded || self.domains.known(&domain).is_some();
+        if !loaded && self.config.is_below_local(&domain) {
+            return;
+        }
+        let sip = !loaded || known(&self.config, &self.domains, &domain).is_some();
         let lease = if loaded { self.config.lease } else { Duration::ZERO };
         if let Some(link) = self.nodes.get_mut(id)
             && sip

@@ -50,6 +50,27 @@ fn before_the_table_is_loaded_nobody_is_denied() {
     assert_eq!(scene.frame_to(link), expected);
 }
 
+/// A row of a time before the domain above it became ours would let others speak for us.
+#[test]
+fn a_domain_below_ours_is_known_by_the_operators_word_alone() {
+    let below = "sip.corp.example";
+    let mut scene = Scene::open();
+    for (origin, sip) in [(Origin::Discovered, false), (Origin::Configured, true)] {
+        scene.change(vec![TableChange::Row(domain(below), origin)]);
+        scene.forget_frames();
+        scene.frame(SIP, FromCm::Ask(domain(below)));
+        let answer = scene.frame_to(SIP);
+        assert!(
+            matches!(&answer, FromRouter::Verdict { sip: told, .. } if *told == sip),
+            "{answer:?}"
+        );
+    }
+    let mut early = Scene::bare(|_| {});
+    let link = early.link(Role::SipCm, "early");
+    early.frame(link, FromCm::Ask(domain(below)));
+    early.quiet();
+}
+
 #[test]
 fn a_removed_row_is_refused_while_blocked() {
     let mut scene = Scene::open();
