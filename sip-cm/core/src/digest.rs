@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::headers::{HeaderId, split_list};
+use crate::headers::{Header, HeaderId, split_list};
 use crate::wire::Message;
 use bytestring::ByteString;
 use rsip::headers::auth::{Algorithm, AuthQop};
@@ -58,7 +58,13 @@ pub enum Unanswered {
     Refused,
 }
 
-/// Writes the answer to the challenge in `response` (401 or 407) into `request`.
+/// The realms that one request was answered for at one next hop.
+#[derive(Debug, Default)]
+pub struct Answered(Vec<(HeaderId, String)>);
+
+/// Writes the answer to the challenge in `response` (401 or 407) into `request`. The sender's own
+/// credentials for that realm, which were of no use, give way to it; those for other realms stay
+/// (RFC 3261 §22.3). `answered`: what it was answered for here before.
 ///
 /// Of several challenges the strongest is taken: SHA-256 before MD5 (RFC 8760 §2.4). `cnonce` is a
 /// fresh random token. The caller gives the request a new branch and CSeq number (RFC 3261 §22.2).
@@ -70,6 +76,7 @@ pub fn authorize(
     response: &Message,
     credentials: &Credentials,
     cnonce: &str,
+    answered: &mut Answered,
 ) -> Result<(), Unanswered> {
     let (challenge_id, answer_id) = match response.code() {
         Some(401) => (HeaderId::WwwAuthenticate, HeaderId::Authorization),
@@ -87,11 +94,16 @@ pub fn authorize(
     challenges.retain(Challenge::is_supported);
     challenges.sort_by_key(|c| c.algorithm().map_or(0, strength));
     let challenge = challenges.pop().ok_or(Unanswered::Unsupported)?;
-    if !challenge.stale && was_answered(request, answer_id, &challenge.realm) {
+    let place = (answer_id, challenge.realm.clone());
+    if !challenge.stale && answered.0.contains(&place) {
         return Err(Unanswered::Refused);
     }
     let value = challenge.answer(request, credentials, cnonce)?;
-    request.set(answer_id, &value);
+    request.remove_lines(|header| {
+        header.id() == answer_id && realm_of(header).as_ref() == Some(&challenge.realm)
+    });
+    request.push(answer_id.name(), &value);
+    answered.0.push(place);
     Ok(())
 }
 
@@ -196,10 +208,9 @@ fn strength(algorithm: Algorithm) -> u8 {
     }
 }
 
-fn was_answered(request: &Message, answer_id: HeaderId, realm: &str) -> bool {
-    request.headers_of(answer_id).any(|header| {
-        header.text().ok().and_then(|t| Challenge::parse(&t)).is_some_and(|c| c.realm == realm)
-    })
+/// The realm that credentials are for, if they can be read.
+fn realm_of(credentials: &Header) -> Option<String> {
+    Challenge::parse(&credentials.text().ok()?).map(|it| it.realm)
 }
 
 /// An `rsip::Uri` that prints exactly `text`.

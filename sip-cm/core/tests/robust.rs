@@ -6,7 +6,7 @@ mod notation;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sip_cm_core::digest::{Credentials, Password, authorize};
+use sip_cm_core::digest::{Answered, Credentials, Password, authorize};
 use sip_cm_core::framing::{Frame, Framer, Opener};
 use sip_cm_core::headers::HeaderId;
 use sip_cm_core::uri::Uri;
@@ -37,7 +37,7 @@ fn exercise(mut message: Message) {
     let answer = |message: &mut Message| {
         let password = Password::new("p".into());
         let credentials = Credentials { username: "u".into(), password, realm: None };
-        let _ = authorize(message, &response, &credentials, "c");
+        let _ = authorize(message, &response, &credentials, "c", &mut Answered::default());
     };
     answer(&mut message);
     let _ = message.mark_source("192.0.2.1:5060".parse().unwrap());

@@ -11,6 +11,7 @@ use super::attempts::{AttemptKey, unmappable};
 use super::forward::{Failed, Forward, ForwardId, Made, State, Upstream};
 use super::submissions::busy;
 use crate::command::{Fact, Parent, Stage, StageKind};
+use crate::digest::Answered;
 use crate::message::{self, Outbound};
 use crate::random::Random;
 use crate::status::Refusal;
@@ -65,6 +66,8 @@ impl Core {
             state: State::Queued,
             failed: Failed::Refused(Refusal::Unreachable),
             challenges: 0,
+            answered: Answered::default(),
+            unanswered: None,
             cancelled: false,
             deadline: now + packet.remaining.saturating_sub(MARGIN).min(ALL_WAYS),
             stage: stage.id,

@@ -14,6 +14,8 @@ use openfed_proto::packet::PacketId;
 
 use super::attempts::AttemptKey;
 use crate::command::{Arrival, Hop, StageId, StageKind};
+use crate::digest::Answered;
+use crate::headers::HeaderId;
 use crate::message::Outbound;
 use crate::proxy::NextHop;
 use crate::proxy::loops::forward_branch;
@@ -85,8 +87,11 @@ pub(super) struct Forward {
     pub(super) failed: Failed,
     /// How often it was sent.
     pub(super) tries: u32,
-    /// Challenges answered at the current address.
+    /// Challenges answered at the current next hop.
     pub(super) challenges: u8,
+    /// For which realms, and the request as it was before the first of them.
+    pub(super) answered: Answered,
+    pub(super) unanswered: Option<Box<Message>>,
     pub(super) cancelled: bool,
     pub(super) deadline: Instant,
     pub(super) stage: StageId,
@@ -124,6 +129,18 @@ impl Forward {
                 forward_branch(&unique(&origin.to_be_bytes()), *hash)
             }
             Made::Here { message, packet, .. } => message.branch(&unique(&packet.0)),
+        }
+    }
+
+    /// Another next hop comes: what one was told to be let in is not for the others.
+    pub(super) fn forget_answers(&mut self) {
+        (self.challenges, self.answered) = (0, Answered::default());
+        if let Some(mut before) = self.unanswered.take() {
+            // Numbers of a dialog go up alone.
+            if let Ok(cseq) = self.base.cseq() {
+                before.set(HeaderId::CSeq, &cseq.to_string());
+            }
+            self.base = *before;
         }
     }
 

@@ -12,6 +12,7 @@ use super::forward::{Address, Failed, Forward, ForwardId, Made, State, Told, Ups
 use super::submissions::condition_of;
 use super::{Core, Due, Purpose};
 use crate::command::{Command, Fact, Hop, StageEnd, StageKind, Token};
+use crate::digest::Answered;
 use crate::message;
 use crate::proxy::{self, NextHop};
 use crate::rule::Rule;
@@ -74,6 +75,8 @@ impl Core {
             state: State::Resolving,
             failed: Failed::Refused(Refusal::Unreachable),
             challenges: 0,
+            answered: Answered::default(),
+            unanswered: None,
             cancelled: false,
             deadline: now + time,
             stage: stage.id,
@@ -108,7 +111,7 @@ impl Core {
             let Some(next) = forward.next_hops.pop_front().filter(|_| !forward.cancelled) else {
                 return self.fail_forward(id, now);
             };
-            forward.challenges = 0;
+            forward.forget_answers();
             forward.current = Some(next.clone());
             if let Some(hop) = next.address() {
                 forward.addresses.push_back(Address { hop, tcp_failed: false });

@@ -13,7 +13,7 @@ use crate::command::Command;
 use crate::digest::{Credentials, Password, authorize};
 use crate::headers::HeaderId;
 use crate::status::{Refusal, ending_of};
-use crate::transaction::{ClientId, ServerId, TIMEOUT, cancel_of};
+use crate::transaction::{ClientId, ServerId, TIMEOUT, cancel_of, is_in_dialog};
 use crate::wire::Message;
 
 /// How long a final response waits for the outcome of its packet.
@@ -169,14 +169,19 @@ impl Core {
             password: Password::new(route.password),
             realm: None,
         };
-        if forward.challenges >= MAX_CHALLENGES
-            || authorize(&mut forward.base, challenge, &credentials, &cnonce).is_err()
-        {
+        if forward.challenges >= MAX_CHALLENGES {
             return false;
         }
+        let before = forward.base.clone();
+        let answered = &mut forward.answered;
+        if authorize(&mut forward.base, challenge, &credentials, &cnonce, answered).is_err() {
+            return false;
+        }
+        forward.unanswered.get_or_insert_with(|| Box::new(before));
         forward.challenges += 1;
-        // A dialog counts on from the INVITE's number, which both ends must agree on.
+        // A dialog counts on from its numbers, which both ends must agree on.
         if !forward.is_invite()
+            && !is_in_dialog(&forward.base)
             && let Ok(cseq) = forward.base.cseq()
         {
             forward.peer_cseq.get_or_insert_with(|| cseq.to_string());

@@ -1,5 +1,15 @@
 use super::*;
 
+/// At a next hop that has not asked before.
+fn authorize(
+    request: &mut Message,
+    response: &Message,
+    credentials: &Credentials,
+    cnonce: &str,
+) -> Result<(), Unanswered> {
+    super::authorize(request, response, credentials, cnonce, &mut Answered::default())
+}
+
 /// The inputs of RFC 2617 §3.5 and RFC 7616 §3.9.1; expected values computed apart from rsip.
 const NONCE: &str = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
 const CNONCE: &str = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
@@ -101,14 +111,42 @@ fn a_407_is_answered_to_the_proxy_and_only_for_our_realm() {
 #[test]
 fn a_second_challenge_is_refused_unless_stale() {
     let mut message = request("MESSAGE", "sip:b@b.example");
-    let first = challenge(401, &["Digest realm=\"r\", nonce=\"1\""]);
-    authorize(&mut message, &first, &mufasa(), "c").unwrap();
-    let again = challenge(401, &["Digest realm=\"r\", nonce=\"2\", stale=false"]);
-    assert_eq!(authorize(&mut message, &again, &mufasa(), "c"), Err(Unanswered::Refused));
-    let stale = challenge(401, &["Digest realm=\"r\", nonce=\"3\", stale=TRUE"]);
-    authorize(&mut message, &stale, &mufasa(), "c").unwrap();
+    let mut answered = Answered::default();
+    let mut answer = |message: &mut Message, asked: &str| {
+        super::authorize(message, &challenge(401, &[asked]), &mufasa(), "c", &mut answered)
+    };
+    answer(&mut message, "Digest realm=\"r\", nonce=\"1\"").unwrap();
+    let again = answer(&mut message, "Digest realm=\"r\", nonce=\"2\", stale=false");
+    assert_eq!(again, Err(Unanswered::Refused));
+    answer(&mut message, "Digest realm=\"r\", nonce=\"3\", stale=TRUE").unwrap();
     assert!(answer_of(&message).contains("nonce=\"3\""));
     assert_eq!(message.headers_of(HeaderId::Authorization).count(), 1);
+}
+
+/// RFC 3261 §22.3: a request may have credentials for several realms, each in a line of its own.
+#[test]
+fn the_senders_own_credentials_are_not_ours() {
+    let own = |realm: &str| format!("Digest username=\"alice\", realm=\"{realm}\", nonce=\"0\"");
+    for (code, id) in [(401, HeaderId::Authorization), (407, HeaderId::ProxyAuthorization)] {
+        let mut message = request("MESSAGE", "sip:b@b.example");
+        for realm in ["far.example", "r", "other.example"] {
+            message.push(HeaderId::Authorization.name(), &own(realm));
+            message.push(HeaderId::ProxyAuthorization.name(), &own(realm));
+        }
+        message.push(id.name(), "Custom of=\"some\", kind=\"r\"");
+        let asked = challenge(code, &["Digest realm=\"r\", nonce=\"1\""]);
+        authorize(&mut message, &asked, &mufasa(), "c").unwrap();
+        let lines = |id| -> Vec<String> {
+            message.headers_of(id).map(|header| header.text().unwrap().to_string()).collect()
+        };
+        let [far, other, custom, ours] = &lines(id)[..] else { panic!("{:?}", lines(id)) };
+        assert_eq!((far, other), (&own("far.example"), &own("other.example")));
+        assert!(custom.starts_with("Custom"));
+        assert!(ours.starts_with("Digest username=\"Mufasa\", realm=\"r\", nonce=\"1\""), "{ours}");
+        let untouched =
+            if code == 401 { HeaderId::ProxyAuthorization } else { HeaderId::Authorization };
+        assert_eq!(lines(untouched).len(), 3, "the other kind of credentials");
+    }
 }
 
 #[test]

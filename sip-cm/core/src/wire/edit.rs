@@ -48,6 +48,11 @@ impl Message {
         self.retain(|header| !header.is_named(name))
     }
 
+    /// Removes all header lines that `which` is true of.
+    pub(crate) fn remove_lines(&mut self, which: impl Fn(&Header) -> bool) {
+        self.retain(|header| !which(header));
+    }
+
     /// Puts our own Via on top, as a line of its own (RFC 3261 §16.6 step 8).
     pub fn push_via(&mut self, value: &str) {
         self.push_front(HeaderId::Via, value);

@@ -427,6 +427,38 @@ fn e13_refused_credentials_are_the_hops_last_word_and_stale_ones_are_not() {
     world.ends_after_usage();
 }
 
+/// All credentials of a request, one a line.
+fn credentials_of(request: &Message) -> Vec<String> {
+    let lines = request.headers_of(HeaderId::ProxyAuthorization);
+    lines.map(|header| header.text().expect("text").to_string()).collect()
+}
+
+#[test]
+fn e13_the_senders_own_credentials_are_not_the_routes() {
+    let own = |realm: &str| format!("Digest username=\"alice\", realm=\"{realm}\", nonce=\"0\"");
+    let mut world = World::open();
+    let first_hop = StaticRoute { priority: 1, ..with_credentials(Transport::Udp) };
+    let second_hop = StaticRoute { priority: 2, ..route(".example.partner", HOP_2, 2) };
+    let first_hop = StaticRoute { pattern: second_hop.pattern.clone(), ..first_hop };
+    world.tables(vec![first_hop, second_hop]);
+    let more = ["sbc", "far.example"].map(|it| format!("Proxy-Authorization: {}\r\n", own(it)));
+    world.arrives(PEER, &request("MESSAGE", ALICE, BOB, &more.concat(), "hello"));
+    let first = world.requested("MESSAGE", HOP);
+    assert_eq!(credentials_of(&first), [own("sbc"), own("far.example")]);
+    world.arrives(HOP, &response(&first, 407, CHALLENGE));
+    let second = world.requested("MESSAGE", HOP);
+    let [far, ours] = &credentials_of(&second)[..] else { panic!("two") };
+    assert_eq!(*far, own("far.example"));
+    assert!(ours.contains("username=\"gateway\", realm=\"sbc\""), "{ours}");
+    // The next hop is another one: it sees what the sender wrote, not what was told to the first.
+    world.replies(HOP, &second, 503);
+    let third = world.requested("MESSAGE", HOP_2);
+    assert_eq!(credentials_of(&third), [own("sbc"), own("far.example")]);
+    world.replies(HOP_2, &third, 200);
+    assert_eq!(world.answered(200).cseq().expect("CSeq").number, 1);
+    world.ends_after_usage();
+}
+
 #[test]
 fn never_to_ourselves_nor_back_to_where_it_came_from() {
     for bad in ["198.51.100.1:5060", PEER] {
