@@ -13,6 +13,7 @@
 
 mod attempts;
 mod deliver;
+mod dialog;
 mod forward;
 mod forwarding;
 mod hops;

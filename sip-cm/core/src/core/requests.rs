@@ -205,27 +205,6 @@ impl Core {
         }
     }
 
-    /// A request of a dialog follows the route that the dialog's first request recorded.
-    pub(super) fn follow_dialog(&mut self, id: ServerId, now: Instant) -> Result<(), Refusal> {
-        let Some(request) = self.requests.get(&id) else { return Ok(()) };
-        let mut base = proxy::unrouted(&request.message, &self.config)?;
-        let next = proxy::next_hop(&mut base)?;
-        if self.ends_here(&base, &next) {
-            return Err(Refusal::NoDialog);
-        }
-        let upstream = Upstream { request: Some(id), attempt: None };
-        self.start_forward(upstream, base, vec![next], now)
-    }
-
-    /// Whether a dialog's route leads to us or to a local user: no dialog of theirs is on SIP.
-    pub(super) fn ends_here(&self, base: &Message, next: &proxy::NextHop) -> bool {
-        let host = crate::uri::Host::parse(&next.host.as_str().into());
-        let at_us = host.is_ok_and(|host| self.config.is_us(&host, next.port));
-        let for_local = openfed_proto::domain::Domain::parse(&next.host)
-            .is_ok_and(|domain| self.config.is_local(&domain));
-        base.header(HeaderId::Route).is_none() && (at_us || for_local)
-    }
-
     fn forward_known(
         &mut self,
         id: ServerId,

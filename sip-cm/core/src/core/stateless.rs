@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use openfed_proto::route::Transport;
+
 use super::{Core, Purpose};
 use crate::command::{Arrival, Command, Fact, Hop, Token};
 use crate::edge::Way;
 use crate::proxy;
+use crate::status::Refusal;
 use crate::wire::Message;
 
 impl Core {
@@ -15,17 +18,15 @@ impl Core {
         if !matches!(way, Ok(Way::Dialog { .. })) {
             return self.fact(Fact::Discarded { reason: "stray ACK" });
         }
-        let prepared = proxy::unrouted(message, &self.config).and_then(|mut base| {
-            let next = proxy::next_hop(&mut base)?;
-            Ok((base, next))
-        });
-        let Ok((base, next)) = prepared else {
-            return self.fact(Fact::Discarded { reason: "ACK leads nowhere" });
+        let (base, next) = match self.along_dialog(message) {
+            Ok((base, next_hops)) => (base, next_hops.into_iter().next()),
+            Err(Refusal::NoDialog) => return self.fact(Fact::Discarded { reason: "stray ACK" }),
+            Err(_) => return self.fact(Fact::Discarded { reason: "ACK leads nowhere" }),
         };
-        if self.ends_here(&base, &next) {
-            return self.fact(Fact::Discarded { reason: "stray ACK" });
-        }
-        if let Some(hop) = next.address() {
+        let Some(next) = next else { return };
+        if let Some(mut hop) = next.address() {
+            // The connection that its INVITE went over.
+            hop.name = proxy::certificate_name(&next).filter(|_| hop.transport == Transport::Tls);
             return self.send_stateless(&base, arrival, hop);
         }
         let token = Token(self.transactions.fresh_id());

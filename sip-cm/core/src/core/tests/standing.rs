@@ -262,3 +262,63 @@ fn in_a_dialog_a_subdomain_is_spoken_for_by_the_same_rule() {
     world.answered(200);
     world.ends();
 }
+
+/// A request of Alice's in a dialog whose recorded route ends here; Bob's contact is a name.
+fn to_a_name(method: &str, target: &str) -> String {
+    from_alice(method).replacen("sip:bob@192.0.2.20", target, 1)
+}
+
+/// RFC 5627 §3.4: the domain of a GRUU finds its user; DNS need not.
+#[test]
+fn a_dialog_with_a_name_as_its_target_goes_by_the_domains_next_hop() {
+    let gruu = "sip:bob@partner.example;gr=desk";
+    let mut world = World::open();
+    let (username, password) = ("gateway".to_owned(), "secret".to_owned());
+    let credentials = Some(openfed_proto::route::Credentials { username, password });
+    let own = StaticRoute { credentials, ..route(".example.partner", HOP_2, 1) };
+    world.tables(vec![open_route(HOP, Transport::Udp), own]);
+    world.arrives(PEER, &to_a_name("INFO", gruu));
+    let first = world.requested("INFO", HOP_2);
+    assert_eq!(first.uri().expect("a request").expect("a URI").as_str(), gruu);
+    let challenge = "Proxy-Authenticate: Digest realm=\"sbc\", nonce=\"n1\"\r\n";
+    world.arrives(HOP_2, &response(&first, 407, challenge));
+    let second = world.requested("INFO", HOP_2);
+    assert!(header(&second, HeaderId::ProxyAuthorization).contains("gateway"));
+    assert_eq!(second.cseq(), first.cseq(), "the numbers of a dialog are its ends'");
+    world.replies(HOP_2, &second, 200);
+    world.answered(200);
+    // So does what has no transaction.
+    world.arrives(PEER, &to_a_name("ACK", gruu).replace("peer1", "peer2"));
+    world.requested("ACK", HOP_2);
+    // A name that no route knows is in the hands of the next hop of the dialog's domain.
+    world.arrives(PEER, &to_a_name("INFO", "sip:bob@pbx.far.example").replace("peer1", "peer3"));
+    let onward = world.requested("INFO", HOP_2);
+    world.replies(HOP_2, &onward, 200);
+    world.answered(200);
+    world.ends();
+}
+
+#[test]
+fn a_name_as_target_opens_no_way_around_the_operators_word() {
+    let mut world = World::open();
+    let closed = StaticRoute { blocked: true, ..route(".example.far", HOP_2, 1) };
+    let tables = Tables {
+        version: 2,
+        routes: vec![open_route(HOP, Transport::Udp), closed],
+        blocked: blocked(&["bad.example"]),
+        ..Tables::default()
+    };
+    world.frame(R1, FromRouter::Tables(tables));
+    for (target, rule) in
+        [("bad.example", Rule::BlockedDomain), ("far.example", Rule::BlockedRoute)]
+    {
+        let text = to_a_name("INFO", &format!("sip:bob@{target}")).replace("peer1", target);
+        world.arrives(PEER, &text);
+        let expected = format!("399 openfed \"{}\"", rule.as_str());
+        assert_eq!(header(&world.answered(403), HeaderId::Warning), expected);
+    }
+    // The contact of a user of ours is no domain's: it is looked up.
+    world.arrives(HOP, &from_bob("INFO", "alice@phone.lan.example").replace("peer1", "hop1"));
+    let (_, host, _) = world.look_ups.pop_front().expect("a look-up");
+    assert_eq!(host, "phone.lan.example");
+}
