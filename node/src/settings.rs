@@ -96,6 +96,8 @@ pub struct Sip {
     pub advertise: Option<HostPort>,
     /// Whether SIP between two local users is delivered to the home server.
     pub intradomain: bool,
+    /// Foreign domains to which users of ours write without the `gr` of their device.
+    pub without_gr: Vec<DomainPattern>,
     /// Metrics and health.
     pub http: SocketAddr,
     /// Certificates for `tls:` listeners and next hops.

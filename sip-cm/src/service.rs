@@ -90,6 +90,7 @@ impl Service {
             listeners: listeners(&bound, settings.sip.advertise.as_ref())?,
             trusted: Trusted::new(move |ip| ranges.iter().any(|range| range.contains(ip))),
             intradomain: settings.sip.intradomain,
+            without_gr: settings.sip.without_gr.clone(),
             capacity: CAPACITY,
             max_transactions: TRANSACTIONS,
             max_requests: REQUESTS,
@@ -130,6 +131,7 @@ fn listeners(bound: &[Listen], advertise: Option<&HostPort>) -> Result<Vec<Liste
     let plain = bound.iter().any(|listen| listen.transport != Transport::Tls);
     let aside = |listen: &Listen| plain && listen.transport == Transport::Tls;
     let listener = |listen: &Listen| {
+        let reached = reachable(listen.address);
         let advertised = match advertise {
             Some(own) => {
                 let text = if own.host.contains(':') {
@@ -141,9 +143,10 @@ fn listeners(bound: &[Listen], advertise: Option<&HostPort>) -> Result<Vec<Liste
                     .map_err(|_| ServeError::Advertise(own.host.clone()))?;
                 (host, if aside(listen) { listen.address.port() } else { own.port })
             }
-            None => (literal(reachable(listen.address)), listen.address.port()),
+            None => (literal(reached), listen.address.port()),
         };
-        Ok(Listener { transport: listen.transport, address: listen.address, advertised })
+        let Listen { transport, address } = *listen;
+        Ok(Listener { transport, address, reached, advertised })
     };
     bound.iter().map(listener).collect()
 }

@@ -104,6 +104,7 @@ impl Sip {
             trusted: section.list("trusted", super::value::loopback_range()),
             advertise: section.optional("advertise"),
             intradomain: section.value("intradomain", false),
+            without_gr: section.list("without_gr", Vec::new()),
             http: section.value("http", loopback(7481)),
             tls: Tls::read(&mut section.section("tls")),
             resolver: section.section("resolver").list("servers", Vec::new()),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use openfed_proto::domain::Domain;
-use openfed_proto::route::Transport;
+use openfed_proto::route::{DomainPattern, Transport};
 
 use crate::command::Hop;
 use crate::uri::{Host, Uri};
@@ -15,11 +15,22 @@ pub struct Listener {
     pub transport: Transport,
     /// Where it really listens, port included.
     pub address: SocketAddr,
+    /// The address that peers reach it at: that of `address`, or the machine's if it has none.
+    pub reached: IpAddr,
     /// What Via and Record-Route say instead: host and port.
     pub advertised: (Host, u16),
 }
 
 impl Listener {
+    /// Whether it takes what is sent to `ip`. Of an unspecified address we know the one that is
+    /// reached from outside, and loopback; loop detection finds the rest.
+    fn holds(&self, ip: IpAddr) -> bool {
+        let bound = self.address.ip();
+        bound == ip
+            || self.reached == ip
+            || (bound.is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
+    }
+
     /// Whether this is its port: as advertised, as bound, or the default one if none is said.
     fn is_at(&self, port: Option<u16>) -> bool {
         let port = port.unwrap_or(default_port(self.transport));
@@ -59,6 +70,8 @@ pub struct Config {
     pub trusted: Trusted,
     /// Whether SIP between two local users is delivered.
     pub intradomain: bool,
+    /// Foreign domains whose people see our users without their devices.
+    pub without_gr: Vec<DomainPattern>,
     /// Attempts that routers may have in flight here.
     pub capacity: u32,
     /// Most transactions of each kind at a time; what is beyond is refused. Answered requests
@@ -81,6 +94,12 @@ impl Config {
         self.local.iter().any(|own| domain.is_within(own)) && !self.is_local(domain)
     }
 
+    /// Whether From names the device of a user of ours by its `gr` (S-021): to some clients each is
+    /// another person.
+    pub(crate) fn shows_gr_to(&self, domain: &Domain) -> bool {
+        !self.without_gr.iter().any(|pattern| pattern.matches(domain))
+    }
+
     /// The listener whose address our Via shows on `transport`; any, if none listens on it.
     #[must_use]
     pub fn listener(&self, transport: Transport) -> Option<&Listener> {
@@ -93,7 +112,7 @@ impl Config {
     pub fn is_us(&self, host: &Host, port: Option<u16>) -> bool {
         self.listeners.iter().any(|listener| {
             let own = listener.advertised.0.is_same(host);
-            let at_address = host.ip().is_some_and(|ip| holds(listener.address.ip(), ip));
+            let at_address = host.ip().is_some_and(|ip| listener.holds(ip));
             match (host, port) {
                 (Host::Name(_), None) => own,
                 (_, port) => (own || at_address) && listener.is_at(port),
@@ -120,20 +139,14 @@ impl Config {
         self.listeners.iter().any(|listener| {
             let advertised = listener.advertised.0.ip() == Some(hop.address.ip())
                 && listener.advertised.1 == hop.address.port();
-            let bound = holds(listener.address.ip(), hop.address.ip())
-                && listener.address.port() == hop.address.port();
+            let bound =
+                listener.holds(hop.address.ip()) && listener.address.port() == hop.address.port();
             // UDP and the stream transports have ports of their own.
             let same_kind =
                 (listener.transport == Transport::Udp) == (hop.transport == Transport::Udp);
             same_kind && (advertised || bound)
         })
     }
-}
-
-/// Whether a socket bound to `bound` takes what is sent to `ip`. Of an unspecified address we
-/// only know loopback for sure; loop detection finds the rest.
-fn holds(bound: IpAddr, ip: IpAddr) -> bool {
-    bound == ip || (bound.is_unspecified() && (ip.is_loopback() || ip.is_unspecified()))
 }
 
 /// 5061 for TLS, else 5060 (RFC 3261 §19.1.2).

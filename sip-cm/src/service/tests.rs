@@ -262,6 +262,10 @@ fn a_wildcard_listener_advertises_an_address_that_peers_can_use() {
     let named = super::listeners(&[wildcard], own.as_ref()).expect("listeners");
     assert_eq!(named[0].advertised.0.to_string(), "[2001:db8::5]");
     assert_eq!(named[0].advertised.1, 5070);
+    let everywhere = [Listen { address, ..wildcard }];
+    let named_everywhere = super::listeners(&everywhere, own.as_ref()).expect("listeners");
+    assert_eq!(named_everywhere[0].reached, listeners[0].reached, "it is known all the same");
+    assert!(!listeners[0].reached.is_unspecified());
     // One port is said: that of UDP and TCP. TLS beside them has its own, TLS alone that one.
     let tls = Listen { address, ..any_port(Transport::Tls) };
     let both = super::listeners(&[wildcard, tls], own.as_ref()).expect("listeners");

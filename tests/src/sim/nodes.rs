@@ -56,14 +56,17 @@ impl SipNode {
     pub(super) fn new(number: usize, chance: &mut Chance, now: Instant) -> Self {
         let address = socket(&format!("10.0.0.{}:5060", number + 1));
         let host = sip_cm_core::uri::Host::parse(&address.ip().to_string().into()).expect("a host");
+        let reached = address.ip();
+        let advertised = (host, 5060);
         let listener =
-            |transport| Listener { transport, address, advertised: (host.clone(), 5060) };
+            |transport| Listener { transport, address, reached, advertised: advertised.clone() };
         let config = sip_cm_core::config::Config {
             node: name("sip-cm", number),
             local: vec![domain(LOCAL)],
             listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
             trusted: sip_cm_core::config::Trusted::new(|ip| ip.to_string().starts_with("10.1.")),
             intradomain: false,
+            without_gr: Vec::new(),
             capacity: 4_096,
             max_transactions: 100_000,
             max_requests: 50_000,

@@ -1,5 +1,6 @@
 //! Messages of XMPP users on their way to SIP: one at a time per destination URI (S-110).
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,11 @@ impl Core {
         let Body::Message(message) = &packet.body else {
             return Err(unmappable());
         };
-        let outbound = message::write(&packet, message, &mut Random::of_packet(packet.id))?;
+        let from = match self.config.shows_gr_to(packet.foreign()) {
+            true => Cow::Borrowed(&packet.from),
+            false => Cow::Owned(packet.from.bare()),
+        };
+        let outbound = message::write(&packet, &from, message, &mut Random::of_packet(packet.id))?;
         message::check_size(&outbound.request)?;
         let user = packet.to.to_sip_user().ok().flatten();
         let user = user.as_deref().and_then(crate::uri::percent_decode);

@@ -61,6 +61,7 @@ pub(super) fn config() -> Config {
     let listener = |transport| Listener {
         transport,
         address,
+        reached: address.ip(),
         advertised: (Host::parse(&"198.51.100.1".into()).expect("a host"), 5060),
     };
     Config {
@@ -71,6 +72,7 @@ pub(super) fn config() -> Config {
             [PEER, PHONE].iter().any(|own| ip.to_string() + ":5060" == **own)
         }),
         intradomain: false,
+        without_gr: Vec::new(),
         capacity: 8,
         max_transactions: 1_000,
         max_requests: 1_000,
@@ -394,6 +396,7 @@ pub(super) fn packet_from_xmpp(number: u8, to: &str, text: &str) -> Packet {
             chat: true,
             subjects: Vec::new(),
             bodies: vec![Text { lang: Some("en".into()), text: text.into() }],
+            html: None,
         }),
         original: Original { protocol: Protocol::Xmpp, bytes: Bytes::from_static(b"<message/>") },
         trace: TraceContext::default(),

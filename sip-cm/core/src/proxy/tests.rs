@@ -9,6 +9,7 @@ fn config() -> Config {
     let listener = |transport, address: &str, host: &str| Listener {
         transport,
         address: address.parse().expect("an address"),
+        reached: "198.51.100.7".parse().expect("an address"),
         advertised: (Host::parse(&host.into()).expect("a host"), 5060),
     };
     Config {
@@ -20,6 +21,7 @@ fn config() -> Config {
         ],
         trusted: crate::config::Trusted::new(|_| false),
         intradomain: false,
+        without_gr: Vec::new(),
         capacity: 1,
         max_transactions: 1,
         max_requests: 1,
@@ -72,6 +74,7 @@ fn a_route_by_any_of_our_names_is_ours() {
         "sip:edge.corp.example;lr",
         "sips:edge.corp.example:5060;lr",
         "sip:127.0.0.1;lr",
+        "sip:198.51.100.7:5060;lr",
         "sip:[::1]:5080;lr",
     ];
     for to_tag in ["", ";tag=b1"] {
@@ -163,6 +166,7 @@ fn our_listeners_are_known_in_each_form() {
     let config = config();
     for (transport, address, ours) in [
         (Transport::Udp, "127.0.0.1:5060", true),
+        (Transport::Udp, "198.51.100.7:5060", true),
         (Transport::Udp, "192.0.2.1:5060", false),
         (Transport::Tcp, "[::1]:5080", true),
         (Transport::Tls, "[::1]:5080", true),

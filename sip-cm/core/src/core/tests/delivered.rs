@@ -30,6 +30,28 @@ fn s_098_s_099_a_message_becomes_a_message() {
     world.ends();
 }
 
+/// To some clients each device of a user would be another person.
+#[test]
+fn s_021_domains_that_the_operator_names_do_not_see_devices() {
+    let mut world = World::with(Config { without_gr: blocked(&["*.partner.example"]), ..config() });
+    world.link(R1, "r1", 10);
+    world.tables(vec![open_route(HOP, Transport::Udp)]);
+    for (number, to, from) in [
+        (1, "bob@sub.partner.example/pad", "sip:alice@corp.example"),
+        (2, "bob@other.example", "sip:alice@corp.example;gr=desk"),
+    ] {
+        world.attempt(&packet_from_xmpp(number, to, "hello"), 1, Instruction::Send);
+        let request = world.requested("MESSAGE", HOP);
+        assert_eq!(request.from().expect("From").uri().as_str(), from);
+        let to = request.uri().expect("a request").expect("a URI");
+        assert_eq!(to.params().get("gr").is_some(), number == 1, "whom it is to is theirs to say");
+        world.replies(HOP, &request, 200);
+        world.ended();
+    }
+    world.frames.clear();
+    world.ends();
+}
+
 #[test]
 fn s_112_the_same_thread_gets_fresh_numbers_and_tags() {
     let mut world = World::open();
