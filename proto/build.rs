@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ".openfed.v1.Address",
             ".openfed.v1.Credentials",
             ".openfed.v1.Text",
+            ".openfed.v1.Html",
             ".openfed.v1.Original",
         ])
         .compile_fds(descriptors)?;

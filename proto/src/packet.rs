@@ -143,6 +143,17 @@ impl fmt::Debug for Text {
     }
 }
 
+/// A formatted text: well-formed XHTML without a root, of the elements p, br, a with href, strong, em,
+/// cite, ul, ol, li and blockquote alone, each where XHTML lets it stand (S-107).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Html(pub String);
+
+impl fmt::Debug for Html {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Html({} bytes)", self.0.len())
+    }
+}
+
 /// An instant message in the words both protocols share (RFC 7572).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -155,6 +166,8 @@ pub struct Message {
     pub subjects: Vec<Text>,
     /// Never empty. The first is the one to take where only one fits (S-109).
     pub bodies: Vec<Text>,
+    /// The first body with its formatting, if it has any.
+    pub html: Option<Html>,
 }
 
 /// The typed meaning of a packet.

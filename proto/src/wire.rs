@@ -26,7 +26,7 @@ macro_rules! redacted {
         }
     )+};
 }
-redacted!(Address, Credentials, Text, Original);
+redacted!(Address, Credentials, Text, Html, Original);
 
 /// Why a frame from the other end was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

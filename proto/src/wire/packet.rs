@@ -6,8 +6,8 @@ use super::{WireError, required, v1};
 use crate::address::Address;
 use crate::condition::Condition;
 use crate::packet::{
-    Body, Cause, Conversation, Direction, Ending, Failure, Hop, Message, Original, Outcome, Packet,
-    PacketId, Protocol, Role, Source, Text, TraceContext,
+    Body, Cause, Conversation, Direction, Ending, Failure, Hop, Html, Message, Original, Outcome,
+    Packet, PacketId, Protocol, Role, Source, Text, TraceContext,
 };
 
 impl From<Packet> for v1::Packet {
@@ -175,6 +175,7 @@ fn body_out(body: Body) -> v1::Body {
             chat: message.chat,
             subjects: message.subjects.into_iter().map(text_out).collect(),
             bodies: message.bodies.into_iter().map(text_out).collect(),
+            html: message.html.map(|html| v1::Html { xhtml: html.0 }),
         }),
         Body::Opaque { kind } => v1::body::Kind::Opaque(v1::Opaque { kind }),
     };
@@ -189,6 +190,7 @@ fn body_in(body: v1::Body) -> Result<Body, WireError> {
             chat: message.chat,
             subjects: message.subjects.into_iter().map(text_in).collect(),
             bodies: message.bodies.into_iter().map(text_in).collect(),
+            html: message.html.map(|html| Html(html.xhtml)),
         }),
         v1::body::Kind::Opaque(opaque) => Body::Opaque { kind: opaque.kind },
     })

@@ -26,6 +26,7 @@ fn packet() -> Packet {
             chat: true,
             subjects: vec![Text { lang: None, text: "tea".into() }],
             bodies: vec![Text { lang: Some("de".into()), text: "Grüße".into() }],
+            html: Some(Html("<p><em>Grüße</em></p>".into())),
         }),
         original: Original { protocol: Protocol::Xmpp, bytes: Bytes::from_static(b"<message/>") },
         trace: TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 },

@@ -275,7 +275,7 @@ pub(crate) fn insecure(uri: &Uri) -> Refusal {
     }
 }
 
-/// The address of a `sip:` or `sips:` URI; everything else is no URI for us (S-026).
+/// The address of a `sip:`, `sips:`, `im:` or `pres:` URI; everything else is no URI for us (S-026).
 fn address_of(uri: &Uri, malformed: &'static str) -> Result<Address, Refusal> {
     let Some(host) = uri.host() else { return Err(Refusal::Scheme) };
     let gr = uri.params().get("gr").map(Option::unwrap_or_default);

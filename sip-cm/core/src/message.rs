@@ -3,7 +3,7 @@
 //!
 //! | XMPP | SIP |
 //! |---|---|
-//! | body | text/plain body |
+//! | body | text/plain body; from SIP also text/html, with XHTML-IM beside the body |
 //! | subject | Subject |
 //! | thread | Call-ID |
 //! | id | the branch |
@@ -11,6 +11,7 @@
 //! | resource | `gr` of the URI |
 
 mod cpim;
+mod html;
 mod names;
 mod text;
 mod transfer;
@@ -19,8 +20,9 @@ mod transfer;
 mod tests;
 
 use bytes::Bytes;
+use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
-use openfed_proto::packet::{Cause, Failure, Message as InstantMessage, Packet, Text};
+use openfed_proto::packet::{Cause, Failure, Html, Message as InstantMessage, Packet, Text};
 
 use crate::headers::{HeaderId, MediaType};
 use crate::random::Random;
@@ -44,16 +46,13 @@ pub(crate) fn read(request: &Message) -> Result<InstantMessage, Refusal> {
         request.text(HeaderId::Subject).map_err(|_| MALFORMED)?.map(|s| s.to_string());
     let encoding = request.text(HeaderId::ContentTransferEncoding).map_err(|_| MALFORMED)?;
     let body = transfer::decode(encoding.as_deref(), request.body())?;
-    let body = match &kind {
-        // RFC 3261 §7.4.1 wants a type; senders that leave it out mean text.
-        None => text::decode(None, &body)?,
-        Some(kind) if kind.is("text/plain") => text::decode(charset(kind), &body)?,
+    let (text, html) = match &kind {
         Some(kind) if kind.is("message/cpim") => {
             let inner = cpim::unwrap(&body)?;
             subject = subject.or(inner.subject);
-            text::decode(inner.kind.as_ref().and_then(charset), &inner.body)?
+            said(inner.kind.as_ref(), &inner.body)?
         }
-        Some(_) => return Err(Refusal::MediaType),
+        kind => said(kind.as_ref(), &body)?,
     };
     let branch = request.top_via().ok();
     let subject = subject.map(|s| text::legal(&s)).filter(|s| !s.is_empty());
@@ -62,8 +61,23 @@ pub(crate) fn read(request: &Message) -> Result<InstantMessage, Refusal> {
         thread: request.call_id().ok().map(|call_id| names::thread_of_call_id(&call_id)),
         chat: false,
         subjects: subject.map(|text| Text { lang: lang.clone(), text }).into_iter().collect(),
-        bodies: vec![Text { lang, text: body }],
+        bodies: vec![Text { lang, text }],
+        html,
     })
+}
+
+/// What a body says, and how it is formatted. RFC 3261 §7.4.1 wants a type; senders that leave it
+/// out mean text.
+fn said(kind: Option<&MediaType>, body: &[u8]) -> Result<(String, Option<Html>), Refusal> {
+    let text = |kind: Option<&MediaType>| text::decode(kind.and_then(charset), body);
+    match kind {
+        Some(kind) if kind.is("text/html") => {
+            let html = html::convert(&text(Some(kind))?);
+            Ok((html.text, html.markup.map(Html)))
+        }
+        Some(kind) if !kind.is("text/plain") => Err(Refusal::MediaType),
+        kind => Ok((text(kind)?, None)),
+    }
 }
 
 const MALFORMED: Refusal = Refusal::Malformed("a header cannot be read");
@@ -93,15 +107,16 @@ impl Outbound {
     }
 }
 
-/// Writes the MESSAGE that says what `message` does (S-098, S-099, S-112).
+/// Writes the MESSAGE that says what `message` does (S-098, S-099, S-112), in the name of `from`.
 pub(crate) fn write(
     packet: &Packet,
+    from: &Address,
     message: &InstantMessage,
     random: &mut Random,
 ) -> Result<Outbound, Failure> {
     let malformed = |_| Failure::new(Condition::JidMalformed, Cause::Policy);
     let to = packet.to.to_sip_uri().map_err(malformed)?;
-    let from = packet.from.to_sip_uri().map_err(malformed)?;
+    let from = from.to_sip_uri().map_err(malformed)?;
     let Some(body) = message.bodies.first() else {
         return Err(Failure::new(Condition::NotAcceptable, Cause::Unmappable));
     };

@@ -74,12 +74,16 @@ impl NextHop {
 }
 
 /// The request as it leaves, but for Record-Route and Via: our own Route values are gone (RFC 3261
-/// §16.4), and Max-Forwards is one less.
+/// §16.4), Max-Forwards is one less, and an `im:` or `pres:` URI is the `sip:` URI of the same user.
 pub(crate) fn unrouted(request: &Message, config: &Config) -> Result<Message, Refusal> {
     let malformed = |_| Refusal::Malformed("a header cannot be read");
     let mut message = request.clone();
     let is_us = |uri: &Uri| uri.host().is_some_and(|host| config.is_us(host, uri.port()));
     let uri = message.uri().and_then(Result::ok);
+    // Next hops speak SIP, and need not know more (RFC 3428 §5, S-018).
+    if let Some(sip) = uri.as_ref().and_then(Uri::as_sip) {
+        message.set_uri(&sip);
+    }
     if uri.is_some_and(|uri| uri.is_loose_router() && is_us(&uri)) {
         undo_strict_route(&mut message).map_err(malformed)?;
     }

@@ -34,8 +34,8 @@ const KNOWN_METHODS: [&str; 14] = [
     "SUBSCRIBE",
     "UPDATE",
 ];
-/// The bodies that a MESSAGE to a local user may have (S-106, S-108).
-pub(crate) const ACCEPT: &str = "text/plain, message/cpim";
+/// The bodies that a MESSAGE to a local user may have (S-106…S-108).
+pub(crate) const ACCEPT: &str = "text/plain, text/html, message/cpim";
 /// How a text may be written. No header of SIP could say it (RFC 3261 §21.4.13).
 pub(crate) const TRANSFER_ENCODINGS: &str =
     "transfer encodings: 7bit, 8bit, binary, base64, quoted-printable";

@@ -1,4 +1,4 @@
-//! SIP, SIPS and tel URIs, and any other absolute URI as opaque text (RFC 3261 §19.1, §25).
+//! SIP, SIPS, im, pres and tel URIs, and any other absolute URI as opaque text (RFC 3261 §19.1, §25).
 //!
 //! A [`Uri`] keeps its text as written and knows where its parts are; nothing is decoded until
 //! asked for. Comparison by RFC 3261 §19.1.4 is [`Uri::is_equivalent`]; `==` compares the text.
@@ -51,6 +51,9 @@ pub enum Scheme {
     Sip,
     /// `sips:`: TLS on every hop, never downgraded (RFC 5630).
     Sips,
+    /// `im:` and `pres:` (RFC 3860, RFC 3859): a user, in whatever protocol; for us the one whom
+    /// `sip:` names (S-018).
+    Abstract,
     /// `tel:` (RFC 3966)
     Tel,
     /// Any other; passed as it is.
@@ -90,6 +93,7 @@ impl Uri {
         let scheme = match scheme {
             s if s.eq_ignore_ascii_case("sip") => Scheme::Sip,
             s if s.eq_ignore_ascii_case("sips") => Scheme::Sips,
+            s if s.eq_ignore_ascii_case("im") || s.eq_ignore_ascii_case("pres") => Scheme::Abstract,
             s if s.eq_ignore_ascii_case("tel") => Scheme::Tel,
             _ => Scheme::Other,
         };
@@ -104,7 +108,7 @@ impl Uri {
             headers: ByteString::new(),
         };
         match scheme {
-            Scheme::Sip | Scheme::Sips => bare.with_sip_parts(text, rest),
+            Scheme::Sip | Scheme::Sips | Scheme::Abstract => bare.with_sip_parts(text, rest),
             Scheme::Tel => {
                 let (number, run) = rest.split_at(rest.find(';').unwrap_or(rest.len()));
                 if number.is_empty() {
@@ -204,7 +208,7 @@ impl Uri {
         self.password.map(|password| password.within(&self.text))
     }
 
-    /// The host; `None` unless `sip:` or `sips:`.
+    /// The host; `None` unless `sip:`, `sips:`, `im:` or `pres:`.
     #[must_use]
     pub fn host(&self) -> Option<&Host> {
         self.host.as_ref()
@@ -235,6 +239,13 @@ impl Uri {
             name.eq_ignore_ascii_case("lr")
                 || percent_decode(name).is_some_and(|name| name.eq_ignore_ascii_case("lr"))
         })
+    }
+
+    /// The same user as a `sip:` URI, if this is an `im:` or a `pres:` one.
+    #[must_use]
+    pub fn as_sip(&self) -> Option<String> {
+        let (_, rest) = self.text.split_once(':').filter(|_| self.scheme == Scheme::Abstract)?;
+        Some(format!("sip:{rest}"))
     }
 
     /// Whether both URIs name the same resource (RFC 3261 §19.1.4, E-15; tel: RFC 3966 §4).

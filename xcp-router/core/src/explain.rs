@@ -42,6 +42,13 @@ pub(crate) fn explain(world: &World<'_>, domain: &Domain, direction: Direction) 
         accepted: Accepted::No,
     };
     let mut steps = of_the_name(domain, direction);
+    if direction == Direction::Inbound && world.config.is_below_local(domain) {
+        steps.push(Step {
+            question: "Is it below one of our own domains?",
+            answer: "yes: through a next hop it is heard only if you have configured it".to_owned(),
+            rule: "subdomain",
+        });
+    }
     let (decision, way) = world.decide(&question, &mut |rule, holds| steps.push(step(rule, holds)));
     steps.push(result(&way));
     if way == Way::TryXmpp {

@@ -231,6 +231,7 @@ pub(crate) fn message(number: u8, to: &str) -> Packet {
             chat: true,
             subjects: Vec::new(),
             bodies: vec![text],
+            html: None,
         }),
         original: Original { protocol: Protocol::Sip, bytes: Bytes::from_static(b"MESSAGE") },
         trace: TraceContext { trace_id: [7; 16], span_id: [8; 8], flags: 1 },

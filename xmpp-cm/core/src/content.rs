@@ -15,6 +15,8 @@ use crate::xml::ns;
 
 mod xhtml;
 
+pub(crate) use xhtml::formatted;
+
 /// XEP-0066.
 const OOB: &str = "jabber:x:oob";
 /// XEP-0353.

@@ -36,6 +36,8 @@ pub(crate) fn read(stanza: &Element, default: Option<&str>) -> Option<Message> {
         chat: subtype == Some("chat"),
         subjects: content::named(stanza, "subject", own),
         bodies: content::texts(stanza, own),
+        // What is formatted has its text beside it; no other protocol is told more.
+        html: None,
     })
 }
 
@@ -55,6 +57,9 @@ pub(crate) fn write(packet: &Packet, message: &Message, chat: bool) -> Element {
     }
     append(&mut stanza, "subject", &message.subjects, own);
     append(&mut stanza, "body", &message.bodies, own);
+    if let Some(html) = message.html.as_ref().and_then(content::formatted) {
+        stanza.append_child(html);
+    }
     if let Some(thread) = &message.thread {
         let mut element = Element::bare("thread", ns::CLIENT);
         element.append_text(thread.as_str());

@@ -135,6 +135,7 @@ fn sip_message(number: u8, to: &str, text: &str) -> Packet {
         chat: false,
         subjects: Vec::new(),
         bodies: vec![Text { lang: None, text: text.to_owned() }],
+        html: None,
     };
     Packet {
         id: PacketId([number; 16]),

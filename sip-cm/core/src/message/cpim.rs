@@ -25,9 +25,6 @@ pub(super) fn unwrap(body: &Bytes) -> Result<Inner, Refusal> {
         Some(value) => Some(MediaType::parse(&ByteString::from(value)).ok_or(MALFORMED)?),
         None => None,
     };
-    if kind.as_ref().is_some_and(|kind| !kind.is("text/plain")) {
-        return Err(Refusal::MediaType);
-    }
     let packed = header(&mime, "content-encoding");
     if packed.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Refusal::MediaType);

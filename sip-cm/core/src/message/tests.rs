@@ -42,7 +42,7 @@ fn s_106_character_sets_and_what_xml_cannot_hold() {
 
 #[test]
 fn s_108_other_content_is_refused() {
-    for kind in ["text/html", "application/im-iscomposing+xml", "multipart/mixed", "x/y"] {
+    for kind in ["text/xml", "application/im-iscomposing+xml", "multipart/mixed", "x/y"] {
         let headers = format!("Content-Type: {kind}\r\n");
         assert_eq!(read_body(&headers, b"x"), Err(Refusal::MediaType));
     }
@@ -64,10 +64,24 @@ fn s_108_a_cpim_envelope_is_opened() {
 
     let bare = b"From: <im:b@p.example>\r\n\r\n\r\nhello";
     assert_eq!(text_of(cpim, bare), "hello");
-    let html = b"From: <im:b@p.example>\r\n\r\nContent-Type: text/html\r\n\r\nhello";
-    assert_eq!(read_body(cpim, html), Err(Refusal::MediaType));
+    let xml = b"From: <im:b@p.example>\r\n\r\nContent-Type: text/xml\r\n\r\nhello";
+    assert_eq!(read_body(cpim, xml), Err(Refusal::MediaType));
     assert!(matches!(read_body(cpim, b"no end"), Err(Refusal::Malformed(_))));
     assert!(matches!(read_body(cpim, b"\xff\r\n\r\n\r\nx"), Err(Refusal::Malformed(_))));
+}
+
+#[test]
+fn s_107_html_becomes_text_and_stays_formatted_if_it_was() {
+    let html = "Content-Type: Text/HTML; charset=iso-8859-1\r\n";
+    let message = read_body(html, b"<b>gr\xfc\xdf</b> dich<br>").expect("readable");
+    assert_eq!(message.bodies[0].text, "grüß dich");
+    let markup = message.html.map(|html| html.0);
+    assert_eq!(markup.as_deref(), Some("<p><strong>grüß</strong> dich<br/></p>"));
+    let inner = b"From: <im:b@p.example>\r\n\r\nContent-Type: text/html\r\n\r\n<p>hello</p>";
+    let message = read_body("Content-Type: message/cpim\r\n", inner).expect("readable");
+    assert_eq!((message.bodies[0].text.as_str(), message.html), ("hello", None));
+    let plain = read_body("", b"<b>as it stands</b>").expect("readable");
+    assert_eq!((plain.bodies[0].text.as_str(), plain.html), ("<b>as it stands</b>", None));
 }
 
 fn in_cpim(mime: &str, body: &[u8]) -> Result<String, Refusal> {

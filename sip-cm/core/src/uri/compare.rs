@@ -8,7 +8,7 @@ pub(super) fn equivalent(a: &Uri, b: &Uri) -> bool {
         return false;
     }
     match a.scheme {
-        Scheme::Sip | Scheme::Sips => sip_equivalent(a, b),
+        Scheme::Sip | Scheme::Sips | Scheme::Abstract => sip_equivalent(a, b),
         Scheme::Tel => tel_equivalent(a, b),
         Scheme::Other => other_equivalent(a.as_str(), b.as_str()),
     }

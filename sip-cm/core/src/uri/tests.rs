@@ -36,6 +36,20 @@ fn every_part_is_found() {
 }
 
 #[test]
+fn s_018_im_and_pres_name_a_user_like_sip() {
+    for text in ["im:fu%C3%BC@corp.example", "PRES:fu%C3%BC@corp.example"] {
+        let abstract_uri = uri(text);
+        assert_eq!(abstract_uri.scheme(), Scheme::Abstract);
+        assert_eq!(abstract_uri.user_decoded(), Ok(Some("fuü".into())));
+        assert_eq!(abstract_uri.host().unwrap().name(), Some("corp.example"));
+        assert_eq!(abstract_uri.as_sip().as_deref(), Some("sip:fu%C3%BC@corp.example"));
+    }
+    assert_eq!(error("im:"), UriError::Host);
+    assert_eq!(uri("sip:a@b.example").as_sip(), None);
+    assert_eq!(error("im:a@b@c.example"), UriError::User);
+}
+
+#[test]
 fn what_is_no_uri_says_why() {
     let cases = [
         ("example.com", UriError::Scheme),

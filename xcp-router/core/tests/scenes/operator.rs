@@ -234,4 +234,6 @@ fn explain_tells_what_would_happen_by_the_same_decision() {
     assert!(rules("voiceipg").starts_with("special-use "));
     assert!(rules("straße.example").starts_with("prepared-name "));
     assert!(!rules("new.example").contains("special-use"));
+    assert!(rules("sip.corp.example").starts_with("subdomain "));
+    assert!(!rules("notcorp.example").contains("subdomain"));
 }

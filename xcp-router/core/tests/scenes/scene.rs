@@ -459,6 +459,7 @@ impl Scene {
                 chat: true,
                 subjects: Vec::new(),
                 bodies: vec![Text { lang: None, text: "hello".into() }],
+                html: None,
             }),
             original: Original { protocol: by, bytes: Bytes::from_static(b"as it came") },
             trace: TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 },

@@ -1,7 +1,10 @@
-//! Formatted text (XEP-0071) as the plain text that it says. Nothing but text comes out, so there is
-//! nothing to be cleaned (S-107).
+//! Formatted text (XEP-0071) as the plain text that it says; nothing but text comes out, so there is
+//! nothing to be cleaned. And the other way, from what a packet has beside its text (S-107).
 
 use minidom::{Element, Node};
+use openfed_proto::packet::Html;
+
+use crate::xml::{Limits, from_bytes};
 
 /// XEP-0071.
 pub(super) const NAMESPACE: &str = "http://jabber.org/protocol/xhtml-im";
@@ -32,6 +35,12 @@ pub(super) fn text(html: &Element) -> String {
         write(body, &mut out);
     }
     out.trim().to_owned()
+}
+
+/// The element for it; `None` if it is not what it should be.
+pub(crate) fn formatted(Html(html): &Html) -> Option<Element> {
+    let whole = format!("<html xmlns='{NAMESPACE}'><body xmlns='{XHTML}'>{html}</body></html>");
+    from_bytes(whole.as_bytes(), Limits::default()).ok()
 }
 
 fn write(element: &Element, out: &mut String) {

@@ -1,6 +1,6 @@
 use openfed_proto::address::Address;
 use openfed_proto::packet::{
-    Body, Conversation, Direction, Original, PacketId, Protocol, Source, TraceContext,
+    Body, Conversation, Direction, Html, Original, PacketId, Protocol, Source, TraceContext,
 };
 use std::time::Duration;
 
@@ -52,6 +52,7 @@ fn s099_a_stanza_is_read_with_id_thread_subject_and_language() {
             chat: true,
             subjects: vec![text(Some("de"), "s")],
             bodies: vec![text(Some("de"), "hallo <du>")],
+            html: None,
         })
     );
 }
@@ -105,6 +106,7 @@ fn s101_s102_a_sip_message_becomes_a_stanza_from_the_full_jid() {
             chat: false,
             subjects: vec![text(None, "s")],
             bodies: vec![text(Some("de"), "a & b"), text(Some("fr"), "c")],
+            html: Some(Html("<p>a &amp; <strong>b</strong><br/></p>".into())),
         },
     );
     let stanza = write(&packet, &message, false);
@@ -112,6 +114,14 @@ fn s101_s102_a_sip_message_becomes_a_stanza_from_the_full_jid() {
     assert_eq!(stanza.attr("to"), Some("alice@corp.example"));
     assert_eq!(stanza.attr("type"), None, "S-103");
     assert_eq!(lang(&stanza), Some("de"));
+    let html = stanza.children().find(|child| child.name() == "html").expect("S-107");
+    let written = String::from(html);
+    assert_eq!(
+        written,
+        "<html xmlns='http://jabber.org/protocol/xhtml-im'>\
+         <body xmlns='http://www.w3.org/1999/xhtml'>\
+         <p>a &amp; <strong>b</strong><br/></p></body></html>"
+    );
     let again = read_plainly(&stanza).unwrap();
     assert_eq!(again.id, message.id);
     assert_eq!(again.thread, message.thread);
@@ -127,10 +137,28 @@ fn a_message_without_id_gets_the_packets() {
         chat: false,
         subjects: Vec::new(),
         bodies: vec![text(None, "x")],
+        html: None,
     };
     let (packet, message) = packet("b@sip.example", "a@corp.example", message);
     let stanza = write(&packet, &message, false);
     assert_eq!(stanza.attr("id"), Some("07".repeat(16).as_str()));
     assert_eq!(stanza.attr("from"), Some("b@sip.example/openfed-sip"), "nobody writes bare");
     assert_eq!(stanza.attr("to"), Some("a@corp.example"));
+}
+
+#[test]
+fn s107_what_is_no_sound_markup_is_left_out() {
+    for html in ["<p>", "</body></html><body>", "<p xmlns:x='y'><x:p></p>", "<!-- -->"] {
+        let message = Message {
+            id: None,
+            thread: None,
+            chat: false,
+            subjects: Vec::new(),
+            bodies: vec![text(None, "x")],
+            html: Some(Html(html.into())),
+        };
+        let (packet, message) = packet("b@sip.example", "a@corp.example", message);
+        let stanza = write(&packet, &message, false);
+        assert!(stanza.children().all(|child| child.name() == "body"), "{html}");
+    }
 }

@@ -114,7 +114,7 @@ fn options_of_an_unknown_domain_is_answered_after_acceptance() {
     world.outcome(packet.id, ended.outcome.ending);
     let ok = world.answered(200);
     assert_eq!(header(&ok, HeaderId::Allow), "MESSAGE, OPTIONS");
-    assert_eq!(header(&ok, HeaderId::Accept), "text/plain, message/cpim");
+    assert_eq!(header(&ok, HeaderId::Accept), "text/plain, text/html, message/cpim");
     world.ends();
 }
 
@@ -151,7 +151,7 @@ fn e03_methods_that_a_user_not_on_sip_cannot_take() {
 #[test]
 fn e03_bodies_and_extensions_that_we_do_not_have() {
     for (more, status) in [
-        ("Content-Type: text/html\r\n", 415),
+        ("Content-Type: text/xml\r\n", 415),
         ("Content-Type: text/plain;charset=utf-16\r\n", 415),
         ("Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", 415),
         ("Content-Type: text/plain\r\nContent-Transfer-Encoding: x-uuencode\r\n", 415),
@@ -161,7 +161,9 @@ fn e03_bodies_and_extensions_that_we_do_not_have() {
         world.arrives(PEER, &request("MESSAGE", BOB, ALICE, more, "hello"));
         let answer = world.answered(status);
         match status {
-            415 => assert_eq!(header(&answer, HeaderId::Accept), "text/plain, message/cpim"),
+            415 => {
+                assert_eq!(header(&answer, HeaderId::Accept), "text/plain, text/html, message/cpim")
+            }
             _ => assert_eq!(header(&answer, HeaderId::Unsupported), "magic"),
         }
         world.ends();
@@ -195,4 +197,28 @@ fn a_user_behind_our_address_is_found_in_to() {
     world.outcome(packet.id, delivered());
     world.answered(200);
     world.ends();
+}
+
+/// RFC 3428 §5: a user agent may leave it to us to find out what the user speaks.
+#[test]
+fn s_018_im_and_pres_are_the_same_user_as_sip() {
+    for scheme in ["im", "pres", "IM"] {
+        let mut world = World::open();
+        let text = message(BOB, ALICE).replace("sip:", &format!("{scheme}:"));
+        world.arrives(PEER, &text);
+        let (_, packet, _) = world.submitted();
+        assert_eq!((packet.from, packet.to), (address(BOB), address(ALICE)), "{scheme}");
+
+        // Next hops need not know the scheme.
+        let mut world = World::open();
+        world.knows("partner.example");
+        world.arrives(PEER, &message(ALICE, BOB).replace("sip:", &format!("{scheme}:")));
+        let onward = world.requested("MESSAGE", HOP);
+        assert_eq!(
+            onward.uri().expect("a request").expect("a URI").as_str(),
+            "sip:bob@partner.example"
+        );
+        world.replies(HOP, &onward, 200);
+        world.answered(200);
+    }
 }

@@ -282,6 +282,7 @@ impl World {
             chat: false,
             subjects: Vec::new(),
             bodies: vec![Text { lang: None, text: text.to_owned() }],
+            html: None,
         };
         Packet {
             id: PacketId([self.next_packet; 16]),
