@@ -68,7 +68,7 @@ async fn lines_with_faults_are_told_all_at_once_and_the_others_count() {
     let stage = Stage::start(directory.path()).await;
     let long = "x".repeat(300);
     let body = format!(
-        "domain,description\ngood.example,\nsingle,\n\n192.0.2.1,\nchat.corp.example,\n\
+        "domain,description\ngood.example,\nsingle,\n\n192.0.2.1,\ncorp.example,\n\
          b.example\nc.example,{long}\nd.example,\"open\n{}\nlast.example,fine",
         "y".repeat(5_000)
     );
