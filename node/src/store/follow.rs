@@ -79,7 +79,9 @@ impl Follower {
     /// Returns when a new snapshot is needed.
     async fn changes_from(&mut self, known: &mut Mark) -> Result<(), Stopped> {
         loop {
-            match self.store.changes_after(known, WAIT).await {
+            // A store that is back is to be known at once, whether or not there is news.
+            let wait = if self.down { Duration::ZERO } else { WAIT };
+            match self.store.changes_after(known, wait).await {
                 Ok(News::Changes { mark, changes }) => {
                     self.answered().await?;
                     let version = mark.version;

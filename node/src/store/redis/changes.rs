@@ -34,7 +34,12 @@ impl RedisStore {
         let kept = self.waiting().take();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => within(LIMIT, self.commands.connect()).await?,
+            None => {
+                let connection = within(LIMIT, self.commands.connect()).await?;
+                // Where this one was lost, the other one may be as well.
+                self.commands.renew();
+                connection
+            }
         };
         let news = loop {
             let left = until.saturating_duration_since(Instant::now());

@@ -88,7 +88,11 @@ impl Sentinels {
                         newest = Some(named);
                     }
                 }
-                Err(error) => problem = Some(error),
+                // What one of them says explains more than that another one is silent.
+                Err(error) if problem.as_ref().is_none_or(RedisError::is_io_error) => {
+                    problem = Some(error);
+                }
+                Err(_) => {}
             }
             if answers * 2 > self.sentinels.len() {
                 break;

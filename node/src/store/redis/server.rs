@@ -53,6 +53,11 @@ impl Server {
         self.place.connect(None).await
     }
 
+    /// The next command makes a connection of its own; answers under way still come.
+    pub(super) fn renew(&self) {
+        self.shared().take();
+    }
+
     fn connecting(&self) -> Connecting {
         let place = self.place.clone();
         let connect = || async move { place.connect(Some(ANSWER)).await }.boxed().shared();

@@ -78,6 +78,27 @@ async fn a_server_that_restarted_empty_is_read_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_back_is_followed_at_once_and_takes_the_first_change() {
+    let mut server = RedisServer::start();
+    let store: Arc<dyn Store> = Arc::new(server.store());
+    unblock_open_route(store.as_ref()).await;
+    let mut events = follow(store.clone());
+    assert!(matches!(next(&mut events).await, StoreEvent::Snapshot(_)));
+    for name in ["a.example", "b.example", "c.example"] {
+        server.run("SAVE").await;
+        server.kill();
+        assert!(matches!(next(&mut events).await, StoreEvent::Down(_)));
+        server.restart();
+        let back = Instant::now();
+        assert!(matches!(next(&mut events).await, StoreEvent::Up));
+        assert!(back.elapsed() < PROMPT / 2, "{:?}", back.elapsed());
+        let inserted = store.insert_discovered(&discovered(name), 10).await;
+        assert!(matches!(inserted, Ok(Inserted::New(_))), "{inserted:?}");
+        assert!(matches!(next(&mut events).await, StoreEvent::Changes { .. }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_server_that_reuses_versions_is_not_believed() {
     // Given a reader at version 3
     let mut server = RedisServer::start();
