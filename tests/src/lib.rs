@@ -25,6 +25,7 @@ pub mod redis;
 pub mod scene;
 pub mod second;
 pub mod seen;
+pub mod sentinel;
 pub mod sim;
 pub mod sip;
 pub mod sip_peer;

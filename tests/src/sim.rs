@@ -80,6 +80,8 @@ pub enum Step {
     Cut(Cm, usize, Duration),
     /// The store stops answering, or answers again.
     Store(bool),
+    /// The store has only so many of the oldest changes, and the routers read it anew.
+    GoBack(usize),
     /// The operator changes a table.
     Change(TableChange),
     /// A service ends without a word; its links and connections break.
@@ -288,6 +290,7 @@ impl Sim {
             Step::Xmpp(server, note) => self.server(server).say(&note),
             Step::Cut(cm, router, time) => self.cut(cm, router, time),
             Step::Store(is_up) => self.switch_store(is_up),
+            Step::GoBack(kept) => self.go_back(kept),
             Step::Change(change) => {
                 self.store.change(change);
                 self.tell_news();
@@ -352,6 +355,15 @@ impl Sim {
                 let at = self.now + self.store.latency;
                 self.agenda.plan(at, Event::StoreNews(router, self.store.news()));
             }
+        }
+    }
+
+    fn go_back(&mut self, kept: usize) {
+        self.store.go_back(kept);
+        for router in 0..self.routers.len() {
+            // One is faster than the next.
+            let at = self.now + self.store.latency * (1 + u32::try_from(router).unwrap_or(0));
+            self.agenda.plan(at, Event::StoreNews(router, self.store.snapshot()));
         }
     }
 

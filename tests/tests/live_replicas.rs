@@ -1,6 +1,9 @@
 //! Two of each service: what one router learns the other knows, either may die, and each may be
 //! taken out and back in under traffic.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use openfed_tests::openfed::{LOCAL, Setup};
 use openfed_tests::place::{Host, Place};
 use openfed_tests::process::until;
@@ -72,6 +75,71 @@ fn what_one_router_learns_the_other_knows_and_either_may_die() {
         assert_eq!(known.status(), Some(200), "known, without any router");
         Ok(())
     });
+}
+
+/// Asks by SIP until this is the answer; returns how long that took.
+async fn answered(world: &World, number: usize, status: u16) -> Result<Duration> {
+    let since = Instant::now();
+    let obeyed = async || {
+        let answer = world.trusted.send(&message(number), world.openfed.sip()).await;
+        answer.is_ok_and(|answer| answer.status() == Some(status))
+    };
+    until(obeyed).await?;
+    Ok(since.elapsed())
+}
+
+/// A dump is restored in which a domain is blocked that was freed since: all nodes block it again.
+#[test]
+fn what_the_store_went_back_to_holds_on_every_node() {
+    play(async |place| {
+        let (world, second, redis) = with_two_routers(place).await?;
+        world.openfed.command(&["domain", "block", "unknown7.example"]).await?;
+        answered(&world, 7, 403).await?;
+        let (now, then) = (place.directory("redis")?, place.directory("redis-then")?);
+        copy(&now, &then)?;
+        world.openfed.command(&["domain", "unblock", "unknown7.example"]).await?;
+        answered(&world, 7, 200).await?;
+        for number in 0..8 {
+            answered(&world, number, 200).await?;
+        }
+
+        redis.kill().await?;
+        std::fs::remove_dir_all(&now)?;
+        copy(&then, &now)?;
+        let _redis = Redis::start(place).await?;
+        let took = answered(&world, 7, 403).await?;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        let alice = world.home.login("alice").await?;
+        let refused = alice.say("bob@unknown7.example", "and by XMPP?")?;
+        assert_eq!(alice.condition_of(&refused, SOON).await?, "policy-violation");
+
+        // Both routers say so, one of them in the audit.
+        for api in [world.openfed.api(), second.http] {
+            let told = async || {
+                let metrics = http::get(api, "/metrics").await;
+                let once = "openfed_router_store_went_back_total 1";
+                metrics.is_ok_and(|page| page.text.lines().any(|line| line == once))
+            };
+            until(told).await?;
+        }
+        let audit = world.openfed.command(&["audit"]).await?;
+        assert_eq!(audit.matches("store went back in time").count(), 1, "{audit}");
+        Ok(())
+    });
+}
+
+/// With all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            false => drop(std::fs::copy(entry.path(), target)?),
+        }
+    }
+    Ok(())
 }
 
 #[test]

@@ -35,6 +35,10 @@ pub struct StoreStandIn {
     blocked: Vec<DomainPattern>,
     pinned: Vec<Domain>,
     changes: Vec<TableChange>,
+    /// Before all changes.
+    first: Vec<StaticRoute>,
+    /// Raised when it goes back.
+    era: u64,
 }
 
 impl StoreStandIn {
@@ -43,10 +47,12 @@ impl StoreStandIn {
             rows: BTreeMap::new(),
             latency: Duration::from_millis(2),
             is_up: true,
+            first: routes.clone(),
             routes,
             blocked: Vec::new(),
             pinned: Vec::new(),
             changes: Vec::new(),
+            era: 1,
         }
     }
 
@@ -59,7 +65,7 @@ impl StoreStandIn {
         let mut rows = Rows::new(0);
         rows.extend(self.rows.iter().map(|(domain, origin)| (domain.clone(), *origin)));
         StoreFact::Snapshot {
-            era: Era { store: 1, number: 1 },
+            era: Era { store: 1, number: self.era },
             version: self.version(),
             rows,
             routes: self.routes.clone(),
@@ -82,6 +88,15 @@ impl StoreStandIn {
             TableChange::Pinned(pinned) => self.pinned = pinned,
         }
         self.changes.push(change);
+    }
+
+    /// Only the oldest changes are there, as after a failover to a replica that lagged.
+    pub(crate) fn go_back(&mut self, kept: usize) {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.truncate(kept);
+        let older = Self { era: self.era + 1, ..Self::new(self.first.clone()) };
+        *self = Self { latency: self.latency, is_up: self.is_up, ..older };
+        changes.into_iter().for_each(|change| self.change(change));
     }
 
     /// Whether something changed.

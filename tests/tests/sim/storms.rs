@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use openfed_proto::route::DomainPattern;
 use openfed_tests::sim::chance::Chance;
-use openfed_tests::sim::{Cm, LOCAL, Node, Plan, Seen, Sim, Step};
-
+use openfed_tests::sim::{Cm, LOCAL, Node, Plan, Seen, Sim, Step, domain};
+use xcp_router_core::TableChange;
 use xmpp_cm_core::core::ConnectFailure;
 
 use super::ledger::{Balance, Ledger};
@@ -174,6 +175,34 @@ fn a_store_that_goes_down_and_comes_back_stops_discoveries_only() {
     let balance = ledger.check(&mut sim);
     assert_eq!(balance, Balance { delivered: 10, failed: 1, unsure: 0 });
     assert_eq!(sim.store.rows.len(), 2);
+}
+
+/// An operator blocks a domain and frees it; the store goes back to when it was blocked, and once more
+/// to before that. What it has is what holds, on all nodes, the whole time.
+#[test]
+fn what_a_store_that_goes_back_has_is_what_holds() {
+    let mut sim = Sim::new(&Plan { sip_cms: 2, xmpp_cms: 2, routers: 2, ..Plan::default() });
+    let mut ledger = Ledger::default();
+    let evil = vec![DomainPattern::Exact(domain("evil.example"))];
+    sim.at(Duration::from_secs(1), Step::Change(TableChange::Blocked(evil)));
+    sim.at(Duration::from_secs(2), Step::Change(TableChange::Blocked(Vec::new())));
+    // To the row that the first message made, and the block.
+    sim.at(Duration::from_secs(3), Step::GoBack(2));
+    sim.at(Duration::from_secs(4), Step::GoBack(0));
+    let mut expected = Balance::default();
+    for (second, delivered) in [(0, true), (1, false), (2, true), (3, false), (4, true)] {
+        for n in 0..4 {
+            // 100 ms after each change, and later.
+            let later = Duration::from_secs(second) + MILLISECOND * (100 + n * 200);
+            ledger.sip_out(&mut sim, later, u64::from(n), "evil.example");
+            ledger.sip_in(&mut sim, later, u64::from(n), "evil.example");
+            ledger.xmpp_out(&mut sim, later, u64::from(n), "evil.example");
+        }
+        let told = if delivered { &mut expected.delivered } else { &mut expected.failed };
+        *told += 12;
+    }
+    sim.pass(Duration::from_secs(60));
+    assert_eq!(ledger.check(&mut sim), expected);
 }
 
 #[test]
