@@ -152,7 +152,9 @@ pub(super) fn free_port() -> u16 {
 
 /// Returns when the server is ready; none if it ended at once.
 fn spawn(port: u16, directory: &Path) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    // Another program that speaks the same, such as Valkey's.
+    let program = std::env::var_os("OPENFED_REDIS_SERVER").filter(|program| !program.is_empty());
+    let mut child = Command::new(program.unwrap_or_else(|| "redis-server".into()))
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0", "--dir"])
         .arg(directory)
