@@ -33,6 +33,8 @@ pub struct Settings {
     pub local: Vec<Domain>,
     /// `[store] url`.
     pub store: StoreUrl,
+    /// `[store] key_file`: the key that passwords of next hops are sealed with.
+    pub store_key: Option<PathBuf>,
     /// `[node]`.
     pub node: Node,
     /// `[router]`.

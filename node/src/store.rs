@@ -6,6 +6,7 @@
 //! Two stores hold to this contract: Redis, shared by many routers, and an embedded one.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,14 @@ mod follow;
 mod gather;
 mod record;
 mod redis;
+mod seal;
 mod trouble;
 
 pub use accounts::{Record, Session, Table, Token, User, Written};
 pub use embedded::EmbeddedStore;
 pub use follow::{StoreEvent, follow};
 pub use redis::RedisStore;
+use seal::Seal;
 
 /// The layout that this program writes and understands. 1 had no accounts: a program that knows no
 /// more would let everybody in.
@@ -152,14 +155,31 @@ pub trait Store: Send + Sync + Debug {
     ) -> Result<Vec<(u64, String)>, StoreError>;
 }
 
-/// Opens the store of `url`. Redis is not spoken to yet: it may be down.
+/// Opens the store of `url`. Redis is not spoken to yet: it may be down. Passwords of next hops are
+/// sealed with the key in `key_file`; an embedded store has one of this machine without.
 ///
 /// # Errors
-/// If an embedded store is open in another process or cannot be read, or the URL is unusable.
-pub async fn open(url: &StoreUrl) -> Result<Arc<dyn Store>, StoreError> {
+/// If an embedded store is open in another process or cannot be read, the URL is unusable, or there
+/// is no key in the file.
+pub async fn open(url: &StoreUrl, key_file: Option<&Path>) -> Result<Arc<dyn Store>, StoreError> {
+    let seal = key_file.map(Seal::of_file).transpose()?;
     Ok(match url {
-        StoreUrl::Embedded(directory) => Arc::new(EmbeddedStore::open(directory.clone()).await?),
-        StoreUrl::Redis(url) => Arc::new(RedisStore::new(url)?),
+        StoreUrl::Embedded(directory) => {
+            let seal = match seal {
+                Some(seal) => seal,
+                None => Seal::of_machine(directory)?,
+            };
+            Arc::new(EmbeddedStore::open(directory.clone(), seal).await?)
+        }
+        StoreUrl::Redis(url) => {
+            let seal = seal.unwrap_or_else(|| {
+                tracing::info!(
+                    "passwords of next hops lie in Redis in clear without store.key_file"
+                );
+                Seal::none()
+            });
+            Arc::new(RedisStore::new(url, seal)?)
+        }
     })
 }
 
@@ -281,6 +301,9 @@ pub enum StoreError {
     /// Nothing of the change was done; later it may be.
     #[error("the store cannot be written: {0}")]
     Unwritable(String),
+    /// There is no key with which passwords could be sealed.
+    #[error("store.key_file {0}")]
+    Key(String),
     /// The embedded store is in use.
     #[error("the store {0} is in use by another process (several routers need Redis)")]
     Locked(String),

@@ -105,8 +105,9 @@ impl Service {
     /// no error: `/readyz` waits for it.
     pub async fn start(settings: Arc<Settings>, shutdown: Shutdown) -> Result<Self, StartError> {
         let beside = Thread::start("store")?;
-        let url = settings.store.clone();
-        let opened = beside.handle().spawn(async move { node_store::open(&url).await });
+        let own = settings.clone();
+        let open = async move { node_store::open(&own.store, own.store_key.as_deref()).await };
+        let opened = beside.handle().spawn(open);
         let store = opened.await.map_err(io::Error::other)??;
         let tracer = Tracer::new(&settings, Role::Router)
             .map_err(|error| StartError::Traces(error.to_string()))?;

@@ -20,9 +20,12 @@ use super::{
 
 impl Settings {
     pub(super) fn read(root: &mut Section<'_>) -> Self {
+        let mut store = root.section("store");
+        let url = store.value("url", StoreUrl::Embedded("./openfed-data".into()));
         Self {
             local: root.section("domains").list("local", Vec::new()),
-            store: root.section("store").value("url", StoreUrl::Embedded("./openfed-data".into())),
+            store: url,
+            store_key: store.optional("key_file"),
             node: Node::read(&mut root.section("node")),
             router: Router::read(&mut root.section("router")),
             routers: root.section("cm").list("routers", vec![local_router()]),

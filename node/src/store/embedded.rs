@@ -13,6 +13,7 @@ use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redb::ReadableDatabase;
 use tokio::sync::watch;
 
+use super::seal::{self, Seal};
 use super::trouble::Trouble;
 use super::{
     Closed, Imported, Inserted, Mark, News, Snapshot, Store, StoreError, Table, Written,
@@ -40,38 +41,42 @@ pub struct EmbeddedStore {
     database: Arc<Kept>,
     /// The version of the last change, for those who wait for the next.
     version: watch::Sender<u64>,
+    seal: Arc<Seal>,
     trouble: Trouble,
 }
 
 impl EmbeddedStore {
-    /// Opens the store in `directory`, which is created if it is not there.
+    /// Opens the store in `directory`, which is created if it is not there. Passwords that lie there
+    /// in clear are sealed.
     ///
     /// # Errors
     /// If another process has it open, it cannot be read, or it has a newer layout.
-    pub async fn open(directory: PathBuf) -> Result<Self, StoreError> {
+    pub(super) async fn open(directory: PathBuf, seal: Seal) -> Result<Self, StoreError> {
+        let seal = Arc::new(seal);
+        let sealing = seal.clone();
         let opened = tokio::task::spawn_blocking(move || {
             private::folder(&directory, is_ours).map_err(|error| {
                 StoreError::Damaged(format!("cannot create {}: {error}", directory.display()))
             })?;
             let database = Kept::open(directory.join(FILE))?;
-            let version =
-                database.with(|database| Writing::run(database, |store| store.prepare()))?;
+            let version = database
+                .with(|database| Writing::run(database, &sealing, |store| store.prepare()))?;
             Ok((Arc::new(database), version))
         });
         let (database, version) = opened.await.map_err(lost)??;
         let (version, trouble) = (watch::Sender::new(version), Trouble::default());
-        Ok(Self { database, version, trouble })
+        Ok(Self { database, seal, version, trouble })
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Reading) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = self.database.clone();
+        let (database, seal) = (self.database.clone(), self.seal.clone());
         let done = tokio::task::spawn_blocking(move || {
             database.with(|database| {
                 let transaction = database.begin_read().map_err(failed)?;
-                read(&Reading::new(transaction)?)
+                read(&Reading::new(transaction, &seal)?)
             })
         });
         done.await.map_err(lost)?
@@ -82,10 +87,10 @@ impl EmbeddedStore {
         &self,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = self.database.clone();
+        let (database, seal) = (self.database.clone(), self.seal.clone());
         let written = tokio::task::spawn_blocking(move || {
             database.with(|database| {
-                Writing::run(database, |store| {
+                Writing::run(database, &seal, |store| {
                     let done = write(store)?;
                     Ok((done, store.version()?))
                 })
@@ -119,7 +124,7 @@ impl Store for EmbeddedStore {
 
     /// The file cannot go back while it is open, and whoever opened it has read nothing before.
     async fn snapshot_after(&self, _: &Mark) -> Result<Snapshot, StoreError> {
-        self.read(Reading::snapshot).await
+        self.read(|store| store.snapshot()).await
     }
 
     async fn changes_after(&self, known: &Mark, wait: Duration) -> Result<News, StoreError> {
@@ -249,7 +254,7 @@ impl Store for EmbeddedStore {
 
 /// Whether a file of this name in the store's folder is of ours.
 fn is_ours(name: &OsStr) -> bool {
-    name == FILE || name.to_string_lossy().starts_with(BESIDE)
+    name == FILE || name == seal::WITHIN || name.to_string_lossy().starts_with(BESIDE)
 }
 
 /// What the file does not do.

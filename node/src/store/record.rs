@@ -8,6 +8,7 @@ use openfed_proto::route::{
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::seal::Seal;
 
 /// `.*` has this id; other routes count from 1.
 pub(super) const OPEN_ROUTE_ID: u32 = 0;
@@ -112,8 +113,12 @@ struct RouteRecord {
     allow_less_specific: bool,
     in_service: bool,
     blocked: bool,
+    /// In clear where there is no key.
     username: Option<String>,
     password: Option<String>,
+    /// Both, sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
     version: u64,
 }
 
@@ -142,20 +147,32 @@ impl From<StaticRoute> for RouteRecord {
             blocked: route.blocked,
             username,
             password,
+            sealed: None,
             version: route.version,
         }
     }
 }
 
-/// The JSON of a route.
-pub(super) fn encode_route(route: &StaticRoute) -> Result<String, StoreError> {
+/// The JSON of a route; its credentials sealed, if there is a key.
+pub(super) fn encode_route(route: &StaticRoute, seal: &Seal) -> Result<String, StoreError> {
+    let credentials = route.credentials.as_ref();
+    let sealed = credentials.and_then(|known| seal.seal(route.id, known));
+    let mut record = RouteRecord::from(route.clone());
+    if sealed.is_some() {
+        record = RouteRecord { username: None, password: None, sealed, ..record };
+    }
     // The error of serde would name values; a route may hold a password.
-    serde_json::to_string(&RouteRecord::from(route.clone()))
+    serde_json::to_string(&record)
         .map_err(|_| StoreError::Damaged("a route that cannot be written".to_owned()))
 }
 
-/// The route of a JSON text.
-pub(super) fn decode_route(text: &str) -> Result<StaticRoute, StoreError> {
+/// Whether the JSON of a route holds credentials in clear.
+pub(super) fn is_clear(text: &str) -> bool {
+    serde_json::from_str(text).is_ok_and(|record: RouteRecord| record.password.is_some())
+}
+
+/// The route of a JSON text; without credentials if they cannot be opened.
+pub(super) fn decode_route(text: &str, seal: &Seal) -> Result<StaticRoute, StoreError> {
     let damaged = || StoreError::Damaged("a static route that cannot be read".to_owned());
     let record: RouteRecord = serde_json::from_str(text).map_err(|_| damaged())?;
     let pattern =
@@ -172,12 +189,23 @@ pub(super) fn decode_route(text: &str) -> Result<StaticRoute, StoreError> {
         allow_less_specific: record.allow_less_specific,
         in_service: record.in_service,
         blocked: record.blocked,
-        credentials: record
-            .username
-            .zip(record.password)
-            .map(|(username, password)| Credentials { username, password }),
+        credentials: match record.sealed {
+            Some(sealed) => opened(record.id, &sealed, seal),
+            None => record
+                .username
+                .zip(record.password)
+                .map(|(username, password)| Credentials { username, password }),
+        },
         version: record.version,
     })
+}
+
+fn opened(route: u32, sealed: &str, seal: &Seal) -> Option<Credentials> {
+    let opened = seal.open(route, sealed);
+    if opened.is_none() {
+        tracing::warn!(route, "its password was sealed with another key than store.key_file");
+    }
+    opened
 }
 
 /// A configured row that nothing was counted for yet.

@@ -22,6 +22,7 @@ use redis::{
 use tokio::sync::watch;
 
 use super::record::{self, OPEN_ROUTE_ID};
+use super::seal::Seal;
 use super::trouble::Trouble;
 use super::{
     Imported, Inserted, LAYOUT, Mark, News, Snapshot, Store, StoreError, Table, Written,
@@ -65,6 +66,7 @@ pub struct RedisStore {
     waiting: Mutex<Option<MultiplexedConnection>>,
     prepared: AtomicBool,
     scripts: Scripts,
+    seal: Seal,
     trouble: Trouble,
 }
 
@@ -79,12 +81,13 @@ impl RedisStore {
     ///
     /// # Errors
     /// If the URL cannot be used.
-    pub fn new(url: &str) -> Result<Self, StoreError> {
+    pub(super) fn new(url: &str, seal: Seal) -> Result<Self, StoreError> {
         Ok(Self {
             commands: Server::new(url).map_err(failed)?,
             waiting: Mutex::default(),
             prepared: AtomicBool::new(false),
             scripts: Scripts::new(),
+            seal,
             trouble: Trouble::default(),
         })
     }
@@ -92,7 +95,7 @@ impl RedisStore {
     /// Returns where the store is, and whether its era was raised above that of `known`.
     async fn prepare(&self, known: &Mark) -> Result<(Mark, bool), StoreError> {
         type Prepared = (String, u64, String, u64, String);
-        let predefined = record::encode_route(&StaticRoute::predefined())?;
+        let predefined = record::encode_route(&StaticRoute::predefined(), &self.seal)?;
         let mut call = self.scripts.prepare.prepare_invoke();
         let call = common(&mut call).key(SCHEMA).key(ROUTES).arg(LAYOUT).arg(predefined);
         call.arg(identity(rand::random())).arg(identity(known.era.store)).arg(known.era.number);
@@ -131,7 +134,8 @@ impl RedisStore {
         expected: u64,
         route: Option<&StaticRoute>,
     ) -> Result<(), StoreError> {
-        let json = route.map(record::encode_route).transpose()?.unwrap_or_default();
+        let json = route.map(|route| record::encode_route(route, &self.seal)).transpose()?;
+        let json = json.unwrap_or_default();
         let open = u8::from(route.is_some_and(StaticRoute::is_open));
         let answer: Answer = self
             .change(&self.scripts.route, |call| {
@@ -176,6 +180,7 @@ impl Store for RedisStore {
 
     async fn snapshot_after(&self, known: &Mark) -> Result<Snapshot, StoreError> {
         let place = self.prepare(known).await?;
+        self.seal_routes().await?;
         let rows = self.all_rows().await?;
         let tables = self.small_tables().await?;
         Ok(tables.snapshot(place, rows))

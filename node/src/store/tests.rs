@@ -16,6 +16,7 @@ mod era;
 mod place;
 mod redis;
 mod rows;
+mod sealed;
 mod sentinel;
 
 /// Plays the scenes below on both stores.

@@ -308,7 +308,8 @@ mod tests {
     #[tokio::test]
     async fn an_endless_answer_outlives_neither_its_session_nor_its_token() {
         let directory = tempfile::tempdir().unwrap();
-        let store = store::open(&StoreUrl::Embedded(directory.path().into())).await.unwrap();
+        let store =
+            store::open(&StoreUrl::Embedded(directory.path().join("store")), None).await.unwrap();
         let catalogue = Arc::new(Catalogue::default());
         let access = Access::new(&Settings::default(), store, catalogue.clone(), None);
         let user = User {

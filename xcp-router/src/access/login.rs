@@ -274,8 +274,8 @@ mod tests {
     #[tokio::test]
     async fn a_router_that_speaks_tls_gives_cookies_for_tls_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let store = StoreUrl::Embedded(directory.path().into());
-        let store = store::open(&store).await.unwrap();
+        let store = StoreUrl::Embedded(directory.path().join("store"));
+        let store = store::open(&store, None).await.unwrap();
         let mut settings = Settings::default();
         let cookie = |settings: &Settings| {
             let access = Access::new(settings, store.clone(), Arc::default(), None);

@@ -116,7 +116,10 @@ impl From<StoreError> for Problem {
             }
             StoreError::NoSuchRoute(_) => (StatusCode::NOT_FOUND, "There is no such route"),
             StoreError::OpenRoute => (StatusCode::CONFLICT, "The open route is always there"),
-            StoreError::NewerLayout { .. } | StoreError::Locked(_) | StoreError::Damaged(_) => {
+            StoreError::NewerLayout { .. }
+            | StoreError::Key(_)
+            | StoreError::Locked(_)
+            | StoreError::Damaged(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "The store cannot be used")
             }
         };

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The store of a router that has ended: it has let go of it.
 async fn open(directory: &Path) -> Arc<dyn Store> {
-    store::open(&StoreUrl::Embedded(directory.join("store"))).await.unwrap()
+    store::open(&StoreUrl::Embedded(directory.join("store")), None).await.unwrap()
 }
 
 async fn set_password(stage: &Stage, name: &str, password: &str) {

@@ -10,15 +10,17 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinitio
 use super::failed;
 use super::writing::{BLOCKED, CHANGES, IDENTITY, NUMBERS, PINNED, ROUTES, ROWS, VERSION};
 use crate::store::gather::{Gather, SmallTables};
+use crate::store::seal::Seal;
 use crate::store::{Mark, News, Snapshot, StoreError, Table, accounts, record};
 
-pub(super) struct Reading {
+pub(super) struct Reading<'a> {
     pub(super) transaction: ReadTransaction,
     mark: Mark,
+    seal: &'a Seal,
 }
 
-impl Reading {
-    pub(super) fn new(transaction: ReadTransaction) -> Result<Self, StoreError> {
+impl<'a> Reading<'a> {
+    pub(super) fn new(transaction: ReadTransaction, seal: &'a Seal) -> Result<Self, StoreError> {
         let numbers = transaction.open_table(NUMBERS).map_err(failed)?;
         let number = |name| {
             let number = numbers.get(name).map_err(failed)?;
@@ -26,7 +28,7 @@ impl Reading {
         };
         let era = Era { store: number(IDENTITY)?, number: 1 };
         let mark = Mark { era, version: number(VERSION)?, stamp: String::new() };
-        Ok(Self { transaction, mark })
+        Ok(Self { transaction, mark, seal })
     }
 
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
@@ -74,7 +76,8 @@ impl Reading {
     fn small_tables(&self) -> Result<SmallTables, StoreError> {
         let table = self.transaction.open_table(ROUTES).map_err(failed)?;
         let routes = table.iter().map_err(failed)?;
-        let routes = routes.map(|entry| record::decode_route(entry.map_err(failed)?.1.value()));
+        let routes =
+            routes.map(|entry| record::decode_route(entry.map_err(failed)?.1.value(), self.seal));
         Ok(SmallTables {
             routes: routes.collect::<Result<Vec<StaticRoute>, _>>()?,
             blocked: self.names(BLOCKED)?,

@@ -20,7 +20,7 @@ fn table_of(table: Table) -> TableDefinition<'static, &'static str, &'static str
     })
 }
 
-impl Reading {
+impl Reading<'_> {
     pub(super) fn record(&self, table: Table, key: &str) -> Result<Option<String>, StoreError> {
         let records = self.transaction.open_table(table_of(table)).map_err(failed)?;
         let record = records.get(key).map_err(failed)?;

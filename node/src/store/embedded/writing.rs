@@ -6,6 +6,7 @@ use openfed_proto::route::{DomainRow, Origin, StaticRoute};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use super::failed;
+use crate::store::seal::Seal;
 use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LAYOUT, LOG, StoreError, record};
 
 pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
@@ -26,16 +27,18 @@ const LAST_ROUTE: &str = "last_route";
 /// One transaction.
 pub(super) struct Writing<'a> {
     pub(super) transaction: &'a WriteTransaction,
+    seal: &'a Seal,
 }
 
 impl Writing<'_> {
     /// Runs `write` in a transaction that is kept only if it succeeds.
     pub(super) fn run<T>(
         database: &Database,
+        seal: &Seal,
         write: impl FnOnce(&mut Writing<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let transaction = database.begin_write().map_err(failed)?;
-        let done = write(&mut Writing { transaction: &transaction })?;
+        let done = write(&mut Writing { transaction: &transaction, seal })?;
         transaction.commit().map_err(failed)?;
         Ok(done)
     }
@@ -56,11 +59,29 @@ impl Writing<'_> {
             let predefined = StaticRoute::predefined();
             self.write_route(record::OPEN_ROUTE_ID, 0, Some(&predefined))?;
         }
+        self.seal_routes()?;
         if self.number(IDENTITY)? == 0 {
             self.set_number(IDENTITY, rand::random())?;
         }
         self.set_number(SCHEMA, LAYOUT)?;
         self.version()
+    }
+
+    /// Those that were written without a key.
+    fn seal_routes(&mut self) -> Result<(), StoreError> {
+        let mut routes = self.transaction.open_table(ROUTES).map_err(failed)?;
+        let mut clear = Vec::new();
+        for entry in routes.iter().map_err(failed)? {
+            let (id, json) = entry.map_err(failed)?;
+            if self.seal.has_key() && record::is_clear(json.value()) {
+                clear.push((id.value(), record::decode_route(json.value(), self.seal)?));
+            }
+        }
+        for (id, route) in clear {
+            let sealed = record::encode_route(&route, self.seal)?;
+            routes.insert(id, sealed.as_str()).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Writes something that means nothing.
@@ -216,7 +237,9 @@ impl Writing<'_> {
         let mut routes = self.transaction.open_table(ROUTES).map_err(failed)?;
         match route {
             Some(route) => {
-                routes.insert(id, record::encode_route(route)?.as_str()).map_err(failed)?;
+                routes
+                    .insert(id, record::encode_route(route, self.seal)?.as_str())
+                    .map_err(failed)?;
             }
             None => {
                 routes.remove(id).map_err(failed)?;
@@ -282,7 +305,7 @@ impl Writing<'_> {
     fn route(&self, id: u32) -> Result<Option<StaticRoute>, StoreError> {
         let routes = self.transaction.open_table(ROUTES).map_err(failed)?;
         let route = routes.get(id).map_err(failed)?;
-        route.map(|json| record::decode_route(json.value())).transpose()
+        route.map(|json| record::decode_route(json.value(), self.seal)).transpose()
     }
 
     fn number(&self, name: &str) -> Result<u64, StoreError> {

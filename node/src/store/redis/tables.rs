@@ -17,8 +17,10 @@ impl RedisStore {
         let mut commands = self.commands.clone();
         let [routes, blocked, pinned, users, tokens]: [Vec<String>; 5] =
             within(LIMIT, pipe.query_async(&mut commands)).await?;
-        let mut routes: Vec<_> =
-            routes.iter().map(|json| record::decode_route(json)).collect::<Result<_, _>>()?;
+        let mut routes: Vec<_> = routes
+            .iter()
+            .map(|json| record::decode_route(json, &self.seal))
+            .collect::<Result<_, _>>()?;
         routes.sort_by_key(|route| route.id);
         Ok(SmallTables {
             routes,
@@ -27,6 +29,22 @@ impl RedisStore {
             users: accounts::decode_all(&users),
             tokens: accounts::decode_all(&tokens),
         })
+    }
+
+    /// Those that were written without a key, unless somebody is just changing them.
+    pub(super) async fn seal_routes(&self) -> Result<(), StoreError> {
+        if !self.seal.has_key() {
+            return Ok(());
+        }
+        let routes: Vec<String> = within(LIMIT, self.commands.clone().hvals(ROUTES)).await?;
+        for json in routes.iter().filter(|json| record::is_clear(json)) {
+            let route = record::decode_route(json, &self.seal)?;
+            match self.write_route(route.id, route.version, Some(&route)).await {
+                Ok(()) | Err(StoreError::Conflict(_) | StoreError::NoSuchRoute(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// While one piece is read, the server gathers the next one.

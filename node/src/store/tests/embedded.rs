@@ -21,8 +21,8 @@ fn tamper(directory: &Directory, tamper: impl FnOnce(&redb::WriteTransaction)) {
 #[tokio::test]
 async fn a_second_opener_is_told_that_the_store_is_in_use() {
     let directory = Directory::new();
-    let _first = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
-    let second = EmbeddedStore::open(directory.0.clone()).await.expect_err("in use");
+    let _first = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened");
+    let second = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect_err("in use");
     assert!(matches!(second, StoreError::Locked(_)), "{second}");
     assert!(second.to_string().contains("several routers need Redis"), "{second}");
 }
@@ -30,26 +30,27 @@ async fn a_second_opener_is_told_that_the_store_is_in_use() {
 #[tokio::test]
 async fn a_newer_layout_is_refused() {
     let directory = Directory::new();
-    drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
+    drop(EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened"));
     tamper(&directory, |transaction| {
         let mut numbers = transaction.open_table(NUMBERS).expect("numbers");
         numbers.insert("schema", 3).expect("written");
     });
-    let refused = EmbeddedStore::open(directory.0.clone()).await.expect_err("refused");
+    let refused =
+        EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect_err("refused");
     assert!(matches!(refused, StoreError::NewerLayout { found: 3 }), "{refused}");
 }
 
 #[tokio::test]
 async fn an_upgrade_adds_the_open_route_blocked_and_leaves_configured_rows_alone() {
     let directory = Directory::new();
-    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    let store = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened");
     store.put_configured(&domain("a.example"), "old friend", 1).await.expect("configured");
     drop(store);
     tamper(&directory, |transaction| {
         transaction.delete_table(ROUTES).expect("no routes");
         transaction.open_table(NUMBERS).expect("numbers").remove("schema").expect("removed");
     });
-    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    let store = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened");
     let snapshot = store.snapshot().await.expect("a snapshot");
     assert_eq!(snapshot.routes, [StaticRoute::predefined()]);
     assert_eq!(snapshot.rows, [(domain("a.example"), Origin::Configured)]);
@@ -60,14 +61,14 @@ async fn a_file_that_is_no_store_is_an_error_that_names_it() {
     let directory = Directory::new();
     std::fs::create_dir_all(&directory.0).expect("a directory");
     std::fs::write(directory.0.join("openfed.redb"), "something else").expect("written");
-    let error = EmbeddedStore::open(directory.0.clone()).await.expect_err("no store");
+    let error = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect_err("no store");
     assert!(error.to_string().contains("openfed.redb"), "{error}");
 }
 
 #[tokio::test]
 async fn a_store_of_layout_1_is_migrated() {
     let directory = Directory::new();
-    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    let store = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened");
     store.put_configured(&domain("a.example"), "old friend", 1).await.expect("configured");
     drop(store);
     tamper(&directory, |transaction| {
@@ -78,7 +79,7 @@ async fn a_store_of_layout_1_is_migrated() {
         let mut numbers = transaction.open_table(NUMBERS).expect("numbers");
         numbers.insert("schema", 1).expect("written");
     });
-    let store = EmbeddedStore::open(directory.0.clone()).await.expect("opened");
+    let store = EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened");
     let snapshot = store.snapshot().await.expect("a snapshot");
     assert_eq!(snapshot.rows, [(domain("a.example"), Origin::Configured)]);
     assert_eq!((snapshot.users, snapshot.tokens), (vec![], vec![]));
@@ -93,12 +94,12 @@ fn mode_of(path: &std::path::Path) -> u32 {
 async fn the_store_is_for_nobody_else_and_mended_if_it_was() {
     let directory = Directory::new();
     let file = directory.0.join("openfed.redb");
-    drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
+    drop(EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened"));
     assert_eq!((mode_of(&directory.0), mode_of(&file)), (0o700, 0o600));
     for (path, mode) in [(&directory.0, 0o755), (&file, 0o644)] {
         std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
     }
-    drop(EmbeddedStore::open(directory.0.clone()).await.expect("opened"));
+    drop(EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened"));
     assert_eq!((mode_of(&directory.0), mode_of(&file)), (0o700, 0o600));
 }
 
@@ -127,7 +128,7 @@ async fn a_full_disk_refuses_changes_and_is_written_again_when_there_is_room() {
     let Some(disk) = SmallDisk::mount(4 << 20) else { return };
     // Given a store on a disk that something else fills
     let ballast = disk.0.0.join("ballast");
-    let store = EmbeddedStore::open(disk.0.0.join("data")).await.expect("opened");
+    let store = EmbeddedStore::open(disk.0.0.join("data"), Seal::none()).await.expect("opened");
     let mut trouble = store.trouble();
     store.put_configured(&domain("first.example"), "", 1).await.expect("configured");
     let rows = |round: usize| {
@@ -165,7 +166,7 @@ async fn a_full_disk_refuses_changes_and_is_written_again_when_there_is_room() {
     assert_eq!(now, version + 2);
     // And it is all there for whoever opens it next.
     drop(store);
-    let store = EmbeddedStore::open(disk.0.0.join("data")).await.expect("opened");
+    let store = EmbeddedStore::open(disk.0.0.join("data"), Seal::none()).await.expect("opened");
     let rows = store.snapshot().await.expect("a snapshot").rows;
     assert_eq!(rows.len(), expected + 500);
 }

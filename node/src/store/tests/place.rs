@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use crate::store::{EmbeddedStore, RedisStore, Store};
+use crate::store::{EmbeddedStore, RedisStore, Seal, Store};
 
 pub(super) enum Place {
     Redis(RedisServer),
@@ -25,9 +25,9 @@ impl Place {
     pub(super) async fn open(&self) -> Arc<dyn Store> {
         match self {
             Self::Redis(server) => Arc::new(server.store()),
-            Self::Embedded(directory) => {
-                Arc::new(EmbeddedStore::open(directory.0.clone()).await.expect("opened"))
-            }
+            Self::Embedded(directory) => Arc::new(
+                EmbeddedStore::open(directory.0.clone(), Seal::none()).await.expect("opened"),
+            ),
         }
     }
 }
@@ -75,11 +75,20 @@ impl RedisServer {
     }
 
     pub(super) fn store(&self) -> RedisStore {
-        RedisStore::new(&self.url()).expect("a usable URL")
+        RedisStore::new(&self.url(), Seal::none()).expect("a usable URL")
     }
 
     pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// What a command says of a key, as text.
+    pub(super) async fn get(&self, command: &str, key: &str) -> String {
+        let client = redis::Client::open(self.url()).expect("a usable URL");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
+        let said: Vec<String> =
+            redis::cmd(command).arg(key).query_async(&mut connection).await.expect(command);
+        said.join("\n")
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -47,7 +47,7 @@ impl Sentinels {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(RedisStore::new(&self.url()).expect("a usable URL"))
+        Arc::new(RedisStore::new(&self.url(), Seal::none()).expect("a usable URL"))
     }
 
     async fn wait_for(&self, port: u16, expected: &[(&str, &str)]) {
@@ -195,7 +195,7 @@ async fn one_sentinel_is_enough_to_be_asked_and_one_without_the_name_is_an_error
     }
     all.store().put_configured(&domain("a.example"), "", 1).await.expect("configured");
     let url = all.url().replace("/main/", "/other/");
-    let store = RedisStore::new(&url).expect("a usable URL");
+    let store = RedisStore::new(&url, Seal::none()).expect("a usable URL");
     let error = store.snapshot().await.expect_err("no such name");
     assert!(error.is_temporary() && error.to_string().contains("No such master"), "{error}");
 }
