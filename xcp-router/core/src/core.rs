@@ -120,7 +120,7 @@ impl Router {
             FromCm::Recalled { packet, instruction, known } => {
                 self.recalled(link, packet, (instruction, known), now);
             }
-            FromCm::Acknowledged(packets) => self.acknowledged(link, packets),
+            FromCm::Acknowledged(packets) => self.acknowledged(link, packets, now),
             FromCm::Ended(ended) => self.attempt_ended(link, ended, now),
             FromCm::Credit(packets) => {
                 if let Some(link) = self.nodes.get_mut(link) {

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!   Submit, kept ─▶ Taken, held ─▶ <a/> to the server ─▶ Acknowledged ─▶ decided about
-//!      └─ soon after another one: decided about at once, and told of a little later
+//!      └─ where very many come: decided about at once, and told of a little later
 //! ```
 
 use std::collections::VecDeque;
@@ -16,27 +16,29 @@ use openfed_proto::packet::PacketId;
 use crate::clock::Now;
 use crate::core::Router;
 use crate::nodes::LinkId;
+use crate::rates::Bucket;
 
-/// Packets that follow another one within this time are not held: where many come, that would cost
-/// more than it saves. The outcome, which says so too, is mostly quicker than such a time.
-const CLOSE: Duration = Duration::from_millis(5);
+/// Per second, packets are held so often: where more come, that would cost more than it saves.
+const HOLDS: u32 = 200;
+/// Of others it is told so much later, unless the outcome says it: that is mostly quicker.
+const LATER: Duration = Duration::from_millis(5);
 /// Of so many packets it is told at once in any case.
 const UNTOLD: u64 = 32;
 /// No packet is held for longer.
 const HELD: Duration = Duration::from_millis(20);
 
 /// What one manager knows to be here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Taken {
     /// Packets that it submitted in all, and how many of them it heard of.
     packets: u64,
     told: u64,
-    /// When it heard so last, and when it is to hear so next.
-    told_at: Option<Instant>,
+    /// When it is to hear so next.
     tell_at: Option<Instant>,
-    /// Until when packets are held, and those that are, in order.
+    holds: Bucket,
+    /// Until when packets are held, and those that are, in order, with the number of each.
     held_until: Option<Instant>,
-    held: VecDeque<PacketId>,
+    held: VecDeque<(u64, PacketId)>,
 }
 
 /// What a manager is to hear now.
@@ -50,28 +52,42 @@ pub(crate) enum Tell {
     },
 }
 
+impl Default for Taken {
+    fn default() -> Self {
+        Taken {
+            packets: 0,
+            told: 0,
+            tell_at: None,
+            holds: Bucket::new(HOLDS),
+            held_until: None,
+            held: VecDeque::new(),
+        }
+    }
+}
+
 impl Taken {
     /// It submitted a packet, which its server keeps or not.
     pub(crate) fn submitted(&mut self, kept: bool, now: Instant) -> Tell {
         self.packets += 1;
-        let alone = self.told_at.is_none_or(|at| now >= at + CLOSE);
         match () {
-            () if !kept => Tell::Nothing,
-            () if alone => {
-                self.held_until = Some(now + HELD);
-                self.tell(true, now)
-            }
-            () if self.packets - self.told >= UNTOLD => self.tell(false, now),
+            // It is held behind those that are, and told of when these go on.
+            () if !kept || self.held_until.is_some() => Tell::Nothing,
+            () if self.holds.take(now) => self.begin_hold(now),
+            () if self.packets - self.told >= UNTOLD => self.tell(false),
             () => {
-                self.tell_at.get_or_insert(now + CLOSE);
+                self.tell_at.get_or_insert(now + LATER);
                 Tell::Nothing
             }
         }
     }
 
-    fn tell(&mut self, held: bool, now: Instant) -> Tell {
+    fn begin_hold(&mut self, now: Instant) -> Tell {
+        self.held_until = Some(now + HELD);
+        self.tell(true)
+    }
+
+    fn tell(&mut self, held: bool) -> Tell {
         self.told = self.packets;
-        self.told_at = Some(now);
         self.tell_at = None;
         Tell::Taken { packets: self.packets, held }
     }
@@ -80,15 +96,33 @@ impl Taken {
     pub(crate) fn hold(&mut self, id: PacketId) -> bool {
         let holds = self.held_until.is_some();
         if holds {
-            self.held.push_back(id);
+            self.held.push_back((self.packets, id));
         }
         holds
     }
 
     /// Nothing is held any more: what was, in order.
-    pub(crate) fn release(&mut self) -> VecDeque<PacketId> {
+    pub(crate) fn release(&mut self) -> impl Iterator<Item = PacketId> {
         self.held_until = None;
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.held).into_iter().map(|(_, id)| id)
+    }
+
+    /// The servers have been told of so many packets: those go on. The others have their turn now.
+    fn acknowledged(&mut self, packets: u64, now: Instant) -> (Vec<PacketId>, Tell) {
+        // An answer to some word before says nothing of those that are held now.
+        if self.held_until.is_none() || packets < self.told {
+            return (Vec::new(), Tell::Nothing);
+        }
+        let first = self.held.iter().take_while(|(number, _)| *number <= packets).count();
+        let mut on: Vec<PacketId> = self.held.drain(..first).map(|(_, id)| id).collect();
+        if !self.held.is_empty() && self.holds.take(now) {
+            return (on, self.begin_hold(now));
+        }
+        if !self.held.is_empty() {
+            self.tell_at.get_or_insert(now + LATER);
+        }
+        on.extend(self.release());
+        (on, Tell::Nothing)
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -118,12 +152,11 @@ impl Router {
     }
 
     /// The servers have been told of so many packets.
-    pub(crate) fn acknowledged(&mut self, link: LinkId, packets: u64) {
+    pub(crate) fn acknowledged(&mut self, link: LinkId, packets: u64, now: Now) {
         let Some(node) = self.nodes.get_mut(link) else { return };
-        // Of those that are held now, not of some before.
-        if packets >= node.taken.told {
-            self.ready.extend(node.taken.release());
-        }
+        let (on, tell) = node.taken.acknowledged(packets, now.instant);
+        self.ready.extend(on);
+        self.tell_taken(link, tell);
     }
 
     /// Time to tell of packets that came since, and to hold others no longer.
@@ -135,7 +168,7 @@ impl Router {
                 self.ready.extend(node.taken.release());
             }
             if due(node.taken.tell_at.take_if(|at| *at <= now.instant)) && node.submitted > 0 {
-                news.push((node.id, node.taken.tell(false, now.instant)));
+                news.push((node.id, node.taken.tell(false)));
             }
         }
         for (link, tell) in news {

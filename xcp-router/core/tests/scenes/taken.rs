@@ -7,8 +7,10 @@ use openfed_proto::packet::{Ending, Protocol, Role};
 
 use crate::scene::*;
 
-/// Packets come this close together, or they are alone.
-const CLOSE: Duration = Duration::from_millis(5);
+/// Per second, packets are held so often.
+const HOLDS: u64 = 200;
+/// Of others it hears within this time.
+const LATER: Duration = Duration::from_millis(5);
 /// No packet is held for longer.
 const HELD: Duration = Duration::from_millis(20);
 
@@ -47,46 +49,53 @@ fn a_packet_goes_on_when_its_server_does_not_keep_it_any_more() {
     let mut scene = Scene::known();
     let first = submit(&mut scene);
     assert_eq!(told(&mut scene), Some((1, true)));
-    // What comes behind it does not overtake it.
-    let second = submit(&mut scene);
+    // What comes behind it does not overtake it, and has its own turn.
+    let next = [submit(&mut scene), submit(&mut scene)];
     scene.quiet();
     scene.frame(XMPP, FromCm::Acknowledged(1));
-    go_on(&mut scene, &[first, second]);
-    // Of the second one it hears soon, unless its outcome says it.
-    scene.pass(CLOSE);
+    assert_eq!(told_behind(&mut scene, first), (3, true));
+    scene.frame(XMPP, FromCm::Acknowledged(3));
+    go_on(&mut scene, &next);
+    scene.pass(HELD);
     scene.quiet();
 }
 
+/// The first one goes on, and of the next ones it hears.
+fn told_behind(scene: &mut Scene, first: u8) -> (u64, bool) {
+    let said = told(scene).unwrap();
+    go_on(scene, &[first]);
+    said
+}
+
 #[test]
-fn where_many_come_none_is_held_and_few_words_are_lost() {
+fn where_very_many_come_none_is_held_and_few_words_are_lost() {
     let mut scene = Scene::known();
-    let first = submit(&mut scene);
-    assert_eq!(told(&mut scene), Some((1, true)));
-    scene.frame(XMPP, FromCm::Acknowledged(1));
-    go_on(&mut scene, &[first]);
-    scene.pass(CLOSE / 2);
+    for number in 1..=HOLDS {
+        let name = submit(&mut scene);
+        assert_eq!(told(&mut scene), Some((number, true)));
+        scene.frame(XMPP, FromCm::Acknowledged(number));
+        go_on(&mut scene, &[name]);
+    }
     let mut attempts = Vec::new();
     let mut more = |scene: &mut Scene, told_before: &dyn Fn(&mut Scene)| {
         submit(scene);
         told_before(scene);
         attempts.push(scene.expect(Instruction::Send, SIP));
     };
-    (2..=4).for_each(|_| more(&mut scene, &|_| {}));
-    scene.pass(CLOSE);
-    assert_eq!(told(&mut scene), Some((4, false)));
-    (5..=35).for_each(|_| more(&mut scene, &|_| {}));
-    more(&mut scene, &|scene| assert_eq!(told(scene), Some((36, false))));
+    (1..=31).for_each(|_| more(&mut scene, &|_| {}));
+    more(&mut scene, &|scene| assert_eq!(told(scene), Some((HOLDS + 32, false))));
+    (33..=35).for_each(|_| more(&mut scene, &|_| {}));
+    scene.pass(LATER);
+    assert_eq!(told(&mut scene), Some((HOLDS + 35, false)));
     for attempt in attempts {
         scene.end(SIP, &attempt, delivered(Protocol::Sip));
         scene.finished();
     }
-    // One that is alone again is held again.
-    scene.pass(CLOSE);
-    let alone = submit(&mut scene);
-    assert_eq!(told(&mut scene), Some((37, true)));
-    scene.quiet();
-    scene.frame(XMPP, FromCm::Acknowledged(37));
-    go_on(&mut scene, &[alone]);
+    // After a while one is held again; what follows at once is not.
+    let (held, follows) = (submit(&mut scene), submit(&mut scene));
+    assert_eq!(told(&mut scene), Some((HOLDS + 36, true)));
+    scene.frame(XMPP, FromCm::Acknowledged(HOLDS + 36));
+    go_on(&mut scene, &[held, follows]);
 }
 
 #[test]
