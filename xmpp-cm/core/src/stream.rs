@@ -365,11 +365,6 @@ impl Stream {
         self.pairs.is_bidi()
     }
 
-    /// Whether it is past the first moments after SASL.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.beginning.is_none()
-    }
-
     /// How many bytes it has said so far, over the whole connection.
     pub fn said(&self) -> u64 {
         self.transmitted.saturating_add(length(&self.out))

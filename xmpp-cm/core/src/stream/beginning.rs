@@ -47,6 +47,11 @@ impl Beginning {
 }
 
 impl Stream {
+    /// Whether it is past the first moments after SASL.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.beginning.is_none()
+    }
+
     /// Something is waited for no longer, if it is time.
     pub(super) fn go_on_beginning(&mut self, now: Instant) {
         if self.beginning.as_ref().is_some_and(|it| it.due() <= now) {
