@@ -120,7 +120,7 @@ pub struct Outgoing {
     pub call_id: String,
     /// More header lines, each ended by CRLF.
     pub extra: String,
-    /// The body, of type text/plain.
+    /// The body, of type text/plain unless `extra` says otherwise.
     pub body: String,
     /// If it belongs to a dialog: the peer's contact and tag.
     pub dialog: Option<(String, String)>,
@@ -157,7 +157,8 @@ impl Outgoing {
             Some((contact, tag)) => (contact, format!(";tag={tag}")),
             None => (to, String::new()),
         };
-        let content = if body.is_empty() { "" } else { "Content-Type: text/plain\r\n" };
+        let typed = body.is_empty() || extra.contains("Content-Type:");
+        let content = if typed { "" } else { "Content-Type: text/plain\r\n" };
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch={branch};rport\r\n\
              Max-Forwards: 70\r\nFrom: <{from}>;tag={branch}\r\nTo: <{to}>{tag}\r\n\

@@ -165,6 +165,67 @@ fn the_edge_refuses_relaying_false_senders_sips_and_exhausted_requests() {
 }
 
 #[test]
+fn html_and_im_addresses_reach_a_user_of_xmpp() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
+        let alice = home.login("alice").await?;
+        let html = Outgoing {
+            extra: "Content-Type: text/html\r\n".into(),
+            ..Outgoing::message(
+                "im:bob@unknown.example",
+                &format!("im:alice@{LOCAL}"),
+                "<p>gr&uuml;n <b>und</b> gut</p><script>x()</script>",
+            )
+        };
+        assert_eq!(hop.send(&html, openfed.sip()).await?.status(), Some(200));
+        let heard = String::from(&alice.hears("grün und gut").await?);
+        assert!(heard.contains("<p>grün <strong>und</strong> gut</p>"), "{heard}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_pointed_here_learns_that_there_is_no_registrar() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let client = SipPeer::start(place.at(Host::SecondSipPeer, 5060)).await?;
+        let alice = format!("sip:alice@{LOCAL}");
+        for (method, to) in [("REGISTER", format!("sip:{LOCAL}")), ("PUBLISH", alice.clone())] {
+            let asked = Outgoing { method: method.into(), ..Outgoing::message(&alice, &to, "") };
+            let response = client.send(&asked, world.openfed.sip()).await?;
+            assert_eq!(response.status(), Some(405), "{method}");
+            assert_eq!(response.header("Allow"), Some("MESSAGE, OPTIONS"));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_next_hop_speaks_for_a_subdomain_of_ours_once_it_is_configured() {
+    play(async |place| {
+        let world = World::open(place, Kind::Prosody).await?;
+        let World { hop, openfed, home, .. } = &world;
+        let alice = home.login("alice").await?;
+        let below = format!("pbx.{LOCAL}");
+        let from_carol = |text: &str| {
+            Outgoing::message(&format!("sip:carol@{below}"), &format!("sip:alice@{LOCAL}"), text)
+        };
+        let refused = hop.send(&from_carol("too early"), openfed.sip()).await?;
+        assert_eq!(refused.status(), Some(403));
+        openfed.command(&["domain", "add", &below]).await?;
+        openfed.row_appears(&below).await?;
+        let response = hop.send(&from_carol("configured"), openfed.sip()).await?;
+        assert_eq!(response.status(), Some(200));
+        alice.hears("configured").await?;
+        openfed.command(&["domain", "remove", &below]).await?;
+        let refused = hop.send(&from_carol("too late"), openfed.sip()).await?;
+        assert_eq!(refused.status(), Some(403));
+        Ok(())
+    });
+}
+
+#[test]
 fn while_the_open_route_is_blocked_unknown_domains_are_refused_and_known_ones_go_on() {
     play(async |place| {
         let world = World::open(place, Kind::Prosody).await?;
