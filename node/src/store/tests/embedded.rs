@@ -103,17 +103,19 @@ async fn the_store_is_for_nobody_else_and_mended_if_it_was() {
     assert_eq!((mode_of(&directory.0), mode_of(&file)), (0o700, 0o600));
 }
 
-/// A file system of its own that is soon full; none where this process may mount none.
+/// A file system of its own that is soon full; only root may mount one.
 struct SmallDisk(Directory);
 
 impl SmallDisk {
-    fn mount(bytes: u64) -> Option<Self> {
+    fn mount(bytes: u64) -> Self {
         let directory = Directory::new();
         std::fs::create_dir_all(&directory.0).expect("a directory");
         let size = format!("size={bytes}");
         let mut mount = std::process::Command::new("mount");
         let mounted = mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&directory.0).output();
-        mounted.is_ok_and(|done| done.status.success()).then_some(Self(directory))
+        let mounted = mounted.expect("mount runs");
+        assert!(mounted.status.success(), "{}", String::from_utf8_lossy(&mounted.stderr));
+        Self(directory)
     }
 }
 
@@ -125,7 +127,7 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_changes_and_is_written_again_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount(4 << 20) else { return };
+    let disk = SmallDisk::mount(4 << 20);
     // Given a store on a disk that something else fills
     let ballast = disk.0.0.join("ballast");
     let store = EmbeddedStore::open(disk.0.0.join("data"), Seal::none()).await.expect("opened");
