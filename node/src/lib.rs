@@ -1,6 +1,7 @@
 //! The body every openfed service lives in: settings, logs and traces, metrics and health,
 //! shutdown, the link driver and the store. It knows no service in particular.
 
+pub mod dns;
 pub mod http;
 pub mod link;
 pub mod metrics;

@@ -10,11 +10,11 @@ mod way;
 use std::path::PathBuf;
 
 use clap::Args;
+use openfed_node::dns::Dns;
 use openfed_node::process;
 use openfed_node::settings::{HostPort, Settings};
 
 use crate::cli::{Failure, Session};
-use crate::dns;
 
 pub(crate) use ports::{connect, reachable, url};
 use report::Report;
@@ -97,9 +97,9 @@ async fn name_servers(report: &mut Report<'_>, settings: &Settings) -> Result<()
     ] {
         let whose =
             if servers.is_empty() { "the system's".to_owned() } else { format!("{servers:?}") };
-        let answered = match dns::resolver(servers) {
-            Ok(resolver) => dns::answers(&resolver).await,
-            Err(error) => Err(error),
+        let answered = match Dns::new(servers) {
+            Ok(dns) => dns.answers().await,
+            Err(lack) => Err(lack),
         };
         match answered {
             Ok(()) => report.good("dns", &format!("{key}: name servers ({whose}) answer"))?,

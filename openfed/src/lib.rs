@@ -7,7 +7,6 @@ mod backup;
 mod check;
 pub mod cli;
 mod demo;
-mod dns;
 mod domain;
 mod explain;
 mod flows;

@@ -14,17 +14,9 @@ mod order;
 mod tests;
 
 use futures_util::future::join_all;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-};
-use hickory_resolver::net::NetError;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::rdata::SRV;
-use hickory_resolver::proto::rr::{RData, RecordType};
+use openfed_node::dns::{Dns, Lack, Random, Srv, in_order};
 use openfed_proto::route::Transport;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 /// One address to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,34 +33,20 @@ pub struct Target {
 /// Why there is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// The name is no host name.
-    #[error("not a host name")]
-    BadName,
-    /// The name does not exist (NXDOMAIN).
-    #[error("no such name")]
-    NoSuchName,
-    /// The name exists, without any address.
-    #[error("no address records")]
-    NoRecords,
+    /// DNS has none, or does not say.
+    #[error(transparent)]
+    Lack(#[from] Lack),
     /// The domain says that it does not offer SIP: SRV target `.` (RFC 2782).
     #[error("service not offered")]
     NotOffered,
-    /// No DNS server answered in time.
-    #[error("DNS timed out")]
-    Timeout,
-    /// A DNS server failed or could not be reached.
-    #[error("DNS failed: {0}")]
-    Failed(String),
 }
 
 /// Looks next hops up. Cheap to clone; clones share the cache.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Resolver {
-    dns: TokioResolver,
+    dns: Dns,
 }
 
-/// One try of one DNS server; hickory makes two.
-const QUERY_TIMEOUT: Duration = Duration::from_millis(1500);
 /// SRV targets that are looked at: what a transaction's 32 s could ever use.
 const MAX_TARGETS: usize = 8;
 
@@ -76,30 +54,9 @@ impl Resolver {
     /// A resolver that asks `servers`, or those of the system if there are none.
     ///
     /// # Errors
-    /// [`ResolveError::Failed`] if the system's settings cannot be read.
+    /// [`Lack::Failed`] if the system's settings cannot be read.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, ResolveError> {
-        let failed = |e: NetError| ResolveError::Failed(e.to_string());
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(failed)?
-        } else {
-            let servers = servers.iter().map(|server| {
-                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                let connections = connections.map(|mut connection| {
-                    connection.port = server.port();
-                    connection
-                });
-                NameServerConfig::new(server.ip(), true, connections.into())
-            });
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-            let provider = TokioRuntimeProvider::default();
-            let mut builder = TokioResolver::builder_with_config(config, provider);
-            builder.options_mut().use_hosts_file = ResolveHosts::Never;
-            builder
-        };
-        let options = builder.options_mut();
-        options.timeout = QUERY_TIMEOUT;
-        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        Ok(Self { dns: builder.build().map_err(failed)? })
+        Ok(Self { dns: Dns::new(servers)? })
     }
 
     /// The addresses of `host` in the order to try them.
@@ -114,7 +71,7 @@ impl Resolver {
         host: &str,
         port: Option<u16>,
         transport: Option<Transport>,
-        random: &mut (dyn FnMut(u32) -> u32 + Send),
+        random: Random<'_>,
     ) -> Result<Vec<Target>, ResolveError> {
         let port = port.filter(|port| *port != 0);
         let spoken = transport.unwrap_or(Transport::Udp);
@@ -131,24 +88,24 @@ impl Resolver {
             Some(transport) => vec![service(host, transport)],
             None => self.services(host).await?,
         };
-        let targets = self.services_targets(host, services, random).await?;
-        if targets.is_empty() {
-            return self.addresses(host, host, default_port(spoken), spoken).await;
+        match self.services_targets(host, services, random).await? {
+            Found::Targets(targets) => Ok(targets),
+            Found::Nothing(fault) => {
+                let found = self.addresses(host, host, default_port(spoken), spoken).await;
+                // What DNS could not say before may be where the service is.
+                found.map_err(|error| fault.map_or(error, ResolveError::Lack))
+            }
         }
-        Ok(targets)
     }
 
-    /// The SRV names that NAPTR gives for `host`, else those of every transport we speak.
+    /// The SRV names that NAPTR gives for `host`, else those of every transport we speak. DNS
+    /// servers that do not know NAPTR say so in many ways.
     async fn services(&self, host: &str) -> Result<Vec<(String, Transport)>, ResolveError> {
-        let answers = match self.lookup(host, RecordType::NAPTR).await {
-            Ok(answers) => answers,
-            Err(ResolveError::NoSuchName | ResolveError::NoRecords) => Vec::new(),
-            Err(error) => return Err(error),
+        let answers = match self.dns.naptr(host).await {
+            Err(Lack::BadName) => return Err(Lack::BadName.into()),
+            answers => answers.unwrap_or_default(),
         };
-        let offered = order::naptr(answers.into_iter().filter_map(|data| match data {
-            RData::NAPTR(naptr) => Some(naptr),
-            _ => None,
-        }));
+        let offered = order::naptr(answers.into_iter());
         if !offered.is_empty() {
             return Ok(offered);
         }
@@ -157,42 +114,38 @@ impl Resolver {
         Ok(all.into_iter().map(|transport| service(host, transport)).collect())
     }
 
-    /// The addresses behind SRV records; empty if there are no such records.
+    /// The addresses behind SRV records.
     async fn services_targets(
         &self,
         host: &str,
         services: Vec<(String, Transport)>,
-        random: &mut (dyn FnMut(u32) -> u32 + Send),
-    ) -> Result<Vec<Target>, ResolveError> {
-        let lookups = services.iter().map(|(name, _)| self.lookup(name, RecordType::SRV));
-        let mut servers = Vec::new();
-        let mut refused = false;
+        random: Random<'_>,
+    ) -> Result<Found, ResolveError> {
+        let lookups = services.iter().map(|(name, _)| self.dns.srv(name));
+        let mut servers: Vec<(Srv, Transport)> = Vec::new();
+        let (mut refused, mut fault) = (false, None);
         for ((_, transport), answer) in services.iter().zip(join_all(lookups).await) {
-            let answers = match answer {
-                Ok(answers) => answers,
-                Err(ResolveError::NoSuchName | ResolveError::NoRecords) => continue,
-                Err(error) => return Err(error),
+            let mut records = match answer {
+                Ok(records) => records,
+                Err(lack) if lack.is_proof() => continue,
+                Err(lack) => {
+                    fault.get_or_insert(lack);
+                    continue;
+                }
             };
-            let records: Vec<SRV> = answers
-                .into_iter()
-                .filter_map(|data| match data {
-                    RData::SRV(srv) => Some(srv),
-                    _ => None,
-                })
-                .collect();
-            refused |= records.iter().any(|srv| srv.target.is_root());
-            let offered = records.into_iter().filter(|srv| !srv.target.is_root()).collect();
-            servers.extend(order::srv(offered, random).into_iter().map(|srv| (srv, *transport)));
+            refused |= records.iter().any(Srv::is_absent);
+            records.retain(|srv| !srv.is_absent());
+            let ordered = in_order(records, |srv| srv, &mut *random);
+            servers.extend(ordered.into_iter().map(|srv| (srv, *transport)));
         }
         if servers.is_empty() {
-            return if refused { Err(ResolveError::NotOffered) } else { Ok(Vec::new()) };
+            let nothing = Found::Nothing(fault);
+            return if refused { Err(ResolveError::NotOffered) } else { Ok(nothing) };
         }
         servers.truncate(MAX_TARGETS);
-        let names: Vec<String> = servers.iter().map(|(srv, _)| srv.target.to_string()).collect();
         let lookups = servers
             .iter()
-            .zip(&names)
-            .map(|((srv, transport), name)| self.addresses(name, host, srv.port, *transport));
+            .map(|(srv, transport)| self.addresses(&srv.target, host, srv.port, *transport));
         let mut found = Vec::new();
         let mut failure = None;
         for result in join_all(lookups).await {
@@ -203,7 +156,7 @@ impl Resolver {
         }
         match failure {
             Some(error) if found.is_empty() => Err(error),
-            _ => Ok(found),
+            _ => Ok(Found::Targets(found)),
         }
     }
 
@@ -214,38 +167,19 @@ impl Resolver {
         port: u16,
         transport: Transport,
     ) -> Result<Vec<Target>, ResolveError> {
-        let found = self.dns.lookup_ip(host).await.map_err(|error| classify(&error))?;
-        let targets: Vec<Target> = found
-            .iter()
-            .map(|ip| Target {
-                transport,
-                address: SocketAddr::new(ip, port),
-                name: name.to_owned(),
-            })
-            .collect();
-        if targets.is_empty() { Err(ResolveError::NoRecords) } else { Ok(targets) }
-    }
-
-    async fn lookup(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, ResolveError> {
-        let found = self.dns.lookup(name, kind).await.map_err(|error| classify(&error))?;
-        Ok(found.answers().iter().map(|record| record.data.clone()).collect())
+        let found = self.dns.addresses(host).await?;
+        let target =
+            |ip| Target { transport, address: SocketAddr::new(ip, port), name: name.to_owned() };
+        Ok(found.into_iter().map(target).collect())
     }
 }
 
-impl std::fmt::Debug for Resolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Resolver")
-    }
-}
-
-fn classify(error: &NetError) -> ResolveError {
-    match error {
-        error if error.is_nx_domain() => ResolveError::NoSuchName,
-        error if error.is_no_records_found() => ResolveError::NoRecords,
-        NetError::Timeout => ResolveError::Timeout,
-        NetError::Proto(_) => ResolveError::BadName,
-        error => ResolveError::Failed(error.to_string()),
-    }
+/// What SRV records lead to.
+enum Found {
+    /// In the order to try them.
+    Targets(Vec<Target>),
+    /// There are none, unless DNS has failed to say so.
+    Nothing(Option<Lack>),
 }
 
 fn service(host: &str, transport: Transport) -> (String, Transport) {

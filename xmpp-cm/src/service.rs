@@ -56,8 +56,9 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let tracer = Tracer::new(&settings, Role::XmppCm)
         .map_err(|error| ServeError::Telemetry(error.to_string()))?;
     let xmpp = &settings.xmpp;
-    let resolver = Resolver::new(&xmpp.resolver, Box::new(rand::random::<u64>))
-        .map_err(|error| ServeError::Resolver(error.to_string()))?;
+    let resolver =
+        Resolver::new(&xmpp.resolver, Box::new(|below| rand::random_range(0..below.max(1))))
+            .map_err(|error| ServeError::Resolver(error.to_string()))?;
     let homes: HashMap<Domain, HostPort> =
         xmpp.home.iter().map(|home| (home.domain.clone(), home.address.clone())).collect();
     let tls = Tls::load(&xmpp.tls, &xmpp.tls_directory, false)?;

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use openfed_node::settings::Settings;
 use openfed_proto::route::Transport;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use sip_cm::resolve::Resolver;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,7 +21,6 @@ use super::Report;
 use crate::api::model::{Page, Route};
 use crate::api::{Api, ApiError};
 use crate::cli::Failure;
-use crate::dns;
 use crate::ua::{self, Message, Request};
 
 const LIMIT: Duration = Duration::from_secs(4);
@@ -79,13 +78,16 @@ async fn one(
     let Route { pattern, next_hop, protocol, .. } = route;
     let name = format!("{pattern}: next hop {next_hop}");
     let transport = Transport::parse(protocol).unwrap_or_default();
-    let resolver = dns::resolver(servers);
-    let found = match &resolver {
-        Ok(resolver) => found(resolver, next_hop, route.port, transport).await,
-        Err(error) => Err(error.to_string()),
+    // As sip-cm looks it up.
+    let found = match Resolver::new(servers) {
+        Ok(resolver) => {
+            let mut random = |below: u32| rand::random_range(0..below.max(1));
+            resolver.resolve(next_hop, Some(route.port), Some(transport), &mut random).await
+        }
+        Err(error) => Err(error),
     };
     let addresses = match found {
-        Ok(addresses) => addresses,
+        Ok(targets) => targets.into_iter().map(|target| target.address),
         Err(error) => {
             let finding = format!("{name} has no address: {error}");
             return report.bad("routes", &finding, "correct the name or its DNS records");
@@ -104,19 +106,6 @@ async fn one(
         }
     }
     Ok(())
-}
-
-async fn found(
-    resolver: &TokioResolver,
-    host: &str,
-    port: u16,
-    transport: Transport,
-) -> Result<Vec<SocketAddr>, String> {
-    match dns::next_hop(resolver, host, port, transport).await {
-        Ok(addresses) if addresses.is_empty() => Err("its SRV targets have no addresses".into()),
-        Ok(addresses) => Ok(addresses),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn advice(error: &io::Error) -> &'static str {

@@ -37,12 +37,14 @@ pub(super) async fn dial(means: &Means, target: &Target) -> Result<(Pipe, bool),
         Resolution::Unanswered => return Err(ConnectFailure::Unreachable),
         Resolution::Announced(endpoints) => (endpoints, true),
         Resolution::Guessed(endpoints) => (endpoints, false),
+        Resolution::Tried(endpoints) => (endpoints, true),
     };
     let reach = reach(means, domain, &endpoints, announced);
     timeout_at(deadline, reach).await.unwrap_or(Err(ConnectFailure::Unreachable))
 }
 
-/// The first of these addresses that can be had; `announced` if DNS says that a server is there.
+/// The first of these addresses that can be had; `announced` if DNS says that a server is there, or
+/// could not say that none is.
 pub(super) async fn reach(
     means: &Means,
     domain: &Domain,

@@ -35,7 +35,7 @@ fn quick() -> Limits {
 /// Connections whose DNS sends every foreign domain to this port of this machine.
 async fn connections(port: u16, limits: Limits) -> Connections {
     let dns = dns::tests::all_here(port).await;
-    let resolver = Resolver::new(&[dns], Box::new(|| 0)).unwrap();
+    let resolver = Resolver::new(&[dns], Box::new(|_| 0)).unwrap();
     let home = HostPort { host: "127.0.0.1".to_owned(), port };
     let homes = HashMap::from([(domain("corp.example"), home)]);
     Connections::new(Means { resolver, tls: tls(), homes, limits })

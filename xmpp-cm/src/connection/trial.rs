@@ -61,8 +61,9 @@ async fn reach(means: &Means, domain: Domain, local: Domain, mut steps: Steps) -
         } {
             Resolution::NotFound => Err("no SRV records and no addresses: no XMPP server".into()),
             Resolution::Unanswered => Err("no answer from DNS: nothing is known".to_owned()),
-            Resolution::Announced(endpoints) => Ok((endpoints, true)),
-            Resolution::Guessed(endpoints) => Ok((endpoints, false)),
+            Resolution::Announced(endpoints) => Ok((endpoints, "")),
+            Resolution::Guessed(endpoints) => Ok((endpoints, "none; the domain itself has ")),
+            Resolution::Tried(endpoints) => Ok((endpoints, "DNS failed; the domain itself has ")),
         }
     };
     let asked = match home {
@@ -77,16 +78,13 @@ async fn reach(means: &Means, domain: Domain, local: Domain, mut steps: Steps) -
     steps
 }
 
-fn found((endpoints, announced): &(Vec<Endpoint>, bool)) -> String {
+fn found((endpoints, instead): &(Vec<Endpoint>, &'static str)) -> String {
     let address = |endpoint: &Endpoint| match endpoint.direct_tls {
         true => format!("{} (direct TLS)", endpoint.address),
         false => endpoint.address.to_string(),
     };
     let addresses: Vec<_> = endpoints.iter().map(address).collect();
-    match announced {
-        true => addresses.join(", "),
-        false => format!("none; the domain itself has {}", addresses.join(", ")),
-    }
+    format!("{instead}{}", addresses.join(", "))
 }
 
 fn initiator(domain: &Domain, local: &Domain, endpoint: Endpoint) -> InitiatorConfig {

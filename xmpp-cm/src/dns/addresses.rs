@@ -5,15 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::LookupIpStrategy;
-use hickory_resolver::net::NetError;
+use openfed_node::dns::{Dns, Lack};
 use openfed_node::http::Health;
 use openfed_node::settings::DnsAnswer;
 use tokio::sync::watch;
 
 use super::answers::Zone;
-use crate::resolve;
 
 /// Seconds that an answer with the configured address may be kept.
 const TTL_FIXED: u32 = 60;
@@ -79,17 +76,18 @@ pub(super) struct Watched {
 
 enum Source {
     Fixed,
-    Name { name: String, resolver: Box<TokioResolver> },
+    Name { name: String, dns: Box<Dns> },
 }
 
 impl Watched {
     /// Of a name nothing is known yet; it is looked up at these servers, or else the system's.
-    pub(super) fn new(answer: &DnsAnswer, servers: &[SocketAddr]) -> Result<Self, NetError> {
+    pub(super) fn new(answer: &DnsAnswer, servers: &[SocketAddr]) -> Result<Self, Lack> {
         let (source, addresses, ttl): (_, Arc<[IpAddr]>, _) = match answer {
             DnsAnswer::Address(address) => (Source::Fixed, Arc::from([*address]), TTL_FIXED),
             DnsAnswer::Name(name) => {
-                let resolver = Box::new(resolver(servers)?);
-                let source = Source::Name { name: name.clone(), resolver };
+                // A name is only looked up again to learn what is new.
+                let dns = Box::new(Dns::uncached(servers)?);
+                let source = Source::Name { name: name.clone(), dns };
                 (source, Arc::from([]), TTL_NAME)
             }
         };
@@ -104,22 +102,21 @@ impl Watched {
 
     /// Keeps the addresses right until it is dropped.
     pub(super) async fn keep(self, health: Health) {
-        let Source::Name { name, resolver } = &self.source else {
+        let Source::Name { name, dns } = &self.source else {
             metrics::gauge!("openfed_dns_addresses").set(1);
             return std::future::pending().await;
         };
         let mut known = Known::nothing();
         loop {
-            let looked_up = resolver.lookup_ip(name.as_str()).await;
-            match looked_up {
+            match dns.addresses(name).await {
                 Ok(found) => {
-                    known.found(found.iter().collect(), Instant::now());
+                    known.found(found, Instant::now());
                     health.recover(PART);
                     count("ok");
                 }
-                Err(error) => {
+                Err(lack) => {
                     known.missed(Instant::now());
-                    health.degrade(PART, problem(name, &known, &error));
+                    health.degrade(PART, problem(name, &known, &lack));
                     count("failed");
                 }
             }
@@ -144,24 +141,15 @@ impl Watched {
     }
 }
 
-fn problem(name: &str, known: &Known, error: &NetError) -> String {
+fn problem(name: &str, known: &Known, lack: &Lack) -> String {
     let meanwhile = match known.addresses().len() {
         0 => "the home server is told SERVFAIL",
         _ => "its last addresses are answered",
     };
-    let cause = if error.is_no_records_found() { "has no address" } else { "is not resolved" };
+    let cause = if lack.is_proof() { "has no address" } else { "is not resolved" };
     format!("{name} {cause}: {meanwhile}")
 }
 
 fn count(result: &'static str) {
     metrics::counter!("openfed_dns_lookups_total", "result" => result).increment(1);
-}
-
-fn resolver(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
-    let mut builder = resolve::builder(servers)?;
-    let options = builder.options_mut();
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    // A name is only looked up again to learn what is new.
-    options.cache_size = 0;
-    builder.build()
 }

@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::SRV;
-use hickory_proto::rr::{Name, Record};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
 use super::*;
@@ -85,7 +86,7 @@ fn soon() -> Instant {
 }
 
 async fn found(zone: Zone) -> Resolution {
-    let (resolver, _) = resolver(zone, Box::new(|| 0)).await;
+    let (resolver, _) = resolver(zone, Box::new(|_| 0)).await;
     resolver.resolve(&Domain::parse("foreign.example").unwrap(), soon()).await
 }
 
@@ -162,10 +163,23 @@ async fn e43_the_target_dot_is_a_no() {
 
 #[tokio::test]
 async fn a_failing_server_is_no_answer_and_no_no() {
-    let srv = Zone::default()
+    // RFC 6120 §3.2.1 item 9: the domain itself is tried, but what that shows is no proof.
+    for service in ["_xmpp-server._tcp.foreign.example", "_xmpps-server._tcp.foreign.example"] {
+        let srv = Zone::default()
+            .broken(service, RecordType::SRV)
+            .host("foreign.example", &["192.0.2.1"]);
+        let tried = Resolution::Tried(endpoints(&[("192.0.2.1:5269", false)]));
+        assert_eq!(found(srv).await, tried);
+        let nothing_else = Zone::default().broken(service, RecordType::SRV);
+        assert_eq!(found(nothing_else).await, Resolution::Unanswered);
+    }
+    // One kind of service is enough.
+    let direct = Zone::default()
         .broken("_xmpp-server._tcp.foreign.example", RecordType::SRV)
-        .host("foreign.example", &["192.0.2.1"]);
-    assert_eq!(found(srv).await, Resolution::Unanswered);
+        .srv("_xmpps-server", &[(0, 0, 443, "a.example.")])
+        .host("a.example", &["192.0.2.1"]);
+    let announced = Resolution::Announced(endpoints(&[("192.0.2.1:443", true)]));
+    assert_eq!(found(direct).await, announced);
     let host = Zone::default()
         .srv("_xmpp-server", &[(0, 0, 5269, "a.example.")])
         .broken("a.example", RecordType::A)
@@ -182,7 +196,7 @@ async fn a_failing_server_is_no_answer_and_no_no() {
 #[tokio::test]
 async fn a_silent_server_is_left_at_the_deadline() {
     let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let resolver = Resolver::new(&[silent.local_addr().unwrap()], Box::new(|| 0)).unwrap();
+    let resolver = Resolver::new(&[silent.local_addr().unwrap()], Box::new(|_| 0)).unwrap();
     let deadline = Instant::now() + Duration::from_millis(200);
     let domain = Domain::parse("foreign.example").unwrap();
     assert_eq!(resolver.resolve(&domain, deadline).await, Resolution::Unanswered);
@@ -194,52 +208,11 @@ async fn an_answer_is_kept_for_its_time() {
     let zone = Zone::default()
         .srv("_xmpp-server", &[(0, 0, 5269, "a.example.")])
         .host("a.example", &["192.0.2.1", "2001:db8::1"]);
-    let (resolver, questions) = resolver(zone, Box::new(|| 0)).await;
+    let (resolver, questions) = resolver(zone, Box::new(|_| 0)).await;
     let domain = Domain::parse("foreign.example").unwrap();
     let first = resolver.resolve(&domain, soon()).await;
     let asked = questions.load(Ordering::Relaxed);
     assert_eq!(resolver.resolve(&domain, soon()).await, first);
     // Only the negative answer without an SOA is asked for again
     assert!(questions.load(Ordering::Relaxed) <= asked + 1);
-}
-
-#[test]
-fn weights_are_shares() {
-    let service = |weight, port| Service {
-        priority: 1,
-        weight,
-        port,
-        target: "a.example.".to_owned(),
-        direct_tls: false,
-    };
-    let mut state = 7_u64;
-    let mut random = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 33
-    };
-    let mut first = HashMap::new();
-    for _ in 0..3_000 {
-        let list = vec![service(0, 0), service(10, 1), service(20, 2)];
-        let ordered = order(list, &mut random);
-        assert_eq!(ordered.len(), 3);
-        assert_eq!(ordered[2].port, 0, "weight 0 comes last");
-        *first.entry(ordered[0].port).or_insert(0) += 1;
-    }
-    assert!((900..1_100).contains(&first[&1]), "{first:?}");
-}
-
-#[test]
-fn lower_priorities_come_first_whatever_the_weight() {
-    let service = |priority, weight| Service {
-        priority,
-        weight,
-        port: 1,
-        target: "a.example.".to_owned(),
-        direct_tls: false,
-    };
-    let list = vec![service(3, 100), service(1, 0), service(2, 5), service(1, 7)];
-    let priorities: Vec<_> =
-        order(list, &mut || 0).iter().map(|service| (service.priority, service.weight)).collect();
-    assert_eq!(priorities, [(1, 7), (1, 0), (2, 5), (3, 100)]);
 }
