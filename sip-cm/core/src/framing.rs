@@ -126,6 +126,10 @@ impl Framer {
             self.buffer.advance(2);
             return Some(Step::Go);
         }
+        if matches!(self.buffer.first(), Some(0 | b' ' | b'\t' | b'\n')) {
+            self.buffer.advance(1);
+            return Some(Step::Go);
+        }
         self.state = State::Head { searched: 0 };
         Some(Step::Go)
     }
@@ -134,7 +138,13 @@ impl Framer {
     fn head(&mut self, searched: usize) -> Result<bool, FramingError> {
         let from = searched.saturating_sub(3);
         let window = self.buffer.get(from..).unwrap_or_default();
-        let Some(at) = memchr::memmem::find(window, b"\r\n\r\n") else {
+        let end = memchr::memmem::find(window, b"\r\n\r\n");
+        let head = window.get(..end.unwrap_or(window.len())).unwrap_or_default();
+        // Lines that end in LF alone: this head is over, and its end by the rules may never come.
+        if memchr::memmem::find(head, b"\n\n").is_some() {
+            return Err(self.broken(WireError::HeaderLine("stray CR or LF")));
+        }
+        let Some(at) = end else {
             if self.buffer.len() > MAX_MESSAGE {
                 return Err(self.broken(WireError::TooLarge));
             }

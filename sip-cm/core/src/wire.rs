@@ -14,6 +14,7 @@ mod error;
 mod glance;
 mod limits;
 mod parse;
+mod salvage;
 mod view;
 
 #[cfg(test)]

@@ -246,7 +246,7 @@ fn rfc4475_3_2_1_branch_without_identifier() {
 
 #[test]
 fn rfc4475_3_3_1_missing_headers() {
-    dropped("insuf");
+    refused_with("insuf", 400);
 }
 
 #[test]

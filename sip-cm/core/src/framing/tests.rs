@@ -131,3 +131,56 @@ fn a_begun_message_is_seen_as_such() {
     assert!(matches!(framer.next_frame(), Ok(None)));
     assert!(!framer.is_in_message(), "half a ping is no message");
 }
+
+/// Old clients keep a connection open with NUL or blanks; a server that leaves Content-Length out
+/// of an answer has no body to measure.
+#[test]
+fn stray_bytes_between_messages_are_no_message() {
+    let message = stream().remove(1);
+    let text = format!("{:?}", Bytes::from(message.clone()));
+    for stray in [&b"\0"[..], b"\0\0\0\0", b" ", b"\n", b"\t\0 "] {
+        let whole = [stray, &message, stray, &message].concat();
+        for at in 0..=whole.len() {
+            let (head, tail) = whole.split_at(at);
+            for opener in [Opener::Peer, Opener::Us] {
+                assert_eq!(frames(opener, &[head, tail]), [&*text, &*text], "{stray:?} at {at}");
+            }
+        }
+        let mut framer = Framer::new(Opener::Peer);
+        framer.feed(stray);
+        assert!(matches!(framer.next_frame(), Ok(None)));
+        assert!(!framer.is_in_message(), "{stray:?} is not waited for");
+        let pings = [b"\r\n", stray, &message].concat();
+        assert_eq!(frames(Opener::Us, &[&pings]), ["Pong", &*text], "{stray:?}");
+    }
+}
+
+#[test]
+fn a_response_without_length_and_type_ends_with_its_head() {
+    let good = stream().remove(1);
+    let text = String::from_utf8(good.clone()).unwrap();
+    let bare = text.replace("l:\r\n 0\r\n", "");
+    assert_ne!(bare, text);
+    let whole = [bare.as_bytes(), &good].concat();
+    let expected = [bare.as_bytes(), &good].map(|m| format!("{:?}", Bytes::copy_from_slice(m)));
+    for at in 0..=whole.len() {
+        let (head, tail) = whole.split_at(at);
+        assert_eq!(frames(Opener::Us, &[head, tail]), expected, "split at {at}");
+    }
+    let typed = bare.replace("\r\n\r\n", "\r\nc: text/plain\r\n\r\nhi");
+    assert_eq!(frames(Opener::Us, &[typed.as_bytes()]), ["lost: None"], "its end is not certain");
+    let request = String::from_utf8(stream().remove(2)).unwrap();
+    let request = request.replace("l:\r\n 26\r\n", "");
+    assert_eq!(frames(Opener::Peer, &[request.as_bytes()]), ["lost: Some(400)"]);
+}
+
+#[test]
+fn a_head_of_bare_line_feeds_is_answered_at_once() {
+    let request = String::from_utf8(stream().remove(2)).unwrap().replace("\r\n", "\n");
+    let head = request.split_inclusive("\n\n").next().unwrap();
+    for at in 0..head.len() {
+        let (head, tail) = head.split_at(at);
+        let seen = frames(Opener::Peer, &[head.as_bytes(), tail.as_bytes()]);
+        assert_eq!(seen, ["lost: Some(400)"], "split at {at}");
+    }
+}

@@ -79,7 +79,8 @@ impl<'a> ParamsRef<'a> {
         Some(value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value))
     }
 
-    /// Whether each place between semicolons is `token`, `token=value` or `token="…"`.
+    /// Whether each place between semicolons is `token`, `token=value` or `token="…"`, and no comma
+    /// begins another value.
     pub(crate) fn is_sound(self) -> bool {
         if self.0.trim().is_empty() {
             return true;
@@ -101,7 +102,8 @@ fn name_and_value(piece: &str) -> (&str, Option<&str>) {
 }
 
 fn is_closed(value: &str) -> bool {
-    value.bytes().fold(Scan::Plain, Scan::after) == Scan::Plain
+    let ends_plain = value.bytes().fold(Scan::Plain, Scan::after) == Scan::Plain;
+    ends_plain && plain_until(value.as_bytes(), b',') == value.len()
 }
 
 fn pieces(run: &str) -> impl Iterator<Item = &str> {

@@ -85,20 +85,17 @@ impl Rejected {
     /// The response for the sender, with `source` marked in the top Via. No transaction remembers
     /// it, so our tag is made of the request: each copy gets the same (RFC 3261 §8.2.7).
     ///
-    /// It goes to `source`, over what the message came by: the Via may be what is wrong. `None` if
-    /// there is nothing to answer: a response, an ACK (RFC 3261 §17), or a request without a Via,
-    /// From, To, Call-ID or CSeq.
+    /// It goes to `source`, over what the message came by: the Via may be what is wrong. It repeats
+    /// what the request has of From, To, Call-ID and CSeq (§8.2.6.2). `None` if there is nothing to
+    /// answer: a response, an ACK (§17), or a request without a Via, by which alone its sender would
+    /// know the answer.
     #[must_use]
     pub fn answer(&self, source: SocketAddr) -> Option<Message> {
         let mut request = self.partial.as_deref()?.clone();
         if request.method().is_none_or(|method| method == "ACK") {
             return None;
         }
-        let needed =
-            [HeaderId::Via, HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq];
-        if !needed.iter().all(|id| request.header(*id).is_some()) {
-            return None;
-        }
+        request.header(HeaderId::Via)?;
         let tag = stateless_tag(request.headers().iter().map(|header| header.line().as_ref()));
         request.keep_first_of_each();
         // A Via that cannot be read goes back as it came: the answer is sent to `source` itself.

@@ -37,17 +37,26 @@ pub(super) fn content_length<'a>(
 /// The length of the body that follows `head` (start line and headers up to the empty line) on a
 /// stream, where Content-Length is required (RFC 3261 §18.3).
 ///
+/// COMPAT(RFC 2543 and proxies of today): a response without it has no body if it has no
+/// Content-Type either, which a body needs (§20.15).
+///
 /// # Errors
-/// [`WireError::ContentLength`] if it is absent, repeated or no number;
+/// [`WireError::ContentLength`] if it is absent otherwise, repeated or no number;
 /// [`WireError::TooLarge`] if the message would be longer than [`MAX_MESSAGE`].
 pub fn body_length_of_head(head: &[u8]) -> Result<usize, WireError> {
+    let mut typed = false;
     let values = super::parse::lines(head).skip(1).filter_map(|range| {
         let line = head.get(range)?;
         let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-        let is_length = HeaderId::of(name.trim_ascii_end()) == HeaderId::ContentLength;
-        is_length.then(|| value.get(1..).unwrap_or_default().trim_ascii())
+        let id = HeaderId::of(name.trim_ascii_end());
+        typed |= id == HeaderId::ContentType;
+        let value = || value.get(1..).unwrap_or_default().trim_ascii();
+        (id == HeaderId::ContentLength).then(value)
     });
-    let length = content_length(values)?.ok_or(WireError::ContentLength("missing"))?;
+    let written = content_length(values)?;
+    let ends_here =
+        !typed && head.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
+    let length = written.or(ends_here.then_some(0)).ok_or(WireError::ContentLength("missing"))?;
     if length.saturating_add(head.len()) > MAX_MESSAGE {
         return Err(WireError::TooLarge);
     }

@@ -1,6 +1,7 @@
 //! Bytes → message, limits first (RFC 3261 §7, §16.3, §18.3).
 
 use super::limits::content_length;
+use super::salvage::head_as_meant;
 use super::{
     MAX_HEADER_LINE, MAX_HEADER_LINES, MAX_MESSAGE, MAX_VIA_VALUES, Message, Rejected, StartLine,
     WireError,
@@ -22,12 +23,11 @@ impl Message {
     /// # Errors
     /// [`Rejected`], from which the answer for the sender is made.
     pub fn parse(bytes: Bytes) -> Result<Self, Rejected> {
-        let start = bytes.len() - skip_line_breaks(&bytes).len();
-        let bytes = bytes.slice(start..);
+        let bytes = bytes.slice(stray_bytes(&bytes)..);
         if bytes.is_empty() {
             return Err(Rejected { error: WireError::StartLine("empty"), partial: None });
         }
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(bytes.clone());
         reader.read_head();
         reader.read_body();
         if reader.error.is_none() {
@@ -35,8 +35,25 @@ impl Message {
         }
         match reader.error {
             None => Ok(reader.message),
-            Some(error) => Err(Rejected { error, partial: Some(Box::new(reader.message)) }),
+            Some(error) => {
+                let read = reader.message;
+                // A line that cannot be read may hold another one, the top Via not the least.
+                let by_line = matches!(error, WireError::StartLine(_) | WireError::HeaderLine(_));
+                let partial = if !by_line && read.has_what_answers_repeat() {
+                    Some(read)
+                } else {
+                    head_as_meant(&bytes).or(Some(read))
+                };
+                Err(Rejected { error, partial: partial.map(Box::new) })
+            }
         }
+    }
+
+    /// RFC 3261 §8.2.6.2.
+    fn has_what_answers_repeat(&self) -> bool {
+        let repeated =
+            [HeaderId::Via, HeaderId::From, HeaderId::To, HeaderId::CallId, HeaderId::CSeq];
+        self.is_request() && repeated.iter().all(|id| self.header(*id).is_some())
     }
 
     /// What RFC 3261 §8.1.1 and §16.3 ask of every message.
@@ -142,6 +159,9 @@ impl Reader {
     }
 
     fn read_start(&mut self, line: Bytes) {
+        if let Some(strange) = stray_byte(&line) {
+            self.fail(WireError::StartLine(strange));
+        }
         match read_start_line(&line) {
             (Some(start), error) => {
                 self.message.start = start;
@@ -158,8 +178,8 @@ impl Reader {
         if line.len() > MAX_HEADER_LINE {
             return self.fail(WireError::HeaderLine("too long"));
         }
-        if has_stray_break(&line) {
-            return self.fail(WireError::HeaderLine("stray CR or LF"));
+        if let Some(strange) = stray_byte(&line) {
+            return self.fail(WireError::HeaderLine(strange));
         }
         match Header::parse(line) {
             Ok(header) => self.message.headers.push(header),
@@ -208,28 +228,38 @@ pub(super) fn lines(head: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
-/// A line break inside a line that is not a fold: CR or LF alone, which readers disagree on.
-fn has_stray_break(line: &[u8]) -> bool {
-    memchr::memchr2_iter(b'\r', b'\n', line).any(|at| match line.get(at) {
-        Some(b'\r') => line.get(at + 1) != Some(&b'\n'),
-        _ => {
-            at == 0
-                || line.get(at - 1) != Some(&b'\r')
-                || !matches!(line.get(at + 1), Some(b' ' | b'\t'))
-        }
+/// What readers disagree on, if a line has it: a CR or LF that is no fold, or a NUL that is not
+/// quoted (RFC 3261 §25.1, `quoted-pair`).
+fn stray_byte(line: &[u8]) -> Option<&'static str> {
+    memchr::memchr3_iter(b'\r', b'\n', 0, line).find_map(|at| {
+        let (before, after) = (at.checked_sub(1).and_then(|at| line.get(at)), line.get(at + 1));
+        let (stray, name) = match line.get(at) {
+            Some(0) => (before != Some(&b'\\'), "NUL"),
+            Some(b'\r') => (after != Some(&b'\n'), "stray CR or LF"),
+            _ => {
+                let fold = before == Some(&b'\r') && matches!(after, Some(b' ' | b'\t'));
+                (!fold, "stray CR or LF")
+            }
+        };
+        stray.then_some(name)
     })
 }
 
-fn skip_line_breaks(bytes: &[u8]) -> &[u8] {
-    let mut rest = bytes;
-    while let Some(after) = rest.strip_prefix(b"\r\n") {
-        rest = after;
+/// How many bytes before a message are none of it: line breaks, and the NULs and blanks with which
+/// some peers keep a way open.
+fn stray_bytes(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        match bytes.get(at..).unwrap_or_default() {
+            [b'\r', b'\n', ..] => at += 2,
+            [0 | b' ' | b'\t' | b'\n', ..] => at += 1,
+            _ => return at,
+        }
     }
-    rest
 }
 
 /// The start line, or as much of it as an answer needs, and what is wrong with it.
-fn read_start_line(line: &Bytes) -> (Option<StartLine>, Option<WireError>) {
+pub(super) fn read_start_line(line: &Bytes) -> (Option<StartLine>, Option<WireError>) {
     if line.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"SIP/")) {
         return match read_status_line(line) {
             Ok(start) => (Some(start), None),

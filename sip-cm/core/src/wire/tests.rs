@@ -249,7 +249,8 @@ fn the_answer_says_what_is_wrong_and_where_it_goes() {
         answer(&REQUEST.replace("SIP/2.0\r\nVia", "SIP/9.0\r\nVia")).unwrap().code(),
         Some(505)
     );
-    assert!(answer(&REQUEST.replace("i: c1\r\n", "")).is_none(), "without Call-ID");
+    let without_via = REQUEST.replace("Via:", "X:").replace("v :", "X:");
+    assert!(answer(&without_via).is_none(), "without Via");
     let ack = REQUEST.replace("MESSAGE", "ACK").replace("l: 4", "l: x");
     assert!(answer(&ack).is_none(), "an ACK is never answered");
     assert!(answer("SIP/2.0 200 OK\r\n\r\n").is_none(), "a response is never answered");
@@ -276,6 +277,50 @@ fn each_copy_of_a_refused_request_is_answered_with_the_same_tag() {
         seen.insert(tag(&bad));
     }
     assert!(seen.len() >= 4, "and two requests are told apart: {seen:?}");
+}
+
+/// Whose request is answered by nobody repeats it for 32 s, and hears a time-out.
+#[test]
+fn a_request_that_cannot_be_used_is_answered_with_what_it_has() {
+    let cases = [
+        ("f: <sip:alice@example.com>;tag=a\r\n", "", "Missing From"),
+        ("t: \"Bob\" <sip:bob@example.org>\r\n", "", "Missing To"),
+        ("i: c1\r\n", "", "Missing Call-ID"),
+        ("CSeq: 7 MESSAGE\r\n", "", "Missing CSeq"),
+        (">;tag=a", ">;tag=a, <sip:eve@example.com>;tag=e", "Malformed From"),
+        (">;tag=a", ">;tag=a\r\nFrom: <sip:eve@example.com>;tag=e", "Repeated From"),
+        ("kept", "ke\0pt", "Malformed header line: NUL"),
+        ("i: c1", "i: c\0x", "Malformed header line: NUL"),
+        ("\r\nt:", "\nt:", "Malformed header line: stray CR or LF"),
+        ("\r\nt:", "\rt:", "Malformed header line: stray CR or LF"),
+        ("\r\ni:", "\n\r\ni:", "Malformed header line: stray CR or LF"),
+        ("\r\n", "\n", "Malformed start line: stray CR or LF"),
+        ("\r\nX-Strange", "\nX-Strange", "Malformed header line: stray CR or LF"),
+        ("\r\nVia", "\nVia", "Malformed start line: stray CR or LF"),
+    ];
+    for (old, new, reason) in cases {
+        let text = REQUEST.replace(old, new);
+        let rejected = Message::parse(text.clone().into()).expect_err(&text);
+        let answer = rejected.answer(source()).unwrap_or_else(|| panic!("no answer to {text:?}"));
+        let answer = written(&answer);
+        assert!(answer.starts_with(&format!("SIP/2.0 400 {reason}\r\n")), "{new:?}: {answer:?}");
+        assert!(answer.contains("branch=z9hG4bK1;rport=4321;received=192.0.2.9"), "{answer:?}");
+        let head = answer.strip_suffix("\r\n\r\n").expect("a whole head");
+        let mended = head.replace("\r\n", "");
+        assert!(!mended.contains(['\r', '\n', '\0']), "sound itself: {answer:?}");
+        let heads = |name: char| head.contains(&format!("\r\n{name}: ")) || text == REQUEST;
+        assert!(heads('f') || old.starts_with('f'), "{new:?}: {answer:?}");
+        assert!(heads('i') || old.starts_with("i: c1\r"), "{new:?}: {answer:?}");
+    }
+    let quoted = REQUEST.replace("\"Bob\"", "\"B\\\0b\"");
+    parse(&quoted);
+}
+
+#[test]
+fn stray_bytes_before_a_message_are_none_of_it() {
+    for stray in ["\0", "\r\n\0", "\0\0\r\n", " \t\r\n", "\n\n"] {
+        assert_eq!(parse(&format!("{stray}{REQUEST}")).to_bytes(), REQUEST, "{stray:?}");
+    }
 }
 
 #[test]
