@@ -17,10 +17,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::listening;
 use crate::metrics;
 use crate::proxy::Proxies;
 use crate::settings::Identity;
@@ -160,7 +160,8 @@ impl Http {
         let certificate = identity.map(Certificate::load).transpose()?;
         let thread = Thread::start("http")?;
         let handle = thread.handle().clone();
-        let listener = handle.spawn(TcpListener::bind(address)).await.map_err(io::Error::other)?;
+        let listener =
+            handle.spawn(async move { listening::tcp(address) }).await.map_err(io::Error::other)?;
         let listener = listener.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen at http {address}: {error}"))
         })?;

@@ -4,6 +4,7 @@
 pub mod dns;
 pub mod http;
 pub mod link;
+pub mod listening;
 pub mod metrics;
 mod moderation;
 pub mod private;

@@ -110,14 +110,22 @@ pub fn install_crypto() {
 }
 
 fn failed(name: &str, error: &dyn Error) -> ExitCode {
+    tracing::error!("{name} failed: {}", in_words(error));
+    ExitCode::FAILURE
+}
+
+/// An error with all of its causes, each said once.
+pub fn in_words(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
+        let word = inner.to_string();
+        if !text.contains(&word) {
+            text = format!("{text}: {word}");
+        }
         cause = inner.source();
     }
-    tracing::error!("{name} failed: {text}");
-    ExitCode::FAILURE
+    text
 }
 
 #[cfg(test)]

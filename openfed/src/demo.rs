@@ -44,7 +44,7 @@ pub(crate) async fn run(out: &mut dyn Write) -> Result<(), Failure> {
         shown = show(out, &place, &names) => shown,
         ended = &mut services => {
             let cause = match ended {
-                Ok(Err(ended)) => ended.to_string(),
+                Ok(Err(ended)) => process::in_words(&ended),
                 _ => "interrupted".to_owned(),
             };
             return Err(Failure::Demo(cause));

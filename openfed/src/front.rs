@@ -19,11 +19,12 @@ mod replicas;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use openfed_node::http::{Health, Http};
+use openfed_node::listening;
 use openfed_node::proxy;
 use openfed_node::settings::{Listen, Pass, Settings};
 use openfed_node::shutdown::Shutdown;
@@ -89,25 +90,31 @@ impl Front {
         }
         let (mut doors, mut datagrams, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let (places, mut tasks) = (Arc::<Places>::default(), JoinSet::new());
+        let named: Vec<Listen> = passes.iter().map(|pass| pass.listen).collect();
         for pass in passes {
             let Pass { listen, to, .. } = pass;
-            let failed = |cause| FrontError::Listen { listen: *listen, cause };
             let replicas = Arc::new(Replicas::of(pass));
-            let at: SocketAddr = match listen.transport {
-                Transport::Udp => {
-                    let bound = Datagrams::bind(listen.address, &replicas).map_err(failed)?;
-                    let at = bound.address();
-                    datagrams.push(bound);
-                    at
-                }
-                Transport::Tcp | Transport::Tls => {
-                    let bound = Door::bind(listen.address, &replicas, &places).map_err(failed)?;
-                    let at = bound.address();
-                    doors.push(bound);
-                    at
-                }
+            let mut bind = |address| -> io::Result<SocketAddr> {
+                let at = match listen.transport {
+                    Transport::Udp => {
+                        datagrams.push(Datagrams::bind(address, &replicas)?);
+                        datagrams.last().map(Datagrams::address)
+                    }
+                    Transport::Tcp | Transport::Tls => {
+                        doors.push(Door::bind(address, &replicas, &places)?);
+                        doors.last().map(Door::address)
+                    }
+                };
+                let at = at.unwrap_or(address);
+                let transport = listen.transport.as_str();
+                tracing::info!(transport, address = %at, %to, "listening");
+                Ok(at)
             };
-            tracing::info!(transport = listen.transport.as_str(), address = %at, %to, "listening");
+            let failed = |cause| FrontError::Listen { listen: *listen, cause };
+            let at = bind(listen.address).map_err(failed)?;
+            if listening::takes_both_families(listen, &named) {
+                bind((Ipv4Addr::UNSPECIFIED, at.port()).into()).map_err(failed)?;
+            }
             tasks.spawn(replicas.clone().keep());
             all.push(replicas);
         }

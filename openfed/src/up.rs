@@ -9,9 +9,10 @@ use openfed_node::shutdown::Shutdown;
 
 /// Why one of the three has ended.
 #[derive(Debug, thiserror::Error)]
-#[error("{service}: {cause}")]
+#[error("{service}")]
 pub(crate) struct Ended {
     service: &'static str,
+    #[source]
     cause: Box<dyn std::error::Error + Send + Sync>,
 }
 

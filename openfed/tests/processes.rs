@@ -90,3 +90,44 @@ fn up_runs_the_three_services_until_it_is_told_to_end() {
     assert!(ended.success(), "{ended}\n{log}");
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn up_says_why_a_service_did_not_start() {
+    let directory = std::env::temp_dir().join(format!("openfed-why-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let place = directory.display();
+    let holder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap();
+    for (sip, words) in [
+        (format!("listen = [\"udp:{taken}\"]"), [taken.to_string(), "os error".to_owned()]),
+        (
+            format!(
+                "listen = [\"tls:127.0.0.1:0\"]\ntls.certificate = \"{place}/no\"\ntls.key = \"{place}/no\""
+            ),
+            [format!("{place}/no"), "os error".to_owned()],
+        ),
+    ] {
+        let settings = format!(
+            r#"
+            domains.local = ["corp.example"]
+            store.url = "embedded:{place}/data"
+            router = {{ link = "127.0.0.1:0", http = "127.0.0.1:0" }}
+            cm.routers = ["http://127.0.0.1:9"]
+            xmpp = {{ listen = "127.0.0.1:0", http = "127.0.0.1:0", tls.directory = "{place}/tls",
+                      home = [{{ domain = "corp.example", address = "127.0.0.1:9" }}] }}
+            [sip]
+            http = "127.0.0.1:0"
+            {sip}
+            "#
+        );
+        let file = directory.join("openfed.toml");
+        std::fs::write(&file, settings).unwrap();
+        let ended = Command::new(OPENFED).arg("up").arg("--config").arg(&file).output().unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(!ended.status.success(), "{said}");
+        let why = said.lines().find(|line| line.contains("failed:")).expect("a reason");
+        assert!(why.contains("sip-cm") && words.iter().all(|word| why.contains(word)), "{why}");
+    }
+    let _ = std::fs::remove_dir_all(&directory);
+}

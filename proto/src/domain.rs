@@ -1,6 +1,8 @@
 //! Host names as both worlds mean them: SIP hosts, XMPP domainparts and rows of the domain table
 //! are all compared as one form, the lower-case A-label name without trailing dot (S-025).
 
+pub mod destination;
+
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -29,13 +29,14 @@ use bytes::Bytes;
 use flows::Flows;
 pub use lanes::Events;
 use lanes::lanes;
+use openfed_node::listening;
 use openfed_node::proxy::Proxies;
 use openfed_node::settings::Listen;
 use openfed_proto::route::Transport;
 use rustls::ClientConfig;
 use sip_cm_core::command::{FlowId, Hop, Send, Token};
 use sip_cm_core::wire::{Message, Rejected};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -217,8 +218,12 @@ impl Transports {
         let aside = Aside::start().map_err(StartError::Thread)?;
         let (bound, udp, ending) = (Vec::new(), Vec::new(), false);
         let mut transports = Self { bound, udp, aside, flows, tls, stop, ending };
-        for listen in listen {
-            transports.bind(*listen)?;
+        for one in listen {
+            let port = transports.bind(*one)?;
+            if listening::takes_both_families(one, listen) {
+                let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+                transports.bind(Listen { transport: one.transport, address })?;
+            }
         }
         for bound in &transports.bound {
             tracing::info!(address = %bound, "listening for SIP");
@@ -320,7 +325,8 @@ impl Transports {
         self.stop.cancel();
     }
 
-    fn bind(&mut self, listen: Listen) -> Result<(), StartError> {
+    /// Binds an address, and says which port it became.
+    fn bind(&mut self, listen: Listen) -> Result<u16, StartError> {
         let failed = |error| StartError::Bind { listen, error };
         let flow = self.flows.next_id();
         let address = match listen.transport {
@@ -338,7 +344,7 @@ impl Transports {
             }
         };
         self.bound.push(Listen { transport: listen.transport, address });
-        Ok(())
+        Ok(address.port())
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) async fn start(
     let clients = Clients::new(dns.clients.clone());
     let failed = |cause| DnsError::Listen { address: dns.listen, cause };
     let zone = watched.zone(port);
-    let responder = Responder::bind(dns.listen, zone.clone(), clients).await.map_err(failed)?;
+    let responder = Responder::bind(dns.listen, zone.clone(), clients).map_err(failed)?;
     let address = responder.local_addr().map_err(failed)?;
     tracing::info!(%address, answer = %dns.answer, "listening for the home server's DNS questions");
     let mut tasks = JoinSet::new();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use openfed_node::http::{Health, Http};
 use openfed_node::link::LinkClient;
+use openfed_node::listening;
 use openfed_node::proxy::Proxies;
 use openfed_node::settings::{Home, HostPort, MessageType, Settings};
 use openfed_node::shutdown::Shutdown;
@@ -15,7 +16,6 @@ use openfed_node::telemetry::Tracer;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::Hello;
 use openfed_proto::packet::Role;
-use tokio::net::TcpListener;
 use xmpp_cm_core::core::{self, Core, Start};
 use xmpp_cm_core::dialback::Secret;
 use xmpp_cm_core::policy::Policy;
@@ -66,7 +66,7 @@ pub async fn serve(settings: Arc<Settings>, shutdown: Shutdown) -> Result<(), Se
     let limits = Limits::default();
     let mut connections = Connections::new(Means { resolver, tls, homes: homes.clone(), limits });
 
-    let listener = TcpListener::bind(xmpp.listen).await;
+    let listener = listening::tcp(xmpp.listen);
     let listener = listener.map_err(|cause| ServeError::Listen { address: xmpp.listen, cause })?;
     let listening = listener.local_addr()?;
     tracing::info!(address = %listening, "listening for XMPP servers");

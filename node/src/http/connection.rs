@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::response::IntoResponse;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::tls::Certificate;
+use crate::listening;
 use crate::proxy::Proxies;
 
 /// Connections at once; more wait in the system's queue.
@@ -57,7 +61,7 @@ impl Door {
             while connections.try_join_next().is_some() {}
             let next = async {
                 let place = places.clone().acquire_owned().await.ok();
-                (place, listener.accept().await)
+                (place, listening::accept(&listener).await)
             };
             let (place, accepted) = tokio::select! {
                 next = next => next,
@@ -73,6 +77,20 @@ impl Door {
         drop(listener);
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
+    }
+}
+
+/// RFC 9112 §3.2: a request of HTTP/1.1 has one Host that can be read, or hears 400.
+fn names_its_host(request: &Request<Incoming>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let sound = |host: &HeaderValue| {
+        let text = host.to_str().unwrap_or("@");
+        text.is_empty() || (!text.contains('@') && text.parse::<Authority>().is_ok())
+    };
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => sound(host),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 
@@ -108,7 +126,13 @@ impl Connection {
         let routes = TowerToHyperService::new(door.routes.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            routes.call(request)
+            let answer = names_its_host(&request).then(|| routes.call(request));
+            async move {
+                match answer {
+                    Some(answer) => answer.await,
+                    None => Ok(StatusCode::BAD_REQUEST.into_response()),
+                }
+            }
         });
         let mut server = http1::Builder::new();
         server.timer(TokioTimer::new()).header_read_timeout(HEAD.2);

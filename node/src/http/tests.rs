@@ -275,3 +275,24 @@ async fn a_proxy_says_who_asks() {
     let (_, body) = get_page(&http, "/who").await;
     assert!(body.starts_with("127.0.0.1:"), "{body}");
 }
+
+#[tokio::test]
+async fn http_1_1_names_one_host() {
+    let (http, _health) = started(Router::new()).await;
+    for (head, status) in [
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a b\r\nConnection: close\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: u@a\r\nConnection: close\r\n", "400"),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close\r\n", "200"),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n", "200"),
+        ("GET /healthz HTTP/1.0\r\n", "200"),
+    ] {
+        let mut stream = TcpStream::connect(http.address()).await.expect("connected");
+        stream.write_all(format!("{head}\r\n").as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head:?}");
+    }
+}

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use openfed_proto::link::{FromCm, FromRouter, Hello};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +16,8 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic::transport::server::{TcpConnectInfo, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::listening;
 
 use super::reader::{Greeted, Inbound};
 use super::wire::{Service, ServiceServer, WireFromCm, WireFromRouter};
@@ -49,7 +50,7 @@ impl LinkServer {
         hello: Hello,
         manners: Manners,
     ) -> io::Result<(Self, mpsc::Receiver<LinkEvent<FromCm>>)> {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+        let listener = listening::tcp(address).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot listen at link {address}: {error}"))
         })?;
         let address = listener.local_addr()?;
@@ -146,6 +147,7 @@ impl Service for Attach {
         }
         let address = request.extensions().get::<TcpConnectInfo>().and_then(|tcp| tcp.remote_addr);
         let address = address.ok_or_else(|| Status::internal("a peer without an address"))?;
+        let address = listening::canonical(address);
         let (queue, frames) = mpsc::channel(self.manners.queue);
         let greeting = queue.try_send(FromRouter::Hello(self.hello.clone()));
         greeting.map_err(|_| Status::internal("no room for a greeting"))?;

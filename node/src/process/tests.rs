@@ -38,3 +38,15 @@ fn a_service_that_never_ends_is_cut_after_its_deadline() {
     });
     assert_eq!(code(exit), code(ExitCode::FAILURE));
 }
+
+#[test]
+fn an_error_is_told_with_its_causes_each_once() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("sip-cm")]
+    struct Outer(#[source] Middle);
+    #[derive(Debug, thiserror::Error)]
+    #[error("the listening addresses: {0}")]
+    struct Middle(#[source] io::Error);
+    let outer = Outer(Middle(io::Error::other("in use")));
+    assert_eq!(in_words(&outer), "sip-cm: the listening addresses: in use");
+}

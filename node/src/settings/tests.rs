@@ -295,6 +295,19 @@ fn hosts_with_ports_are_read_as_people_write_them() {
     ] {
         assert!(bad.parse::<HostPort>().is_err(), "{bad}");
     }
+    for (bad, why) in [
+        ("999.1.1.1:5269", "ends in a number"),
+        ("127.1:5269", "ends in a number"),
+        ("0.0.0.0:5269", "nothing can be sent there"),
+        ("[::]:5269", "nothing can be sent there"),
+        ("224.0.0.1:5269", "multicast"),
+    ] {
+        let error = bad.parse::<HostPort>().expect_err(bad);
+        assert!(error.contains(bad) && error.contains(why), "{error}");
+    }
+    for bad in ["999.1.1.1", "0.0.0.0", "::", "ff02::1"] {
+        assert!(bad.parse::<DnsAnswer>().is_err(), "{bad}");
+    }
     let url: HttpUrl = "http://[::1]:7400/".parse().expect("a URL");
     assert_eq!(url.0.socket_addr(), Some("[::1]:7400".parse().expect("an address")));
     assert!("https://router:7400".parse::<HttpUrl>().is_err());

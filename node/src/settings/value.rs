@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use openfed_proto::domain::destination;
 use openfed_proto::route::{DomainPattern, Transport};
 
 use crate::store::RedisStore;
@@ -184,6 +185,9 @@ impl FromStr for HostPort {
             }
             None => host.to_ascii_lowercase(),
         };
+        if let Some(fault) = destination::fault_of(&host) {
+            return Err(format!("\"{text}\": {fault}"));
+        }
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         let is_v6 = host.contains(':') && text.starts_with('[');
         if host.is_empty() || !(is_v6 || host.chars().all(allowed)) {
@@ -215,6 +219,9 @@ impl FromStr for DnsAnswer {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(fault) = destination::fault_of(text) {
+            return Err(format!("\"{text}\": {fault}"));
+        }
         if let Ok(address) = text.parse() {
             return Ok(Self::Address(address));
         }
@@ -224,10 +231,7 @@ impl FromStr for DnsAnswer {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
             (1..=63).contains(&label.len()) && label.chars().all(allowed)
         };
-        // What ends in a number is an address with a mistake (RFC 3696 §2).
-        let ends_in_number =
-            name.rsplit('.').next().is_some_and(|last| last.parse::<u64>().is_ok());
-        if name.len() > 253 || ends_in_number || !name.split('.').all(is_label) {
+        if name.len() > 253 || !name.split('.').all(is_label) {
             return Err(format!("\"{text}\" is neither an IP address nor a host name"));
         }
         Ok(Self::Name(text.to_ascii_lowercase()))

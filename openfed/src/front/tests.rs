@@ -369,3 +369,20 @@ async fn a_front_serves_from_its_settings_until_it_is_told_to_end() {
     soon(run).await.expect("ended");
     assert!(TcpStream::connect(address).await.is_err());
 }
+
+#[tokio::test]
+async fn the_unspecified_ipv6_address_is_passed_on_for_both_families() {
+    let mut all = Vec::new();
+    for listen in ["tcp:[::]:0", "udp:[::]:0"] {
+        let listen: Listen = listen.parse().expect("an address");
+        let to = HostPort { host: "127.0.0.1".into(), port: 1 };
+        let front = Front::bind(&[Pass { listen, to, ready: None }]).expect("bound");
+        all.extend(front.doors.iter().map(Door::address));
+        all.extend(front.datagrams.iter().map(Datagrams::address));
+    }
+    assert_eq!(all.len(), 4);
+    for pair in all.chunks(2) {
+        assert!(pair[0].ip().is_unspecified() && pair[0].is_ipv6());
+        assert_eq!(pair[1], (Ipv4Addr::UNSPECIFIED, pair[0].port()).into());
+    }
+}

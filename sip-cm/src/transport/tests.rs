@@ -226,6 +226,27 @@ async fn a_half_open_message_is_cut_off_and_an_idle_connection_closed() {
 }
 
 #[tokio::test]
+async fn the_unspecified_ipv6_address_means_both_families() {
+    let started = |listen: &[Listen]| {
+        let tls = Authority::new().configs(None);
+        Transports::start(listen, Proxies::default(), tls, Limits::default()).unwrap().0
+    };
+    let any: SocketAddr = "[::]:0".parse().unwrap();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let transports = started(&[Listen { transport, address: any }]);
+        let bound = transports.bound();
+        let port = bound[0].address.port();
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        assert_eq!(bound[1..], [Listen { transport, address }]);
+        // Named by themselves, in any order.
+        let free = std::net::TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap().port();
+        let both = ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().unwrap(), free));
+        let both = both.map(|address| Listen { transport, address });
+        assert_eq!(started(&both).bound(), both);
+    }
+}
+
+#[tokio::test]
 async fn connections_are_limited_for_each_source() {
     let limits = Limits { connections_per_source: 2, ..Limits::default() };
     let mut us = us_with(limits, |_| None);

@@ -44,14 +44,14 @@ pub(super) fn bind(
     flows: &Arc<Flows>,
 ) -> io::Result<UdpListener> {
     // Sockets that share a port would share it with another process, too: ask without, first.
-    drop(std::net::UdpSocket::bind(address)?);
-    let first = socket(address, flows.limits.udp_buffer)?;
+    drop(socket(address, false)?);
+    let first = listener(address, flows.limits.udp_buffer)?;
     let local = first.local_addr()?;
     let count = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SOCKETS);
     let first = Arc::new(first);
     let mut sockets = vec![Arc::clone(&first)];
     for _ in 1..count {
-        sockets.push(Arc::new(socket(local, flows.limits.udp_buffer)?));
+        sockets.push(Arc::new(listener(local, flows.limits.udp_buffer)?));
     }
     for socket in sockets {
         let flows = Arc::clone(flows);
@@ -63,18 +63,23 @@ pub(super) fn bind(
     Ok(UdpListener { flow, local, socket: first })
 }
 
-fn socket(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_port(true)?;
+fn listener(address: SocketAddr, buffer: usize) -> io::Result<UdpSocket> {
+    let socket = socket(address, true)?;
     // The system may give less (net.core.rmem_max); less only means earlier loss.
     let _ = SockRef::from(&socket).set_recv_buffer_size(buffer);
     let _ = SockRef::from(&socket).set_send_buffer_size(buffer);
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 async fn receive(socket: &UdpSocket, listener: FlowId, flows: &Flows) {

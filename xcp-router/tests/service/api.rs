@@ -137,6 +137,17 @@ async fn every_faulty_field_is_named() {
     let circle = json!({ "pattern": ".com.a", "next_hop": "127.0.0.1", "port": 5060 });
     let (_, problem) = stage.call("POST", ROUTES, Some(circle)).await;
     assert_eq!(faulty(&problem), ["next_hop"]);
+    // And so is one to which nobody can send, whichever port.
+    for next_hop in ["999.1.1.1", "127.1", "0.0.0.0", "[::]", "::", "239.0.0.1", "255.255.255.255"]
+    {
+        let wish = json!({ "pattern": ".com.a", "next_hop": next_hop, "port": 0 });
+        let (status, problem) = stage.call("POST", ROUTES, Some(wish)).await;
+        assert_eq!((status, faulty(&problem)), (422, vec!["next_hop"]), "{next_hop}");
+        let change = json!({ "next_hop": next_hop });
+        let (status, problem) = stage.call("PATCH", "/api/v1/static-routes/.*", Some(change)).await;
+        assert_eq!(status, 422, "{next_hop}");
+        assert!(faulty(&problem).contains(&"next_hop"), "{next_hop}: {problem}");
+    }
     stage.stop().await;
 }
 

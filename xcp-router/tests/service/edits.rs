@@ -245,6 +245,7 @@ async fn what_is_no_whole_backup_that_we_understand_changes_nothing_but_domains(
     let after_end = format!("{text}{}\n", lines[1]);
     let ours = text.replace("\"domain\":\"b.example\"", "\"domain\":\"corp.example\"");
     let odd_route = text.replace("\"port\":5061", "\"port\":70000");
+    let nowhere = text.replace("\"192.0.2.7\"", "\"0.0.0.0\"");
     for (wrong, said) in [
         ("", "not whole"),
         ("nonsense\n", "line 1"),
@@ -255,6 +256,7 @@ async fn what_is_no_whole_backup_that_we_understand_changes_nothing_but_domains(
         (after_end.as_str(), "comes after the end"),
         (ours.as_str(), "a domain of our own"),
         (odd_route.as_str(), "port: must be a whole number"),
+        (nowhere.as_str(), "next_hop: 0.0.0.0 and [::] mean any address"),
     ] {
         let (status, told) = restore(&stage, wrong).await;
         assert_eq!(status, 422, "{said}: {told}");

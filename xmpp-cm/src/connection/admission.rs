@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use openfed_node::listening;
 use openfed_node::proxy::Proxies;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -107,7 +108,7 @@ impl Connections {
         let door = self.door();
         let accepting = tokio::spawn(async move {
             let listener = loop {
-                match TcpListener::bind(address).await {
+                match listening::tcp(address) {
                     Ok(listener) => break listener,
                     Err(error) => tracing::warn!(%address, %error, "cannot listen again yet"),
                 }
@@ -132,7 +133,7 @@ impl Door {
     async fn accept(self, listener: TcpListener) {
         let door = Arc::new(self);
         while !door.reporter.is_closed() {
-            match listener.accept().await {
+            match listening::accept(&listener).await {
                 Ok((stream, proxy)) if door.proxies.include(proxy.ip()) => {
                     let door = door.clone();
                     tokio::spawn(async move { door.ask(stream, proxy).await });

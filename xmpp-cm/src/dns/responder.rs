@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use openfed_node::listening;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
@@ -63,13 +64,13 @@ impl Says {
 
 impl Responder {
     /// Binds UDP and TCP of one address.
-    pub(super) async fn bind(
+    pub(super) fn bind(
         listen: SocketAddr,
         zone: watch::Receiver<Zone>,
         clients: Clients,
     ) -> io::Result<Self> {
-        let tcp = TcpListener::bind(listen).await?;
-        let udp = UdpSocket::bind(tcp.local_addr()?).await?;
+        let tcp = listening::tcp(listen)?;
+        let udp = listening::udp(tcp.local_addr()?)?;
         let (turn, clients) = (AtomicUsize::new(0), Mutex::new(clients));
         Ok(Self { says: Arc::new(Says { zone, turn, clients }), udp, tcp })
     }
@@ -96,12 +97,13 @@ async fn serve_udp(socket: &UdpSocket, says: &Says) {
                 continue;
             }
         };
-        let verdict = says.clients().judge(from.ip(), Instant::now());
+        let client = listening::canonical(from);
+        let verdict = says.clients().judge(client.ip(), Instant::now());
         let busy = match verdict {
             Verdict::Welcome => false,
             Verdict::Busy => true,
             Verdict::Stranger => {
-                says.turn_away(from);
+                says.turn_away(client);
                 continue;
             }
         };
@@ -119,7 +121,7 @@ async fn serve_tcp(listener: &TcpListener, says: &Arc<Says>) {
     loop {
         while connections.try_join_next().is_some() {}
         let Ok(permit) = room.clone().acquire_owned().await else { return };
-        match listener.accept().await {
+        match listening::accept(listener).await {
             Ok((stream, from)) if says.clients().is_client(from.ip()) => {
                 let says = Arc::clone(says);
                 connections.spawn(async move {

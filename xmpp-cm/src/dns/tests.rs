@@ -28,7 +28,7 @@ fn one() -> Zone {
 pub(crate) async fn all_here(port: u16) -> SocketAddr {
     let (_, zone) = watch::channel(Zone { port, ..zone(&["127.0.0.1"]) });
     let clients = Clients::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let responder = Responder::bind(([127, 0, 0, 1], 0).into(), zone, clients).await.unwrap();
+    let responder = Responder::bind(([127, 0, 0, 1], 0).into(), zone, clients).unwrap();
     let address = responder.local_addr().unwrap();
     tokio::spawn(responder.run());
     address
@@ -237,7 +237,7 @@ async fn a_resolver_is_served_over_udp_and_tcp() {
     let watched = Watched::new(&address, &[]).unwrap();
     let clients = Clients::new(vec!["127.0.0.1".parse().unwrap()]);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let responder = Responder::bind(listen, watched.zone(5269), clients).await.unwrap();
+    let responder = Responder::bind(listen, watched.zone(5269), clients).unwrap();
     let address = responder.local_addr().unwrap();
     let serving = tokio::spawn(responder.run());
     for server in [NameServerConfig::udp(address.ip()), NameServerConfig::tcp(address.ip())] {

@@ -46,7 +46,7 @@ fn route_fields() -> Value {
                 user part, possibly with a trailing `*`",
         },
         "description": { "type": "string", "maxLength": 255 },
-        "next_hop": { "type": "string", "description": "IP address or host name" },
+        "next_hop": { "type": "string", "description": "IP address or host name of one host: no 0.0.0.0, [::], multicast or broadcast" },
         "port": number(0, 0, "0: the next hop's SRV records (RFC 3263)"),
         "type": { "type": "string", "enum": ["domain", "user"], "default": "domain" },
         "protocol": { "type": "string", "enum": ["tcp", "udp", "tls"], "default": "tcp" },

@@ -133,10 +133,10 @@ fn simple_fields(fields: &mut Fields, route: &mut StaticRoute) {
 fn next_hop(fields: &mut Fields, route: &mut StaticRoute, settings: &Settings) {
     if let Some(text) = fields.text("next_hop") {
         let text = text.trim();
-        match Host::parse(text) {
+        match Host::parse_destination(text) {
             _ if text.is_empty() => route.next_hop.clear(),
             Ok(host) => route.next_hop = host.to_string().trim_matches(['[', ']']).to_owned(),
-            Err(error) => fields.error("next_hop", error.to_string()),
+            Err(error) => return fields.error("next_hop", error.to_string()),
         }
     }
     if route.next_hop.is_empty() && !route.is_open_route() {
