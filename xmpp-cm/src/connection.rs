@@ -30,12 +30,13 @@ use openfed_node::settings::HostPort;
 use openfed_proto::domain::Domain;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use xmpp_cm_core::core::{ConnId, ConnectFailure, Target, TlsSide};
+use xmpp_cm_core::core::{ConnId, ConnectFailure, Endpoint, Found, Target, TlsSide};
 
 use crate::resolve::Resolver;
 use crate::tls::Tls;
 use admission::{Admission, Slot};
 use arrival::Arrival;
+use dial::Reached;
 use handle::{Handle, State};
 use task::{Order, Task};
 
@@ -104,6 +105,8 @@ pub enum Report {
         conn: ConnId,
         /// By direct TLS.
         encrypted: bool,
+        /// What else came of it.
+        found: Found,
     },
     /// [`Connections::connect`] failed; the name is free.
     ConnectFailed {
@@ -256,13 +259,13 @@ impl Connections {
         self.open.get(&conn).map_or(0, Handle::unconfirmed)
     }
 
-    /// Begins to connect.
-    pub fn connect(&mut self, conn: ConnId, target: Target) {
+    /// Begins to connect, to none of those that were `tried` already.
+    pub fn connect(&mut self, conn: ConnId, target: Target, tried: Vec<Endpoint>) {
         let means = self.means.clone();
         self.spawn(conn, |task| async move {
-            match dial::dial(&means, &target).await {
-                Ok((pipe, encrypted)) => {
-                    task.report(Report::Connected { conn, encrypted }).await;
+            match dial::dial(&means, &target, &tried).await {
+                Ok(Reached { pipe, encrypted, found }) => {
+                    task.report(Report::Connected { conn, encrypted, found }).await;
                     task.run(pipe).await;
                 }
                 Err(why) => task.report(Report::ConnectFailed { conn, why }).await,

@@ -114,8 +114,8 @@ impl Engine {
                     self.connections.adopt(conn, accepted);
                 }
             }
-            Report::Connected { conn, encrypted } => {
-                self.core.handle_connected(conn, encrypted, now);
+            Report::Connected { conn, encrypted, found } => {
+                self.core.handle_connected(conn, encrypted, found, now);
             }
             Report::ConnectFailed { conn, why } => self.core.handle_connect_failed(conn, why, now),
             Report::Bytes { conn, bytes } => self.core.handle_bytes(conn, &bytes, now),
@@ -188,7 +188,9 @@ impl Engine {
         while let Some(command) = self.core.next_command() {
             obeyed = true;
             match command {
-                Command::Connect { conn, target } => self.connections.connect(conn, target),
+                Command::Connect { conn, target, tried } => {
+                    self.connections.connect(conn, target, tried);
+                }
                 Command::Transmit { conn, bytes } => self.connections.transmit(conn, &bytes),
                 Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
                 Command::Close { conn } => self.connections.close(conn),

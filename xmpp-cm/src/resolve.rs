@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use openfed_node::dns::{Dns, Lack, Srv, in_order};
 use openfed_proto::domain::Domain;
 use tokio::time::{Instant, timeout_at};
+pub use xmpp_cm_core::core::Endpoint;
 
 use interleave::interleave;
 
@@ -19,14 +20,6 @@ const DEFAULT_PORT: u16 = 5269;
 const MAX_TARGETS: usize = 8;
 /// Addresses that are tried.
 const MAX_ADDRESSES: usize = 16;
-/// One way to reach a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where to connect.
-    pub address: SocketAddr,
-    /// TLS from the first byte (XEP-0368), else STARTTLS.
-    pub direct_tls: bool,
-}
 
 /// What DNS says about a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]

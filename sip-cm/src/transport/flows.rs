@@ -56,6 +56,11 @@ impl Pulse {
         self.last.store(millis.saturating_add(1), Ordering::Relaxed);
     }
 
+    /// Whether the peer ever sent anything.
+    pub(super) fn is_alive(&self) -> bool {
+        self.last.load(Ordering::Relaxed) > 0
+    }
+
     fn since(&self, then: Instant) -> bool {
         let last = self.last.load(Ordering::Relaxed);
         last > 0 && self.began + Duration::from_millis(last) >= then

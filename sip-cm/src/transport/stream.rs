@@ -1,6 +1,6 @@
 //! One TCP or TLS connection: a reader and a writer that live and die together.
 
-use super::flows::{Flows, Outgoing, Place, Queue};
+use super::flows::{Flows, Outgoing, Place, Pulse, Queue};
 use super::{Event, SendError, answer, arrived, contained};
 use bytes::{Bytes, BytesMut};
 use openfed_proto::route::Transport;
@@ -66,12 +66,17 @@ impl Connection {
             opener,
             activity: &activity,
         };
-        let ping = (opener == Opener::Us).then_some(flows.limits.ping);
-        let writer =
-            Writer { limit: flows.limits.write, activity: &activity, farewell: &farewell, ping };
-        let mut under_way = Vec::new();
+        let ours = opener == Opener::Us;
+        let writer = Writer {
+            limit: flows.limits.write,
+            activity: &activity,
+            farewell: &farewell,
+            ping: ours.then_some(flows.limits.ping),
+            silent: ours.then_some(&queue.pulse),
+        };
+        let mut sent = Sent::default();
         let ended = {
-            let write = writer.run(&mut waiting, &mut under_way, output);
+            let write = writer.run(&mut waiting, &mut sent, output);
             tokio::pin!(write);
             tokio::select! {
                 ended = reader.run(&mut input) => {
@@ -90,8 +95,10 @@ impl Connection {
         };
         let transport = transport.as_str();
         tracing::debug!(flow = place.flow.0, transport, ?ended, "SIP connection closed");
+        let by_peer = matches!(ended, Ended::ByPeer | Ended::Failed(_));
+        let unheard = by_peer && !queue.pulse.is_alive();
         drop(queue);
-        flows.fail(under_way, &SendError::Closed).await;
+        flows.fail(sent.lost(unheard), &SendError::Closed).await;
         close(&flows, place, waiting, &SendError::Closed).await;
     }
 }
@@ -136,6 +143,36 @@ enum Ended {
     Broken,
     /// We end.
     Stopped,
+}
+
+/// Who waits for what was written.
+#[derive(Default)]
+struct Sent {
+    under_way: Vec<Option<Token>>,
+    /// Of what went out on a connection of ours before the peer said anything at all.
+    unheard: Vec<Option<Token>>,
+}
+
+/// Messages that wait for a peer's first sign of life and are known; more only wait for an answer.
+const MAX_UNHEARD: usize = 1_024;
+
+impl Sent {
+    /// What was under way is with the kernel now.
+    fn written(&mut self, silent: bool) {
+        match silent {
+            true if self.unheard.len() < MAX_UNHEARD => self.unheard.append(&mut self.under_way),
+            true => {}
+            false => self.unheard = Vec::new(),
+        }
+        self.under_way.clear();
+    }
+
+    /// Who waits in vain. A server that closes without having said a word (`unheard`) is one of those
+    /// that another may stand in for (RFC 3263 §4.3).
+    fn lost(self, unheard: bool) -> impl Iterator<Item = Option<Token>> {
+        let unheard = if unheard { self.unheard } else { Vec::new() };
+        unheard.into_iter().chain(self.under_way)
+    }
 }
 
 /// When a connection last carried something, in milliseconds since it began.
@@ -246,14 +283,16 @@ struct Writer<'a> {
     activity: &'a Activity,
     farewell: &'a Notify,
     ping: Option<Duration>,
+    /// The peer's signs of life, where it matters whether there were any.
+    silent: Option<&'a Pulse>,
 }
 
 impl Writer<'_> {
-    /// Writes what waits; `under_way` holds who waits for what is being written.
+    /// Writes what waits; `sent` holds who waits for what is being written.
     async fn run(
         &self,
         waiting: &mut mpsc::Receiver<Outgoing>,
-        under_way: &mut Vec<Option<Token>>,
+        sent: &mut Sent,
         mut output: impl AsyncWrite + Unpin,
     ) -> Ended {
         let mut batch = BytesMut::new();
@@ -262,7 +301,7 @@ impl Writer<'_> {
                 Next::Message(out) => {
                     self.activity.touch();
                     batch.extend_from_slice(&out.bytes);
-                    under_way.push(out.token);
+                    sent.under_way.push(out.token);
                 }
                 Next::Ping => batch.extend_from_slice(PING),
                 // What was queued before the farewell is still written.
@@ -276,7 +315,7 @@ impl Writer<'_> {
                 && let Ok(out) = waiting.try_recv()
             {
                 batch.extend_from_slice(&out.bytes);
-                under_way.push(out.token);
+                sent.under_way.push(out.token);
             }
             let written = timeout(self.limit, async {
                 output.write_all(&batch).await?;
@@ -288,7 +327,7 @@ impl Writer<'_> {
                 Err(_) => return Ended::Stalled,
             }
             batch.clear();
-            under_way.clear();
+            sent.written(self.silent.is_some_and(|pulse| !pulse.is_alive()));
         }
     }
 

@@ -373,6 +373,34 @@ async fn e_16_a_next_hop_that_refuses_is_told_for_each_message() {
 }
 
 #[tokio::test]
+async fn a_next_hop_that_takes_a_message_and_closes_without_a_word_is_told_for_it() {
+    let mut us = us();
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    for number in [1, 2] {
+        us.send(number, Transport::Tcp, address, None).unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        if number == 2 {
+            read_request(&mut stream, number).await;
+        }
+        drop(stream);
+        assert_eq!(us.failed().await, (number, SendError::Closed));
+        us.closed().await;
+    }
+    // One that has spoken may have taken what came before it closed.
+    us.send(3, Transport::Tcp, address, None).unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream, 3).await;
+    stream.write_all(b"\r\n").await.unwrap();
+    stream.write_all(request(9).as_bytes()).await.unwrap();
+    us.arrived().await;
+    us.send(4, Transport::Tcp, address, None).unwrap();
+    read_request(&mut stream, 4).await;
+    drop(stream);
+    us.closed().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_stalls_fails_alone() {
     let limits = Limits { write: Duration::from_millis(200), queue: 64, ..Limits::default() };
     let mut us = us_with(limits, |_| None);

@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use bytes::Bytes;
 use openfed_proto::route::Transport;
 use sip_cm_core::command::{Arrival, FlowId};
-use xmpp_cm_core::core::{Command, ConnId, ConnectFailure, Core, Target};
+use xmpp_cm_core::core::{Command, ConnId, ConnectFailure, Core, Found, Target};
 
 use super::sip_peer::Note;
 use super::xmpp_server::{Act, WireId};
@@ -126,7 +127,7 @@ impl Sim {
     pub(super) fn obey_on_wire(&mut self, cm: usize, command: Command) {
         let at = self.now + self.latency;
         match command {
-            Command::Connect { conn, target } => self.connect(cm, conn, &target),
+            Command::Connect { conn, target, .. } => self.connect(cm, conn, &target),
             Command::Transmit { conn, bytes } => {
                 if let Some(id) = self.wire_of(cm, conn) {
                     self.wires.entry(id).and_modify(|wire| wire.on_way += bytes.len());
@@ -199,7 +200,7 @@ impl Sim {
         match (event, conn) {
             (Event::ConnectedToServer(_), Some(conn)) => {
                 server.accept(id, now);
-                node.if_alive(|core, now| core.handle_connected(conn, false, now), now);
+                node.if_alive(|core, now| connected(core, conn, now), now);
             }
             (Event::ConnectedToCm(_), None) => {
                 let peer = "192.0.2.1:40000".parse().expect("an address");
@@ -265,4 +266,8 @@ impl Sim {
             self.agenda.plan(at, Event::ClosedAtCm(*id));
         }
     }
+}
+
+fn connected(core: &mut Core, conn: ConnId, now: Instant) {
+    core.handle_connected(conn, false, Found::default(), now);
 }

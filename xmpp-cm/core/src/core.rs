@@ -24,6 +24,7 @@ mod home_keys;
 mod listing;
 mod moment;
 mod naming;
+mod onward;
 mod overdue;
 mod packets;
 mod places;
@@ -43,7 +44,9 @@ use openfed_proto::admission::Admission;
 use openfed_proto::domain::Domain;
 use openfed_proto::packet::{Hop, PacketId, Role};
 
-pub use command::{Command, ConnId, ConnectFailure, Fact, RouterId, Target, TlsSide};
+pub use command::{
+    Command, ConnId, ConnectFailure, Endpoint, Fact, Found, RouterId, Target, TlsSide,
+};
 pub use home_keys::Fingerprint;
 pub use settings::{Limits, Settings, Timing};
 

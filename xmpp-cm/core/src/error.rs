@@ -111,6 +111,27 @@ pub(crate) fn of_connecting(why: ConnectFailure) -> Failure {
     }
 }
 
+/// Of what several servers of one domain said or did, the one that is told. What forbids another way
+/// comes before what allows it, and the word of a server before silence; of two that tell as much, it
+/// is the first, which DNS prefers.
+pub(crate) fn most_telling(before: Option<Failure>, now: Failure) -> Failure {
+    match before {
+        Some(before) if weight(before.cause) >= weight(now.cause) => before,
+        _ => now,
+    }
+}
+
+fn weight(cause: Cause) -> u8 {
+    match cause {
+        Cause::NotFound => 0,
+        Cause::Unreachable | Cause::Outage => 1,
+        Cause::HostUnknown => 2,
+        Cause::Busy | Cause::Leaving => 3,
+        Cause::Untrusted => 4,
+        _ => 5,
+    }
+}
+
 /// A stream ended before stanzas could flow on it.
 pub(crate) fn of_stream(reason: &CloseReason, phase: Phase) -> Failure {
     match reason {

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
-use xmpp_cm_core::core::{ConnectFailure, Target};
+use xmpp_cm_core::core::{ConnectFailure, Found, Target};
 
 use super::counted::Counted;
 use super::pipe::Pipe;
@@ -25,8 +25,20 @@ enum Miss {
     Busy,
 }
 
-/// The connection, and whether it is under TLS.
-pub(super) async fn dial(means: &Means, target: &Target) -> Result<(Pipe, bool), ConnectFailure> {
+/// A connection that came about.
+pub(super) struct Reached {
+    pub(super) pipe: Pipe,
+    /// By direct TLS.
+    pub(super) encrypted: bool,
+    pub(super) found: Found,
+}
+
+/// A connection to the target, to none of those that were `tried` already.
+pub(super) async fn dial(
+    means: &Means,
+    target: &Target,
+    tried: &[Endpoint],
+) -> Result<Reached, ConnectFailure> {
     let deadline = Instant::now() + means.limits.connect;
     let (domain, resolution) = match target {
         Target::Home(domain) => (domain, home(means, domain, deadline).await),
@@ -39,8 +51,20 @@ pub(super) async fn dial(means: &Means, target: &Target) -> Result<(Pipe, bool),
         Resolution::Guessed(endpoints) => (endpoints, false),
         Resolution::Tried(endpoints) => (endpoints, true),
     };
+    let endpoints = untried(endpoints, tried);
     let reach = reach(means, domain, &endpoints, announced);
     timeout_at(deadline, reach).await.unwrap_or(Err(ConnectFailure::Unreachable))
+}
+
+/// Each of these once, without those that were tried.
+pub(super) fn untried(endpoints: Vec<Endpoint>, tried: &[Endpoint]) -> Vec<Endpoint> {
+    let mut left: Vec<Endpoint> = Vec::new();
+    for endpoint in endpoints {
+        if !tried.contains(&endpoint) && !left.contains(&endpoint) {
+            left.push(endpoint);
+        }
+    }
+    left
 }
 
 /// The first of these addresses that can be had; `announced` if DNS says that a server is there, or
@@ -50,8 +74,14 @@ pub(super) async fn reach(
     domain: &Domain,
     endpoints: &[Endpoint],
     announced: bool,
-) -> Result<(Pipe, bool), ConnectFailure> {
-    race(means, domain, endpoints).await.map_err(|misses| verdict(&misses, announced))
+) -> Result<Reached, ConnectFailure> {
+    let (won, misses) = race(means, domain, endpoints).await;
+    let why = verdict(&misses, announced);
+    let (endpoint, pipe) = won.ok_or(why)?;
+    let missed = (!misses.is_empty()).then_some(why);
+    let tried: Vec<_> = misses.into_iter().map(|(at, _)| at).chain([endpoint]).collect();
+    let more = tried.len() < endpoints.len();
+    Ok(Reached { pipe, encrypted: endpoint.direct_tls, found: Found { tried, missed, more } })
 }
 
 /// The home server's address is configured; nothing is guessed and nothing looked up in its name.
@@ -70,42 +100,43 @@ pub(super) async fn home(means: &Means, domain: &Domain, deadline: Instant) -> R
 
 /// The worst that happened decides: what may be downgraded to another way must not hide what must
 /// not be.
-fn verdict(misses: &[Miss], announced: bool) -> ConnectFailure {
-    let any = |miss| misses.contains(&miss);
+fn verdict(misses: &[(Endpoint, Miss)], announced: bool) -> ConnectFailure {
+    let any = |miss| misses.iter().any(|(_, it)| *it == miss);
     match () {
         () if any(Miss::Untrusted) => ConnectFailure::Untrusted,
         () if any(Miss::Busy) => ConnectFailure::Busy,
         // E-44: an address alone is no promise, and nobody listens.
-        () if !announced && misses.iter().all(|miss| *miss == Miss::Refused) => {
+        () if !announced && misses.iter().all(|(_, miss)| *miss == Miss::Refused) => {
             ConnectFailure::NotFound
         }
         () => ConnectFailure::Unreachable,
     }
 }
 
-/// The first that answers wins, the others are dropped.
+/// The first that answers wins, the others are dropped; and those that were of no use.
 async fn race(
     means: &Means,
     domain: &Domain,
     endpoints: &[Endpoint],
-) -> Result<(Pipe, bool), Vec<Miss>> {
+) -> (Option<(Endpoint, Pipe)>, Vec<(Endpoint, Miss)>) {
     let mut attempts = JoinSet::new();
     let mut misses = Vec::new();
     let mut waiting = endpoints.iter();
     loop {
         if let Some(endpoint) = waiting.next() {
             let attempt = Attempt::new(means, domain, *endpoint);
-            attempts.spawn(attempt.run());
+            attempts.spawn(async move { (attempt.endpoint, attempt.run().await) });
         }
         if attempts.is_empty() {
-            return Err(misses);
+            return (None, misses);
         }
         // The next one starts when one fails, or when none has answered in time.
         tokio::select! {
             Some(result) = attempts.join_next() => match result {
-                Ok(Ok(pipe)) => return Ok(pipe),
-                Ok(Err(miss)) => misses.push(miss),
-                Err(_) => misses.push(Miss::Silent),
+                Ok((endpoint, Ok(pipe))) => return (Some((endpoint, pipe)), misses),
+                Ok((endpoint, Err(miss))) => misses.push((endpoint, miss)),
+                // Its task panicked.
+                Err(_) => {}
             },
             () = sleep(means.limits.stagger), if waiting.len() > 0 => {}
         }
@@ -133,7 +164,7 @@ impl Attempt {
         Self { endpoint, limits: means.limits, tls }
     }
 
-    async fn run(self) -> Result<(Pipe, bool), Miss> {
+    async fn run(self) -> Result<Pipe, Miss> {
         let tls = self.tls?;
         let connect = TcpStream::connect(self.endpoint.address);
         let stream = timeout(self.limits.connect_address, connect)
@@ -142,10 +173,10 @@ impl Attempt {
             .map_err(|error| miss(&error))?;
         task::prepare(&stream);
         let stream = Counted::new(stream);
-        let Some((connector, name)) = tls else { return Ok((Pipe::Plain(stream), false)) };
+        let Some((connector, name)) = tls else { return Ok(Pipe::Plain(stream)) };
         let handshake = timeout(self.limits.handshake, connector.connect(name, stream)).await;
         let stream = handshake.map_err(|_| Miss::Silent)?.map_err(|error| miss(&error))?;
-        Ok((Pipe::Tls(Box::new(stream.into())), true))
+        Ok(Pipe::Tls(Box::new(stream.into())))
     }
 }
 

@@ -82,10 +82,13 @@ async fn read(stream: &mut (impl AsyncReadExt + Unpin), text: &str) {
 async fn dialed(limits: Limits) -> (Connections, TcpStream) {
     let (listener, port) = listener().await;
     let mut connections = connections(port, limits).await;
-    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")));
+    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")), Vec::new());
     let (peer, _) = listener.accept().await.unwrap();
     let report = next(&mut connections).await;
-    assert!(matches!(report, Report::Connected { conn: FOREIGN, encrypted: false }), "{report:?}");
+    assert!(
+        matches!(report, Report::Connected { conn: FOREIGN, encrypted: false, .. }),
+        "{report:?}"
+    );
     (connections, peer)
 }
 
@@ -130,10 +133,10 @@ async fn the_end_of_a_peer_is_reported_and_what_was_on_its_way_arrives() {
 async fn the_home_server_is_at_its_address_and_nowhere_else() {
     let (listener, port) = listener().await;
     let mut connections = connections(port, quick()).await;
-    connections.connect(ConnId(1), Target::Home(domain("corp.example")));
+    connections.connect(ConnId(1), Target::Home(domain("corp.example")), Vec::new());
     let _peer = listener.accept().await.unwrap();
     assert!(matches!(next(&mut connections).await, Report::Connected { encrypted: false, .. }));
-    connections.connect(ConnId(2), Target::Home(domain("unknown.example")));
+    connections.connect(ConnId(2), Target::Home(domain("unknown.example")), Vec::new());
     let failed = next(&mut connections).await;
     let why = ConnectFailure::NotFound;
     assert!(matches!(failed, Report::ConnectFailed { conn: ConnId(2), why: w } if w == why));
@@ -144,7 +147,7 @@ async fn e43_a_refused_connection_is_unreachable_when_srv_announced_it() {
     let (listener, port) = listener().await;
     drop(listener);
     let mut connections = connections(port, quick()).await;
-    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")));
+    connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")), Vec::new());
     let failed = next(&mut connections).await;
     let why = ConnectFailure::Unreachable;
     assert!(matches!(failed, Report::ConnectFailed { why: w, .. } if w == why), "{failed:?}");
@@ -328,7 +331,7 @@ async fn race(endpoints: &[Endpoint], announced: bool) -> Result<bool, ConnectFa
     let connections = connections(1, quick()).await;
     let domain = domain("foreign.example");
     let race = dial::reach(&connections.means, &domain, endpoints, announced).await;
-    race.map(|(_, encrypted)| encrypted)
+    race.map(|reached| reached.encrypted)
 }
 
 /// A port of this machine at which nobody listens.
@@ -358,6 +361,22 @@ async fn the_next_address_is_tried_when_one_refuses_and_when_one_is_slow() {
     let slow = [at(mute_port, true), at(port, false)];
     assert_eq!(race(&slow, true).await, Ok(false));
     drop((listener, mute));
+}
+
+#[tokio::test]
+async fn what_was_tried_is_told_and_not_tried_again() {
+    let connections = connections(1, quick()).await;
+    let means = &connections.means;
+    let domain = domain("foreign.example");
+    let ((_first, one), (_second, two)) = (listener().await, listener().await);
+    let (refusing, one, two) = (at(deserted().await, false), at(one, false), at(two, false));
+    let reached = dial::reach(means, &domain, &[refusing, one, two], true).await.ok().unwrap();
+    let missed = Some(ConnectFailure::Unreachable);
+    assert_eq!(reached.found, Found { tried: vec![refusing, one], missed, more: true });
+    let left = dial::untried(vec![two, refusing, two, one], &reached.found.tried);
+    assert_eq!(left, [two]);
+    let reached = dial::reach(means, &domain, &left, true).await.ok().unwrap();
+    assert_eq!(reached.found, Found { tried: vec![two], missed: None, more: false });
 }
 
 #[tokio::test]

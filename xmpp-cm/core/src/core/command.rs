@@ -26,6 +26,8 @@ pub enum Command {
         conn: ConnId,
         /// Whom to reach.
         target: Target,
+        /// Where one of its servers was tried already, and is not to be tried again.
+        tried: Vec<Endpoint>,
     },
     /// Write these bytes.
     Transmit {
@@ -75,6 +77,26 @@ pub enum Target {
     Home(Domain),
     /// The servers of this foreign domain, found by DNS (RFC 6120 §3.2, XEP-0368).
     Foreign(Domain),
+}
+
+/// One way to reach a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// TLS from the first byte (XEP-0368), else STARTTLS.
+    pub direct_tls: bool,
+}
+
+/// What came of looking for a server, beside the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Where it was tried, the connection's own place included.
+    pub tried: Vec<Endpoint>,
+    /// What those said that were of no use.
+    pub missed: Option<ConnectFailure>,
+    /// Whether there are places that were not tried.
+    pub more: bool,
 }
 
 /// Our part in a TLS handshake.

@@ -8,6 +8,7 @@ use openfed_proto::domain::Domain;
 
 use super::Target;
 use super::moment::Unwanted;
+use super::onward::Search;
 use super::places::Inbox;
 use super::recent::Recent;
 use crate::peers::Pair;
@@ -41,6 +42,8 @@ pub(super) struct Dialed {
     pub(super) ready: bool,
     /// How the dialing went has been noted.
     pub(super) told: bool,
+    /// The servers of the target that were tried, this one included.
+    pub(super) search: Box<Search>,
 }
 
 #[derive(Debug)]

@@ -8,7 +8,9 @@ use openfed_proto::packet::Failure;
 
 use super::conn::{Conn, Side};
 use super::recent::Items;
-use super::{Command, ConnId, ConnectFailure, Core, Fact, Fingerprint, Life, Target, TlsSide};
+use super::{
+    Command, ConnId, ConnectFailure, Core, Fact, Fingerprint, Found, Life, Target, TlsSide,
+};
 use crate::error;
 use crate::fence::Written;
 use crate::peers::{Counted, Outgoing, Pair};
@@ -42,11 +44,12 @@ impl Core {
     }
 
     /// [`Command::Connect`] succeeded; `encrypted` if by direct TLS (XEP-0368).
-    pub fn handle_connected(&mut self, conn: ConnId, encrypted: bool, now: Instant) {
+    pub fn handle_connected(&mut self, conn: ConnId, encrypted: bool, found: Found, now: Instant) {
         let Some(it) = self.conns.get_mut(&conn).filter(|conn| conn.stream.is_none()) else {
             return;
         };
         let Some(dialed) = it.dialed() else { return };
+        dialed.search.found(found);
         let Pair { local, remote } = dialed.first.clone();
         let shows = self.settings.identity || matches!(dialed.target, Target::Home(_));
         let external = shows && !self.unproven.contains(&remote);
@@ -327,6 +330,8 @@ impl Core {
         if conn.dialed().is_some_and(|dialed| !dialed.told) {
             self.note(Fact::Dialed { conn: id, failure: Some(failure.clone()) });
         }
+        let onward = conn.onward(&failure);
+        let failure = conn.verdict(failure);
         for (pair, Written { key, refused, .. }) in self.fences.lost(id) {
             let unconfirmed = self.knowledge.judge(&pair.remote, error::unconfirmed(), now);
             self.end_attempt(key, Err(refused.unwrap_or(unconfirmed)), now);
@@ -343,9 +348,9 @@ impl Core {
             if was_last {
                 self.note_down(&pair);
             } else if self.peers.waiting(&pair).is_some_and(|waiting| waiting.conn == id) {
-                self.redial_or_fail(pair, failure.clone(), now);
+                self.redial_or_fail(pair, failure.clone(), onward.clone(), now);
             }
         }
-        self.lost_verifications(id, &failure, now);
+        self.lost_verifications(id, &failure, onward.as_ref(), now);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use openfed_proto::packet::Failure;
 
 use super::conn::Conn;
+use super::onward::Search;
 use super::{ConnId, Core, Fact};
 use crate::error;
 use crate::peers::Pair;
@@ -54,7 +55,7 @@ impl Core {
         let written = self.stream(conn).and_then(|it| it.asked_as(&claim.from, &claim.to));
         let Some(written) = written else { return };
         match target {
-            Ok(target) => match self.connection(&pair, &target, None, now) {
+            Ok(target) => match self.connection(&pair, &target, None, Search::default(), now) {
                 Some((conn, shared)) => {
                     let deadline = now + self.settings.timing.connect;
                     self.claim_deadlines.push(deadline, claim.clone());
@@ -151,7 +152,13 @@ impl Core {
     }
 
     /// A connection is gone: claims on it need no answer, claims verified over it do.
-    pub(super) fn lost_verifications(&mut self, conn: ConnId, failure: &Failure, now: Instant) {
+    pub(super) fn lost_verifications(
+        &mut self,
+        conn: ConnId,
+        failure: &Failure,
+        onward: Option<&Search>,
+        now: Instant,
+    ) {
         self.verifications.retain(|claim, _| claim.conn != conn);
         let affected: Vec<Claim> = self
             .verifications
@@ -162,8 +169,10 @@ impl Core {
         for claim in affected {
             let Some(mut verification) = self.verifications.remove(&claim) else { continue };
             let pair = Pair::new(&claim.to, &claim.from);
-            let again = match self.domains.judge_claim(&claim.from, &claim.to) {
-                Ok(target) if verification.shared => self.connection(&pair, &target, None, now),
+            let search =
+                if verification.shared { Some(Search::default()) } else { onward.cloned() };
+            let again = match (self.domains.judge_claim(&claim.from, &claim.to), search) {
+                (Ok(target), Some(search)) => self.connection(&pair, &target, None, search, now),
                 _ => None,
             };
             let Some((conn, _)) = again else {

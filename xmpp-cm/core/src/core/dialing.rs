@@ -7,8 +7,9 @@ use openfed_proto::condition::Condition;
 use openfed_proto::packet::{Cause, Failure, TraceContext};
 
 use super::conn::{Conn, DialKey, Dialed, Side};
+use super::onward::Search;
 use super::stanzas::pair_of;
-use super::{Command, ConnId, Core, Fact, Life, Target};
+use super::{ConnId, Core, Fact, Life, Target};
 use crate::error;
 use crate::fence::{Line, Written};
 use crate::iq;
@@ -207,7 +208,7 @@ impl Core {
                 if self.may_miss(&pair) {
                     self.miss_deadlines.push(now + self.settings.timing.unfound, pair.clone());
                 }
-                self.wait(pair, &target, (queue, deadline, trace), now);
+                self.wait(pair, &target, (queue, deadline, trace), Search::default(), now);
             }
             Err(failure) => {
                 self.peers.remove(&pair);
@@ -218,14 +219,15 @@ impl Core {
     }
 
     /// Lets a queue wait for a connection, which is made if it is not there.
-    fn wait(
+    pub(super) fn wait(
         &mut self,
         pair: Pair,
         target: &Target,
         (queue, deadline, trace): (Queue, Instant, Option<TraceContext>),
+        search: Search,
         now: Instant,
     ) {
-        let Some((conn, shared)) = self.connection(&pair, target, trace, now) else {
+        let Some((conn, shared)) = self.connection(&pair, target, trace, search, now) else {
             return self.fail_queue(pair, queue, error::busy(), now);
         };
         let waiting = Waiting { conn, asked: false, shared, deadline, trace, queue };
@@ -234,38 +236,6 @@ impl Core {
             it.pairs.insert(pair.clone());
         }
         self.ask(conn, pair, now);
-    }
-
-    /// A connection that leads there, and whether it was in use before; `None` without room.
-    pub(super) fn connection(
-        &mut self,
-        pair: &Pair,
-        target: &Target,
-        trace: Option<TraceContext>,
-        now: Instant,
-    ) -> Option<(ConnId, bool)> {
-        let key = match target {
-            Target::Home(home) if !self.alone.contains(home) => DialKey::Home(home.clone()),
-            _ => DialKey::Pair(pair.clone()),
-        };
-        if let Some(conn) = self.dialed.get(&key) {
-            return Some((*conn, self.conns.get(conn).is_some_and(Conn::is_ready)));
-        }
-        if self.conns.len() >= self.settings.limits.connections {
-            return None;
-        }
-        let dialed = Dialed {
-            target: target.clone(),
-            key: key.clone(),
-            first: pair.clone(),
-            ready: false,
-            told: false,
-        };
-        let conn = self.add(Conn::new(None, Side::Dialed(dialed), now));
-        self.dialed.insert(key, conn);
-        self.note(Fact::Dialing { conn, domain: pair.remote.domain().clone(), trace });
-        self.commands.push_back(Command::Connect { conn, target: target.clone() });
-        Some((conn, false))
     }
 
     /// The stream is negotiated: dialback can begin.
@@ -299,7 +269,7 @@ impl Core {
             // Full, or about to end: whoever comes next gets a fresh one.
             self.retire(conn);
             self.leave(conn, &pair);
-            self.redial_or_fail(pair, error::busy(), now);
+            self.redial_or_fail(pair, error::busy(), None, now);
         }
     }
 
@@ -321,7 +291,12 @@ impl Core {
         } else if let Some(waiting) = self.peers.waiting(&pair) {
             waiting.shared = false;
         }
-        self.redial_or_fail(pair, error::of_verdict(verdict), now);
+        let failure = error::of_verdict(verdict);
+        let onward = self.onward(conn, &failure).filter(|_| failure.cause == Cause::HostUnknown);
+        if onward.is_some() {
+            self.retire(conn);
+        }
+        self.redial_or_fail(pair, self.verdict(conn, failure), onward, now);
         self.abandon(conn, now);
     }
 
@@ -341,23 +316,8 @@ impl Core {
         }
     }
 
-    /// What waited for a stream that was there before gets a fresh one, once; else it fails.
-    pub(super) fn redial_or_fail(&mut self, pair: Pair, failure: Failure, now: Instant) {
-        let Some(State::Waiting(waiting)) = self.peers.remove(&pair) else { return };
-        let Waiting { shared, deadline, trace, queue, .. } = waiting;
-        match self.domains.target(&pair) {
-            Ok(target) if shared && self.life != Life::Stopped => {
-                self.wait(pair.clone(), &target, (queue, deadline, trace), now);
-                if let Some(waiting) = self.peers.waiting(&pair) {
-                    waiting.shared = false;
-                }
-            }
-            _ => self.fail_queue(pair, queue, failure, now),
-        }
-    }
-
     /// All but answers fail; those wait until it is tried again.
-    fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
+    pub(super) fn fail_queue(&mut self, pair: Pair, queue: Queue, failure: Failure, now: Instant) {
         let failure = self.knowledge.judge(&pair.remote, failure, now);
         let failure = self.missed(&pair, failure, now);
         let timing = self.settings.timing;

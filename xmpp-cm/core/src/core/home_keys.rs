@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use openfed_proto::domain::Domain;
 
 use super::conn::{Dialed, Side};
+use super::onward::Search;
 use super::{ConnId, Core, Target};
 use crate::peers::Pair;
 
@@ -69,7 +70,8 @@ impl Core {
         {
             let first = self.home_keys.asked.insert(home.clone());
             let pair = Pair::new(&to, &home);
-            let asks = first && self.connection(&pair, &target, None, now).is_some();
+            let asks =
+                first && self.connection(&pair, &target, None, Search::default(), now).is_some();
             if asks || self.home_keys.awaits(&home) {
                 return self.home_keys.waiting.push((conn, home));
             }

@@ -31,8 +31,9 @@ impl Core {
         }
         let phase = self.conns.get(&conn).map(Conn::phase);
         let failure = phase.map_or_else(error::unconfirmed, error::of_phase);
+        let failure = self.verdict(conn, failure);
         self.leave(conn, &pair);
-        self.redial_or_fail(pair, failure, now);
+        self.redial_or_fail(pair, failure, None, now);
         self.abandon(conn, now);
     }
 }

@@ -7,6 +7,7 @@ mod dialback;
 mod discovery;
 mod management;
 mod naming;
+mod onward;
 mod passing;
 mod proof;
 mod random;

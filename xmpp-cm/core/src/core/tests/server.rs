@@ -11,8 +11,8 @@ use super::domain;
 use crate::dialback::Secret;
 use crate::peers::Pair;
 use crate::stream::{
-    Domain, Event, InitiatorConfig, Name, ResponderConfig, Settings, Stream, StreamCondition,
-    StreamError, Tls, Verdict,
+    Domain, Event, InitiatorConfig, Name, ResponderConfig, Settings, StanzaCondition, Stream,
+    StreamCondition, StreamError, Tls, Verdict,
 };
 
 struct End {
@@ -22,6 +22,17 @@ struct End {
     ready: bool,
     /// Our key for the pair is sent.
     asked: bool,
+}
+
+/// What a server does to who connects to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::core) enum Fault {
+    /// It closes at once.
+    Closes,
+    /// It cannot do TLS.
+    Tls,
+    /// It does not know its own domain, and says so by dialback.
+    Unknown,
 }
 
 struct Doubt {
@@ -49,6 +60,8 @@ pub(in crate::core) struct Server {
     pub(in crate::core) multiplexes: bool,
     /// Refuses every stream with this.
     pub(in crate::core) refuses: Option<StreamCondition>,
+    /// What else is wrong with it.
+    pub(in crate::core) fault: Option<Fault>,
     /// Calls every key wrong.
     pub(in crate::core) distrusts: bool,
     /// Takes connections and keeps silent.
@@ -91,6 +104,7 @@ impl Server {
             pongs: true,
             multiplexes: true,
             refuses: None,
+            fault: None,
             distrusts: false,
             mute: false,
             spellings: Vec::new(),
@@ -298,6 +312,11 @@ impl Server {
     ) {
         self.spellings.push(from.written().into_owned());
         let guest = self.ends[&conn].ready && !self.multiplexes;
+        if self.fault == Some(Fault::Unknown) {
+            let verdict = Verdict::Error(StanzaCondition::ItemNotFound);
+            self.end(conn).answer_dialback(&from, &to, &verdict);
+            return;
+        }
         if self.distrusts || guest {
             self.end(conn).answer_dialback(&from, &to, &Verdict::Invalid);
             return;

@@ -11,9 +11,9 @@ use openfed_proto::packet::{
 use openfed_proto::route::DomainPattern;
 
 use super::super::{
-    Command, ConnId, ConnectFailure, Core, Fact, RouterId, Settings, Start, Target,
+    Command, ConnId, ConnectFailure, Core, Endpoint, Fact, Found, RouterId, Settings, Start, Target,
 };
-use super::server::Server;
+use super::server::{Fault, Server};
 use super::{address, domain};
 use crate::dialback::Secret;
 
@@ -25,6 +25,8 @@ pub(in crate::core) struct World {
     pub(in crate::core) now: Instant,
     /// By the name that leads to them.
     pub(in crate::core) servers: BTreeMap<&'static str, Server>,
+    /// Domains with several servers, by the names of those, in order.
+    pub(in crate::core) several: BTreeMap<&'static str, Vec<&'static str>>,
     /// Names that fail otherwise than with NXDOMAIN.
     pub(in crate::core) broken: BTreeMap<&'static str, ConnectFailure>,
     /// What the routers got, oldest first.
@@ -74,6 +76,7 @@ impl World {
             core,
             now,
             servers: BTreeMap::from([("corp.example", Server::new("corp.example"))]),
+            several: BTreeMap::new(),
             broken: BTreeMap::new(),
             frames: Vec::new(),
             facts: Vec::new(),
@@ -123,15 +126,18 @@ impl World {
     fn obey(&mut self, command: Command) {
         let now = self.now;
         match command {
-            Command::Connect { conn, target } => {
+            Command::Connect { conn, target, tried } => {
                 let (Target::Home(name) | Target::Foreign(name)) = &target;
+                if let Some(servers) = self.several.get(name.as_str()).cloned() {
+                    return self.connect_to_one(conn, &servers, tried);
+                }
                 if let Some(why) = self.broken.get(name.as_str()) {
                     return self.core.handle_connect_failed(conn, *why, now);
                 }
                 match self.servers.get_mut(name.as_str()) {
                     Some(server) => {
                         server.accept(conn, now);
-                        self.core.handle_connected(conn, false, now);
+                        self.core.handle_connected(conn, false, Found::default(), now);
                     }
                     None => {
                         let why = ConnectFailure::NotFound;
@@ -146,6 +152,11 @@ impl World {
                 }
             }
             Command::StartTls { conn, .. } => {
+                let server = self.servers.values_mut().find(|it| it.has(conn));
+                if let Some(server) = server.filter(|it| it.fault == Some(Fault::Tls)) {
+                    server.closed(conn);
+                    return self.core.handle_tls(conn, false, None, now);
+                }
                 let shown =
                     self.servers.values().find(|it| it.has(conn)).and_then(|it| it.certificate);
                 self.core.handle_tls(conn, true, shown, now);
@@ -164,6 +175,38 @@ impl World {
             Command::Listen(on) => self.listens = on,
             Command::Note(fact) => self.facts.push(fact),
         }
+    }
+
+    /// Looks for a server as the shell does: the first one that can be connected to.
+    fn connect_to_one(&mut self, conn: ConnId, servers: &[&'static str], mut tried: Vec<Endpoint>) {
+        let (before, now, mut missed) = (tried.len(), self.now, None);
+        let place = |number: usize| {
+            let host = u8::try_from(number).unwrap();
+            Endpoint { address: ([192, 0, 2, host], 5269).into(), direct_tls: false }
+        };
+        for (number, name) in servers.iter().enumerate() {
+            if tried.contains(&place(number)) {
+                continue;
+            }
+            tried.push(place(number));
+            if let Some(why) = self.broken.get(name) {
+                missed = missed.or(Some(*why));
+                continue;
+            }
+            let server = self.servers.get_mut(name).unwrap();
+            server.accept(conn, now);
+            let closes = server.fault == Some(Fault::Closes);
+            let more = tried.len() < servers.len();
+            let found = Found { tried: tried.split_off(before), missed, more };
+            self.core.handle_connected(conn, false, found, now);
+            if closes {
+                self.server(name).closed(conn);
+                self.core.handle_closed(conn, 0, now);
+            }
+            return;
+        }
+        let why = missed.expect("nowhere is looked twice");
+        self.core.handle_connect_failed(conn, why, now);
     }
 
     /// Time passes, and everything that it brings about happens.
