@@ -34,7 +34,7 @@ use links::Cable;
 use network::{Datagram, Wire};
 use nodes::{RouterNode, SipNode, XmppNode};
 use sip_peer::{Note, SipPeer};
-use store::{Insert, StoreStandIn};
+use store::{Insert, Keeps, StoreStandIn};
 use xmpp_server::{WireId, XmppServer};
 
 pub use links::Cm;
@@ -80,6 +80,11 @@ pub enum Step {
     Cut(Cm, usize, Duration),
     /// The store stops answering, or answers again.
     Store(bool),
+    /// What the store does from now on with rows that it is to keep.
+    Keeps(Keeps),
+    /// From now on looking up and connecting to this domain fails so (`None`: never ends), or does
+    /// what it does without a fault.
+    Dns(String, Option<Option<ConnectFailure>>),
     /// The store has only so many of the oldest changes, and the routers read it anew.
     GoBack(usize),
     /// The operator changes a table.
@@ -290,6 +295,9 @@ impl Sim {
             Step::Xmpp(server, note) => self.server(server).say(&note),
             Step::Cut(cm, router, time) => self.cut(cm, router, time),
             Step::Store(is_up) => self.switch_store(is_up),
+            Step::Keeps(keeps) => self.store.keeps = keeps,
+            Step::Dns(name, Some(fault)) => drop(self.dns.insert(name, fault)),
+            Step::Dns(name, None) => drop(self.dns.remove(&name)),
             Step::GoBack(kept) => self.go_back(kept),
             Step::Change(change) => {
                 self.store.change(change);
@@ -335,45 +343,6 @@ impl Sim {
     fn both_clocks(&self) -> Now {
         let passed = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
         Now { instant: self.now, unix_us: nodes::UNIX_US + passed }
-    }
-
-    fn store_insert(&mut self, insert: Insert, cap: u64) {
-        if !self.store.is_up {
-            let at = self.now + store::UNANSWERED;
-            return self.agenda.plan(at, Event::Inserted(insert, InsertResult::Unavailable));
-        }
-        let (result, is_new) = self.store.insert(&insert.row, cap);
-        self.agenda.plan(self.now + self.store.latency, Event::Inserted(insert, result));
-        if is_new {
-            self.tell_news();
-        }
-    }
-
-    fn tell_news(&mut self) {
-        for router in 0..self.routers.len() {
-            if self.store.is_up {
-                let at = self.now + self.store.latency;
-                self.agenda.plan(at, Event::StoreNews(router, self.store.news()));
-            }
-        }
-    }
-
-    fn go_back(&mut self, kept: usize) {
-        self.store.go_back(kept);
-        for router in 0..self.routers.len() {
-            // One is faster than the next.
-            let at = self.now + self.store.latency * (1 + u32::try_from(router).unwrap_or(0));
-            self.agenda.plan(at, Event::StoreNews(router, self.store.snapshot()));
-        }
-    }
-
-    fn switch_store(&mut self, is_up: bool) {
-        self.store.is_up = is_up;
-        for router in 0..self.routers.len() {
-            let fact = if is_up { StoreFact::Up } else { StoreFact::Down };
-            self.agenda.plan(self.now + self.store.latency, Event::StoreNews(router, fact));
-        }
-        self.tell_news();
     }
 }
 

@@ -127,6 +127,13 @@ pub enum Report {
         /// The connection.
         conn: ConnId,
     },
+    /// What was transmitted before [`Connections::mark`] is with the system.
+    Written {
+        /// The connection.
+        conn: ConnId,
+        /// Which mark.
+        mark: u64,
+    },
     /// [`Connections::start_tls`] is done.
     Tls {
         /// The connection.
@@ -233,6 +240,7 @@ impl Connections {
             Report::Connected { conn, .. }
             | Report::Bytes { conn, .. }
             | Report::Confirmed { conn }
+            | Report::Written { conn, .. }
             | Report::Tls { conn, .. } => self.open.get(conn).is_some_and(is_open),
         };
         of_interest.then_some(report)
@@ -257,6 +265,13 @@ impl Connections {
     /// How many of the last bytes that were transmitted have not surely arrived.
     pub fn unconfirmed(&self, conn: ConnId) -> usize {
         self.open.get(&conn).map_or(0, Handle::unconfirmed)
+    }
+
+    /// Hands what was transmitted to the task; [`Report::Written`] tells when it is with the system.
+    pub fn mark(&mut self, conn: ConnId, mark: u64) {
+        if let Some(handle) = self.open.get_mut(&conn).filter(|it| it.state == State::Open) {
+            handle.order(|bytes| Order::Mark(bytes, mark));
+        }
     }
 
     /// Begins to connect, to none of those that were `tried` already.

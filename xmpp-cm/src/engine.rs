@@ -123,6 +123,7 @@ impl Engine {
                 let unconfirmed = self.connections.unconfirmed(conn);
                 self.core.handle_unconfirmed(conn, unconfirmed, now);
             }
+            Report::Written { conn, mark } => self.core.handle_written(conn, mark),
             Report::Tls { conn, established, certificate, .. } => {
                 self.core.handle_tls(conn, established, certificate, now);
             }
@@ -192,6 +193,7 @@ impl Engine {
                     self.connections.connect(conn, target, tried);
                 }
                 Command::Transmit { conn, bytes } => self.connections.transmit(conn, &bytes),
+                Command::Mark { conn, mark } => self.connections.mark(conn, mark),
                 Command::StartTls { conn, side } => self.connections.start_tls(conn, side),
                 Command::Close { conn } => self.connections.close(conn),
                 Command::Read { conn, on } => self.connections.read(conn, on),

@@ -138,6 +138,7 @@ impl Sim {
             Command::StartTls { conn, .. } => {
                 self.xmpps[cm].core.handle_tls(conn, true, None, self.now);
             }
+            Command::Mark { conn, mark } => self.xmpps[cm].core.handle_written(conn, mark),
             Command::Close { conn } => {
                 if let Some(wire) = self.wire_of(cm, conn) {
                     self.agenda.plan(at, Event::ClosedAtServer(wire));

@@ -9,8 +9,21 @@ use openfed_proto::packet::PacketId;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
 
+use super::{Event, Sim};
+
 /// After this time a store that is down counts as not answering.
 pub const UNANSWERED: Duration = Duration::from_millis(250);
+
+/// What a store does with a row that it is to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// It keeps it.
+    All,
+    /// It has no room: it reads, and does not write.
+    Nothing,
+    /// It says that it keeps it, and does not: a primary that dies before its replica has it.
+    NothingAndLies,
+}
 
 /// One row that a router asked for.
 #[derive(Clone, Debug)]
@@ -31,6 +44,8 @@ pub struct StoreStandIn {
     /// From a question to its answer, and from a change to its news.
     pub latency: Duration,
     pub(crate) is_up: bool,
+    /// What it does with new rows.
+    pub keeps: Keeps,
     routes: Vec<StaticRoute>,
     blocked: Vec<DomainPattern>,
     pinned: Vec<Domain>,
@@ -47,6 +62,7 @@ impl StoreStandIn {
             rows: BTreeMap::new(),
             latency: Duration::from_millis(2),
             is_up: true,
+            keeps: Keeps::All,
             first: routes.clone(),
             routes,
             blocked: Vec::new(),
@@ -95,7 +111,7 @@ impl StoreStandIn {
         let mut changes = std::mem::take(&mut self.changes);
         changes.truncate(kept);
         let older = Self { era: self.era + 1, ..Self::new(self.first.clone()) };
-        *self = Self { latency: self.latency, is_up: self.is_up, ..older };
+        *self = Self { latency: self.latency, is_up: self.is_up, keeps: self.keeps, ..older };
         changes.into_iter().for_each(|change| self.change(change));
     }
 
@@ -109,7 +125,55 @@ impl StoreStandIn {
         if !open || blocked || self.rows.len() as u64 >= cap {
             return (InsertResult::Refused("the store's own check"), false);
         }
+        match self.keeps {
+            Keeps::All => {}
+            Keeps::Nothing => return (InsertResult::Unavailable, false),
+            Keeps::NothingAndLies => {
+                return (InsertResult::Present { version: self.version() }, false);
+            }
+        }
         self.change(TableChange::Row(row.domain.clone(), row.origin));
         (InsertResult::Present { version: self.version() }, true)
+    }
+}
+
+impl Sim {
+    pub(super) fn store_insert(&mut self, insert: Insert, cap: u64) {
+        if !self.store.is_up {
+            let at = self.now + UNANSWERED;
+            return self.agenda.plan(at, Event::Inserted(insert, InsertResult::Unavailable));
+        }
+        let (result, is_new) = self.store.insert(&insert.row, cap);
+        self.agenda.plan(self.now + self.store.latency, Event::Inserted(insert, result));
+        if is_new {
+            self.tell_news();
+        }
+    }
+
+    pub(super) fn tell_news(&mut self) {
+        for router in 0..self.routers.len() {
+            if self.store.is_up {
+                let at = self.now + self.store.latency;
+                self.agenda.plan(at, Event::StoreNews(router, self.store.news()));
+            }
+        }
+    }
+
+    pub(super) fn go_back(&mut self, kept: usize) {
+        self.store.go_back(kept);
+        for router in 0..self.routers.len() {
+            // One is faster than the next.
+            let at = self.now + self.store.latency * (1 + u32::try_from(router).unwrap_or(0));
+            self.agenda.plan(at, Event::StoreNews(router, self.store.snapshot()));
+        }
+    }
+
+    pub(super) fn switch_store(&mut self, is_up: bool) {
+        self.store.is_up = is_up;
+        for router in 0..self.routers.len() {
+            let fact = if is_up { StoreFact::Up } else { StoreFact::Down };
+            self.agenda.plan(self.now + self.store.latency, Event::StoreNews(router, fact));
+        }
+        self.tell_news();
     }
 }

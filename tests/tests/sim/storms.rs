@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use openfed_proto::route::DomainPattern;
 use openfed_tests::sim::chance::Chance;
+use openfed_tests::sim::store::Keeps;
 use openfed_tests::sim::{Cm, LOCAL, Node, Plan, Seen, Sim, Step, domain};
 use xcp_router_core::TableChange;
 use xmpp_cm_core::core::ConnectFailure;
@@ -93,6 +94,47 @@ fn home_servers_that_answer_on_any_stream_are_understood() {
         let connects = sim.seen.connects.get(LOCAL).copied().unwrap_or_default();
         assert!(connects <= 1, "seed {seed}: {connects} streams to the home server");
     }
+}
+
+/// DNS says anything of any domain and changes its mind; the store goes away, is full, says that it
+/// keeps what it does not, and goes back in time.
+#[test]
+fn whatever_dns_and_the_store_do_each_message_ends_once_and_truly() {
+    let faults = [
+        Some(ConnectFailure::NotFound),
+        Some(ConnectFailure::Unreachable),
+        Some(ConnectFailure::Untrusted),
+        Some(ConnectFailure::Busy),
+        None,
+    ];
+    let mut seen = Balance::default();
+    for seed in 1..=8 {
+        let plan = Plan { seed, routers: 2, sip_cms: 2, ..Plan::default() };
+        let (_, balance) = storm_with(&plan, |sim| {
+            let mut chance = Chance::new(seed ^ 0xd15);
+            let mut pick = |below: usize| usize::try_from(chance.below(below as u64)).expect("few");
+            for n in 0..60 {
+                let name = format!("partner{}.example", pick(25));
+                let fault = (pick(3) > 0).then(|| faults[pick(faults.len())]);
+                sim.at(MILLISECOND * n * 120, Step::Dns(name, fault));
+            }
+            for n in 0..12 {
+                let step = match pick(5) {
+                    0 => Step::Store(false),
+                    1 => Step::Keeps(Keeps::Nothing),
+                    2 => Step::Keeps(Keeps::NothingAndLies),
+                    3 => Step::GoBack(pick(10)),
+                    _ => Step::Keeps(Keeps::All),
+                };
+                let later = MILLISECOND * (n * 600);
+                sim.at(later, step);
+                sim.at(later + MILLISECOND * 500, Step::Store(true));
+            }
+        });
+        seen.delivered += balance.delivered;
+        seen.failed += balance.failed;
+    }
+    assert!(seen.delivered > 1_000 && seen.failed > 400, "{seen:?}");
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Router {
             delivery.state = State::Attempting { link, running };
         });
         self.send_attempt(id, now);
+        self.is_settled(id);
     }
 
     /// XMPP with an unknown domain has its budget, so that time is left for
@@ -145,6 +146,7 @@ impl Router {
             }
         });
         self.send_attempt(id, now);
+        self.is_settled(id);
     }
 
     /// The link is gone while the attempt was on it.
@@ -152,10 +154,11 @@ impl Router {
         self.report_over(id, Some("link-lost"));
         let Some(delivery) = self.deliveries.get(id) else { return };
         let Some(running) = delivery.running().cloned() else { return };
-        let until = match delivery.is_native(running.instruction) {
-            true => running.until + SLACK,
-            false => now.after(RETURN),
-        };
+        let is_native = delivery.is_native(running.instruction);
+        let until = if is_native { running.until + SLACK } else { now.after(RETURN) };
+        if !is_native {
+            self.goes_ahead(id);
+        }
         self.deliveries.change(id, |delivery| delivery.state = State::Parked { running, until });
     }
 
@@ -199,6 +202,7 @@ impl Router {
             return self.finish(id, Ending::Failed(answers::leaving()), now);
         }
         self.give_to_instance(id, running.instruction, except, running.resent + 1, now);
+        self.is_settled(id);
     }
 
     pub(crate) fn attempt_ended(&mut self, link: LinkId, ended: AttemptEnded, now: Now) {
@@ -243,6 +247,7 @@ impl Router {
             }
             Instruction::Home | Instruction::Send => self.finish(id, ending, now),
         }
+        self.is_settled(id);
     }
 
     /// The moment that a packet, or what it waits for, has run out of time.
@@ -260,7 +265,9 @@ impl Router {
                 let running = running.clone();
                 self.instance_died(id, &running, Some(&running.node), now);
             }
-            State::Parked { .. } => self.finish(id, Ending::Failed(answers::leaving()), now),
+            State::Parked { .. } | State::Unacknowledged { .. } => {
+                self.finish(id, Ending::Failed(answers::leaving()), now)
+            }
             State::Attempting { running, .. } => {
                 let instruction = running.instruction;
                 let failure = match instruction {

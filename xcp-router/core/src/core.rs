@@ -18,6 +18,7 @@ use crate::discovery::Discoveries;
 use crate::domains::Domains;
 use crate::endings::Endings;
 use crate::explain::{self, Explanation};
+use crate::following::Following;
 use crate::memory::Memory;
 use crate::nodes::{LinkId, NodeView, Nodes};
 use crate::rates::{Bucket, Rates};
@@ -63,6 +64,7 @@ pub struct Router {
     pub(crate) ready: VecDeque<PacketId>,
     /// Packets whose instance is being asked for.
     pub(crate) recalling: BTreeSet<(Conversation, PacketId)>,
+    pub(crate) following: Following,
     pub(crate) commands: VecDeque<Command>,
     pub(crate) next_sweep: Option<Instant>,
     pub(crate) admission: Admission,
@@ -90,6 +92,7 @@ impl Router {
             xmpp_missing: false,
             ready: VecDeque::new(),
             recalling: BTreeSet::new(),
+            following: Following::default(),
             commands: VecDeque::new(),
             next_sweep: None,
             admission: Admission::default(),

@@ -6,7 +6,8 @@
 //!             │      │    ▼   │      └─▶ Routing      (XMPP did not reach it)
 //!             │      │  Parked        the instance that has it is not linked
 //!             ├──────┴─▶ Waiting      another packet leads the discovery
-//!             └────────▶ Recalling    which instance has it? The router that knew is gone
+//!             ├────────▶ Recalling    which instance has it? The router that knew is gone
+//!             └◀── Unacknowledged       does its server keep it? The link that knew is gone
 //! ```
 //! Every state has an end in time: its own, or the packet's.
 
@@ -58,6 +59,11 @@ pub(crate) enum State {
     /// nobody else has to do what it may have done already.
     Parked {
         running: Running,
+        until: Instant,
+    },
+    /// The link over which its server was to be told that it is here is gone: whether the server
+    /// keeps it is not known. It may come again.
+    Unacknowledged {
         until: Instant,
     },
     /// Another router gave it to an instance, and is gone: these have not said yet whether it is
@@ -115,9 +121,11 @@ impl Delivery {
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.state {
             State::Attempting { running, .. } | State::Parked { running, .. } => Some(running),
-            State::Routing | State::Waiting | State::Recalling { .. } | State::Inserting { .. } => {
-                None
-            }
+            State::Routing
+            | State::Waiting
+            | State::Unacknowledged { .. }
+            | State::Recalling { .. }
+            | State::Inserting { .. } => None,
         }
     }
 
@@ -177,7 +185,9 @@ impl Delivery {
 
     fn wakes_at(&self) -> Instant {
         match &self.state {
-            State::Parked { until, .. } => (*until).min(self.deadline),
+            State::Parked { until, .. } | State::Unacknowledged { until } => {
+                (*until).min(self.deadline)
+            }
             State::Attempting { running, .. } => {
                 running.until.checked_add(SLACK).unwrap_or(running.until).min(self.deadline)
             }

@@ -102,7 +102,7 @@ impl Router {
         let Some(delivery) = self.deliveries.get(id) else { return false };
         let domain = delivery.packet.foreign().clone();
         let direction = delivery.packet.direction;
-        let Some(one) = self.discoveries.running.get_mut(&domain) else {
+        let Some(one) = self.discoveries.running.get(&domain) else {
             let discovery = Discovery { leader: id, waiting: VecDeque::new() };
             self.discoveries.running.insert(domain.clone(), discovery);
             let event = Event::DiscoveryBegan { id, domain, direction };
@@ -112,13 +112,38 @@ impl Router {
         if one.leader == id {
             return true;
         }
-        if one.waiting.len() >= self.config.waiting_per_domain {
-            self.stop(id, Decision::Refused, answers::busy(), now);
+        self.wait(id, &domain, now);
+        false
+    }
+
+    /// Whether the packet waits now because the first one of its conversation is finding out about
+    /// its domain. Another router may know by now: then others go on, and it would overtake (E-47).
+    pub(crate) fn waits_behind_leader(&mut self, id: PacketId, now: Now) -> bool {
+        if self.discoveries.running.is_empty() {
             return false;
+        }
+        let Some(delivery) = self.deliveries.get(id) else { return false };
+        let domain = delivery.packet.foreign();
+        let Some(one) = self.discoveries.running.get(domain) else { return false };
+        let leads = |leader: &Delivery| leader.packet.conversation == delivery.packet.conversation;
+        // The second leg of an accepted request is the leader itself.
+        let behind = one.leader != id
+            && delivery.accepted_in.is_none()
+            && self.deliveries.get(one.leader).is_some_and(leads);
+        if behind {
+            let domain = domain.clone();
+            self.wait(id, &domain, now);
+        }
+        behind
+    }
+
+    fn wait(&mut self, id: PacketId, domain: &Domain, now: Now) {
+        let Some(one) = self.discoveries.running.get_mut(domain) else { return };
+        if one.waiting.len() >= self.config.waiting_per_domain {
+            return self.stop(id, Decision::Refused, answers::busy(), now);
         }
         one.waiting.push_back(id);
         self.deliveries.change(id, |delivery| delivery.state = State::Waiting);
-        false
     }
 
     /// A packet of `domain` ended. If it led, the discovery is over, and those

@@ -28,6 +28,7 @@ mod domains;
 mod endings;
 mod expiring;
 mod explain;
+mod following;
 mod links;
 mod memory;
 mod nodes;

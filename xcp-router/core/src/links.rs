@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::{FromRouter, Hello, STREAMS_SHOWN, StreamView};
-use openfed_proto::packet::Role;
+use openfed_proto::packet::{Ending, Role};
 
+use crate::answers;
 use crate::clock::Now;
 use crate::command::{Command, Event};
 use crate::core::Router;
@@ -60,6 +61,14 @@ impl Router {
         for id in self.deliveries.pick(parked) {
             self.node_is_back(id, link, now);
         }
+        let died = |delivery: &Delivery| {
+            matches!(delivery.state, State::Unacknowledged { .. })
+                && *delivery.source.node == *node
+                && delivery.source.epoch != epoch
+        };
+        for id in self.deliveries.pick(died) {
+            self.finish(id, Ending::Failed(answers::leaving()), now);
+        }
     }
 
     pub(crate) fn settle_endings(&mut self, link: LinkId, node: &str, epoch: u64) {
@@ -69,9 +78,7 @@ impl Router {
     }
 
     pub(crate) fn link_down(&mut self, id: LinkId, now: Now) {
-        let Some(mut link) = self.nodes.remove(id) else { return };
-        // Whether its servers have heard of them is not known: they may not be lost.
-        self.ready.extend(link.taken.release());
+        let Some(link) = self.nodes.remove(id) else { return };
         let node = link.node.to_string();
         self.commands.push_back(Command::Event(Event::NodeDown { node, role: link.role }));
         for source in self.deliveries.iter_mut_sources() {
@@ -84,6 +91,7 @@ impl Router {
             self.attempt_lost(packet, now);
         }
         self.recalls_lost(id, now);
+        self.taken_lost(link.taken, now);
     }
 
     /// A manager takes nothing new, or takes it again.

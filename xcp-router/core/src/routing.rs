@@ -34,7 +34,7 @@ impl Router {
         };
         self.note_taken(link, kept, now);
         if self.deliveries.get(packet.id).is_some() {
-            return self.submitted_again(packet.id, source, link, now);
+            return self.submitted_again(packet.id, source, (link, kept), now);
         }
         if let Some(outcome) = self.endings.repeat(packet.id, now.instant) {
             self.give_credit(link);
@@ -64,7 +64,7 @@ impl Router {
         });
         match refusal {
             Some(failure) => self.stop(id, Decision::Refused, failure, now),
-            None => self.line_up(link, id),
+            None => self.line_up(link, id, kept),
         }
     }
 
@@ -80,11 +80,22 @@ impl Router {
     }
 
     /// The same packet over another link, or twice: nothing starts anew.
-    fn submitted_again(&mut self, id: PacketId, source: Source, link: LinkId, now: Now) {
+    fn submitted_again(
+        &mut self,
+        id: PacketId,
+        source: Source,
+        (link, kept): (LinkId, bool),
+        now: Now,
+    ) {
         let before =
             self.deliveries.change(id, |delivery| std::mem::replace(&mut delivery.source, source));
         if before.is_some_and(|before| before.charged && before.link == Some(link)) {
             self.give_credit(link);
+        }
+        let is_open = |it: &Delivery| matches!(it.state, State::Unacknowledged { .. });
+        if self.deliveries.get(id).is_some_and(is_open) {
+            self.deliveries.change(id, |delivery| delivery.state = State::Routing);
+            return self.line_up(link, id, kept);
         }
         self.node_is_back(id, link, now);
     }
@@ -97,6 +108,9 @@ impl Router {
     }
 
     fn route(&mut self, id: PacketId, now: Now) {
+        if self.waits_behind(id, now) {
+            return;
+        }
         let Some(delivery) = self.deliveries.get(id) else { return };
         let (decision, way) = self.decide(delivery, now);
         self.deliveries.change(id, |delivery| delivery.decision = decision);
@@ -169,6 +183,7 @@ impl Router {
     pub(crate) fn finish(&mut self, id: PacketId, ending: Ending, now: Now) {
         self.attempt_is_over(id, &ending);
         self.recall_is_over(id);
+        self.is_settled(id);
         let Some(delivery) = self.deliveries.remove(id) else { return };
         let Delivery { packet, source, decision, attempts, started_us, .. } = delivery;
         let domain = packet.foreign().clone();

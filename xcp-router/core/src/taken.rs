@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   Submit, kept ─▶ Taken, held ─▶ <a/> to the server ─▶ Acknowledged ─▶ decided about
+//!      │                      └─ link lost before that: not delivered, and told so
 //!      └─ where very many come: decided about at once, and told of a little later
 //! ```
 
@@ -15,6 +16,7 @@ use openfed_proto::packet::PacketId;
 
 use crate::clock::Now;
 use crate::core::Router;
+use crate::deliveries::{RETURN, State};
 use crate::nodes::LinkId;
 use crate::rates::Bucket;
 
@@ -24,8 +26,8 @@ const HOLDS: u32 = 200;
 const LATER: Duration = Duration::from_millis(5);
 /// Of so many packets it is told at once in any case.
 const UNTOLD: u64 = 32;
-/// No packet is held for longer.
-const HELD: Duration = Duration::from_millis(20);
+/// No packet is held for longer: an answer takes a millisecond, and more where the machine is busy.
+const HELD: Duration = Duration::from_millis(100);
 
 /// What one manager knows to be here.
 #[derive(Debug)]
@@ -36,9 +38,17 @@ pub(crate) struct Taken {
     /// When it is to hear so next.
     tell_at: Option<Instant>,
     holds: Bucket,
-    /// Until when packets are held, and those that are, in order, with the number of each.
+    /// Until when packets are held, and those that are, in order.
     held_until: Option<Instant>,
-    held: VecDeque<(u64, PacketId)>,
+    held: VecDeque<Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    number: u64,
+    id: PacketId,
+    /// Whether its server keeps it.
+    kept: bool,
 }
 
 /// What a manager is to hear now.
@@ -93,18 +103,18 @@ impl Taken {
     }
 
     /// Takes a packet in if packets are held, behind those that are.
-    pub(crate) fn hold(&mut self, id: PacketId) -> bool {
+    fn hold(&mut self, id: PacketId, kept: bool) -> bool {
         let holds = self.held_until.is_some();
         if holds {
-            self.held.push_back((self.packets, id));
+            self.held.push_back(Held { number: self.packets, id, kept });
         }
         holds
     }
 
     /// Nothing is held any more: what was, in order.
-    pub(crate) fn release(&mut self) -> impl Iterator<Item = PacketId> {
+    fn release(&mut self) -> impl Iterator<Item = PacketId> {
         self.held_until = None;
-        std::mem::take(&mut self.held).into_iter().map(|(_, id)| id)
+        std::mem::take(&mut self.held).into_iter().map(|held| held.id)
     }
 
     /// The servers have been told of so many packets: those go on. The others have their turn now.
@@ -113,8 +123,8 @@ impl Taken {
         if self.held_until.is_none() || packets < self.told {
             return (Vec::new(), Tell::Nothing);
         }
-        let first = self.held.iter().take_while(|(number, _)| *number <= packets).count();
-        let mut on: Vec<PacketId> = self.held.drain(..first).map(|(_, id)| id).collect();
+        let first = self.held.iter().take_while(|held| held.number <= packets).count();
+        let mut on: Vec<PacketId> = self.held.drain(..first).map(|held| held.id).collect();
         if !self.held.is_empty() && self.holds.take(now) {
             return (on, self.begin_hold(now));
         }
@@ -145,9 +155,25 @@ impl Router {
     }
 
     /// The packet is to be decided about: when its time has come.
-    pub(crate) fn line_up(&mut self, link: LinkId, id: PacketId) {
-        if !self.nodes.get_mut(link).is_some_and(|node| node.taken.hold(id)) {
+    pub(crate) fn line_up(&mut self, link: LinkId, id: PacketId, kept: bool) {
+        if !self.nodes.get_mut(link).is_some_and(|node| node.taken.hold(id, kept)) {
             self.ready.push_back(id);
+        }
+    }
+
+    /// The link is gone. Of packets that it was to acknowledge it is not known whether their server
+    /// keeps them. A server that does bounces them, so they do not go on: they come again over
+    /// another link, or their xmpp-cm is gone, and the next life of it tells of them, which for some
+    /// is told twice then, but true.
+    pub(crate) fn taken_lost(&mut self, taken: Taken, now: Now) {
+        for held in taken.held {
+            if !held.kept {
+                self.ready.push_back(held.id);
+                continue;
+            }
+            let until = now.after(RETURN);
+            self.deliveries.change(held.id, |it| it.state = State::Unacknowledged { until });
+            self.goes_ahead(held.id);
         }
     }
 

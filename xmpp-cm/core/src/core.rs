@@ -13,6 +13,7 @@
 //! Inputs change state and leave streams with something to say; `settle` then takes the events of
 //! those streams until there are none, and sends the pings of fences.
 
+mod acknowledging;
 mod astray;
 mod command;
 mod conn;
@@ -59,6 +60,7 @@ use crate::names::Names;
 use crate::peers::{Counted, Pair, Peers};
 use crate::routers::Routers;
 use crate::stream::Name;
+use acknowledging::Acknowledging;
 use conn::{Conn, Deadlines, DialKey};
 use dialback::{Claim, Verification};
 use home_keys::HomeKeys;
@@ -131,6 +133,7 @@ pub struct Core {
     claim_deadlines: Deadlines<Claim>,
     /// The stanza that is being looked at, until somebody has it.
     in_hand: Option<Counted>,
+    acknowledging: Acknowledging,
     home_keys: HomeKeys,
     commands: VecDeque<Command>,
     life: Life,
@@ -170,6 +173,7 @@ impl Core {
             held: BTreeMap::new(),
             claim_deadlines: Deadlines::default(),
             in_hand: None,
+            acknowledging: Acknowledging::default(),
             home_keys: HomeKeys::default(),
             commands: VecDeque::new(),
             life: Life::Serving,

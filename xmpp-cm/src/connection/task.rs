@@ -27,7 +27,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) enum Order {
     Write(Bytes),
-    StartTls { last_words: Bytes, side: TlsSide },
+    /// The same, and tell when it is with the system.
+    Mark(Bytes, u64),
+    StartTls {
+        last_words: Bytes,
+        side: TlsSide,
+    },
     Close(Bytes),
 }
 
@@ -138,7 +143,10 @@ impl Task {
     async fn drain(mut self, mut pipe: Pipe) {
         let _ = timeout(self.means.limits.linger, async {
             while let Some(order) = self.inbox.recv().await {
-                let (Order::Write(bytes) | Order::Close(bytes)) = order else { break };
+                let (Order::Write(bytes) | Order::Mark(bytes, _) | Order::Close(bytes)) = order
+                else {
+                    break;
+                };
                 pipe.write_all(&bytes).await?;
             }
             pipe.shutdown().await
@@ -198,9 +206,10 @@ async fn write(
         };
         // What has come counts already.
         was_much |= arrival.is_much();
-        let (bytes, last) = match order {
-            Some(Order::Write(bytes)) => (bytes, false),
-            Some(Order::Close(bytes)) => (bytes, true),
+        let (bytes, mark, last) = match order {
+            Some(Order::Write(bytes)) => (bytes, None, false),
+            Some(Order::Mark(bytes, mark)) => (bytes, Some(mark), false),
+            Some(Order::Close(bytes)) => (bytes, None, true),
             Some(Order::StartTls { last_words, side }) => {
                 return Pause::Upgrade { last_words, side };
             }
@@ -210,6 +219,9 @@ async fn write(
             return Pause::Lost;
         }
         arrival.wrote(bytes.len());
+        if let Some(mark) = mark {
+            let _ = reporter.send(Report::Written { conn, mark }).await;
+        }
         if last {
             return Pause::Said;
         }

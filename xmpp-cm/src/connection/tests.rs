@@ -116,6 +116,18 @@ async fn a_foreign_server_is_found_spoken_to_and_left() {
 }
 
 #[tokio::test]
+async fn a_mark_is_told_when_what_was_before_it_is_with_the_system() {
+    let (mut connections, peer) = dialed(quick()).await;
+    connections.transmit(FOREIGN, b"<a/>");
+    connections.mark(FOREIGN, 7);
+    let report = next(&mut connections).await;
+    assert!(matches!(report, Report::Written { conn: FOREIGN, mark: 7 }), "{report:?}");
+    // It is there already: nobody waits for it.
+    let mut peer = peer.into_std().unwrap();
+    assert_eq!(std::io::Read::read(&mut peer, &mut [0; 16]).unwrap(), 4);
+}
+
+#[tokio::test]
 async fn the_end_of_a_peer_is_reported_and_what_was_on_its_way_arrives() {
     let (mut connections, mut peer) = dialed(quick()).await;
     peer.write_all(b"</stream:stream>").await.unwrap();

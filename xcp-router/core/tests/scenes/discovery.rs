@@ -322,6 +322,29 @@ fn what_waits_goes_on_when_another_router_has_found_out_and_is_not_overtaken() {
 }
 
 #[test]
+fn what_comes_after_the_one_that_finds_out_stays_behind_it_when_another_router_knows_first() {
+    let mut scene = Scene::open();
+    let leader = scene.xmpp_out("foreign.example");
+    scene.submit(XMPP, leader);
+    let reach = scene.expect(Instruction::Reach, XMPP);
+    scene.change(vec![TableChange::Row(domain("foreign.example"), Origin::Discovered)]);
+    scene.announced("foreign.example");
+    // Of the same conversation: it waits, although the domain is known.
+    let later = scene.xmpp_out("foreign.example");
+    let later = scene.submit(XMPP, later);
+    scene.quiet();
+    scene.end(XMPP, &reach, not_found());
+    let first = scene.expect(Instruction::Send, SIP);
+    assert_eq!(first.packet.id, reach.packet.id);
+    scene.end(SIP, &first, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+    let second = scene.expect(Instruction::Send, SIP);
+    assert_eq!(second.packet.id, later);
+    scene.end(SIP, &second, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+}
+
+#[test]
 fn a_packet_that_waits_ends_when_its_time_is_over() {
     let mut scene = Scene::open();
     let first = scene.xmpp_out("slow.example");

@@ -89,6 +89,71 @@ fn an_instance_that_was_restarted_gets_a_new_attempt() {
     scene.finished();
 }
 
+/// Two packets of one conversation; the first one is at `sip-1` when its link is lost, the second one
+/// comes then, while `sip-2` is there.
+fn the_first_is_out_of_sight() -> (Scene, PacketId, PacketId, LinkId) {
+    let mut scene = Scene::known();
+    let first = scene.xmpp_out("known.example");
+    let second = scene.xmpp_out("known.example");
+    let first = scene.submit(XMPP, first);
+    scene.expect(Instruction::Send, SIP);
+    let other = scene.link(Role::SipCm, "sip-2");
+    scene.forget_frames();
+    scene.unlink(SIP);
+    let second = scene.submit(XMPP, second);
+    scene.quiet();
+    (scene, first, second, other)
+}
+
+#[test]
+fn nothing_overtakes_what_is_out_of_sight_with_its_instance() {
+    let (mut scene, first, second, other) = the_first_is_out_of_sight();
+    let back = scene.link(Role::SipCm, "sip-1");
+    scene.forget_frames();
+    let again = scene.expect(Instruction::Send, back);
+    assert_eq!(again.packet.id, first);
+    let (link, next, _) = scene.attempt();
+    assert!([back, other].contains(&link) && next.packet.id == second);
+    for (link, attempt) in [(back, again), (link, next)] {
+        scene.end(link, &attempt, delivered(Protocol::Sip));
+        assert!(is_delivered(&scene.finished()));
+    }
+}
+
+#[test]
+fn what_waits_behind_an_instance_that_is_gone_goes_on_with_another_one() {
+    let (mut scene, first, second, other) = the_first_is_out_of_sight();
+    scene.pass(GONE);
+    let finished = scene.finished();
+    assert_eq!(finished.outcome.id, first);
+    assert_eq!(why(&finished), (Condition::RemoteServerTimeout, Cause::Busy));
+    let next = scene.expect(Instruction::Send, other);
+    assert_eq!(next.packet.id, second);
+    scene.end(other, &next, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+}
+
+#[test]
+fn who_waits_behind_another_packet_has_no_more_time_for_it() {
+    let mut scene = Scene::known();
+    let first = scene.xmpp_out("known.example");
+    let mut second = scene.xmpp_out("known.example");
+    second.remaining = Duration::from_millis(300);
+    scene.submit(XMPP, first);
+    scene.expect(Instruction::Send, SIP);
+    scene.unlink(SIP);
+    let second = scene.submit(XMPP, second);
+    scene.pass(Duration::from_secs(1));
+    let finished = scene.finished();
+    assert_eq!(finished.outcome.id, second);
+    assert_eq!(why(&finished), (Condition::RemoteServerTimeout, Cause::Unreachable));
+    // The one ahead is not touched by that.
+    let back = scene.link(Role::SipCm, "sip-1");
+    scene.forget_frames();
+    scene.play(Instruction::Send, back, delivered(Protocol::Sip));
+    assert!(is_delivered(&scene.finished()));
+}
+
 #[test]
 fn a_late_ending_of_a_lost_attempt_changes_nothing() {
     let mut scene = Scene::open();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use openfed_proto::condition::Condition;
 use openfed_proto::link::{FromCm, FromRouter, Instruction};
-use openfed_proto::packet::{Ending, Protocol, Role};
+use openfed_proto::packet::{Cause, Conversation, Packet, Protocol, Role};
 
 use crate::scene::*;
 
@@ -11,8 +12,10 @@ use crate::scene::*;
 const HOLDS: u64 = 200;
 /// Of others it hears within this time.
 const LATER: Duration = Duration::from_millis(5);
+/// By then an xmpp-cm whose link was lost is given up.
+const GONE: Duration = Duration::from_millis(1_500);
 /// No packet is held for longer.
-const HELD: Duration = Duration::from_millis(20);
+const HELD: Duration = Duration::from_millis(100);
 
 fn submit(scene: &mut Scene) -> u8 {
     let packet = scene.xmpp_out("known.example");
@@ -116,19 +119,55 @@ fn a_packet_is_held_for_a_moment_only() {
     go_on(&mut scene, &[held]);
 }
 
-#[test]
-fn a_held_packet_goes_on_when_its_xmpp_cm_is_gone() {
+/// One that its server keeps and one that it does not, held when the xmpp-cm is gone.
+fn two_held() -> (Scene, Packet) {
     let mut scene = Scene::known();
-    submit(&mut scene);
+    let kept = scene.xmpp_out("known.example");
+    let first = kept.clone();
+    scene.submit_kept(XMPP, kept);
     told(&mut scene);
+    let safe = Packet { conversation: Conversation(7), ..scene.xmpp_out("known.example") };
+    let name = safe.id.0[0];
+    scene.submit(XMPP, safe);
+    scene.quiet();
     scene.unlink(XMPP);
-    let attempt = scene.expect(Instruction::Send, SIP);
-    scene.end(SIP, &attempt, not_found());
-    scene.finished();
-    scene.link_as(Role::XmppCm, "xmpp-1", 2, 100);
-    let Ending::Failed(failure) = not_found() else { unreachable!() };
-    let stanza = attempt.packet.original.bytes;
-    assert_eq!(scene.undelivered(), Some(FromRouter::Undelivered { stanza, failure }));
+    go_on(&mut scene, &[name]);
+    (scene, first)
+}
+
+#[test]
+fn a_held_packet_does_not_go_on_when_its_xmpp_cm_died_and_the_next_life_tells_so() {
+    for late in [false, true] {
+        let (mut scene, packet) = two_held();
+        if late {
+            scene.pass(GONE);
+            assert_eq!(scene.finished().outcome.id, packet.id);
+        }
+        scene.link_as(Role::XmppCm, "xmpp-1", 2, 100);
+        let tells = |act: &Act| {
+            matches!(act, Act::Frame { frame: FromRouter::Undelivered { stanza, .. }, .. }
+                if *stanza == packet.original.bytes)
+        };
+        assert_eq!(scene.acts().iter().filter(|act| tells(act)).count(), 1, "late: {late}");
+        scene.forget_frames();
+        if !late {
+            assert_eq!(why(&scene.finished()), (Condition::ResourceConstraint, Cause::Leaving));
+        }
+        scene.quiet();
+    }
+}
+
+#[test]
+fn a_held_packet_goes_on_when_it_comes_again() {
+    let (mut scene, packet) = two_held();
+    let follows = scene.xmpp_out("known.example");
+    let back = scene.link(Role::XmppCm, "xmpp-1");
+    scene.forget_frames();
+    let follows = scene.submit(back, follows).0[0];
+    scene.quiet();
+    let name = packet.id.0[0];
+    scene.frame(back, FromCm::Submit { packet, accepted_in: None, again: true, kept: false });
+    go_on(&mut scene, &[name, follows]);
 }
 
 #[test]

@@ -36,6 +36,13 @@ pub enum Command {
         /// What to write.
         bytes: Bytes,
     },
+    /// Say `handle_written` when all that was to be written before this is with the system.
+    Mark {
+        /// The connection.
+        conn: ConnId,
+        /// What to say.
+        mark: u64,
+    },
     /// Begin the TLS handshake, then say `handle_tls`.
     StartTls {
         /// The connection.

@@ -97,6 +97,7 @@ impl Core {
     /// A connection ended or broke, and the last bytes that were transmitted did not arrive.
     pub fn handle_closed(&mut self, conn: ConnId, unconfirmed: usize, now: Instant) {
         self.take_last(conn, now);
+        self.acknowledges_no_more(conn);
         self.on_stream(conn, now, Stream::handle_closed);
         if let Some((said, recent)) = self.parting.remove(&conn) {
             let (doubtful, lost) = recent.end(said, unconfirmed);

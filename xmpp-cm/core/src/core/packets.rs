@@ -56,14 +56,14 @@ impl Core {
             FromRouter::Attempt(attempt) => self.on_attempt(router, attempt, now),
             FromRouter::Outcome(outcome) => self.on_outcome(router, outcome, now),
             FromRouter::Taken { packets, held } => {
-                for counted in self.routers.taken(router, packets) {
-                    self.in_safety(counted);
-                }
+                let safe = self.routers.taken(router, packets);
+                safe.iter().for_each(|counted| self.in_safety(*counted));
                 if held {
                     // Behind what the servers are told.
                     self.settle(now);
-                    let frame = FromCm::Acknowledged(packets);
-                    self.commands.push_back(Command::ToRouter { router, frame });
+                    let streams = safe.iter().map(|counted| counted.conn);
+                    let told = streams.filter(|conn| self.conns.contains_key(conn)).collect();
+                    self.acknowledge(router, packets, told);
                 }
             }
             FromRouter::Credit(packets) => {

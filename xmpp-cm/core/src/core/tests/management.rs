@@ -62,13 +62,34 @@ fn what_a_router_holds_goes_on_when_its_server_has_been_told() {
     let (held, now) = (FromRouter::Taken { packets: 1, held: true }, world.now);
     world.core.handle_frame(ROUTER, held, Duration::ZERO, now);
     let commands: Vec<Command> = std::iter::from_fn(|| world.core.next_command()).collect();
-    let [Command::Transmit { bytes, .. }, Command::ToRouter { router: ROUTER, frame }] =
-        &commands[..]
-    else {
+    let [Command::Transmit { bytes, .. }, Command::Mark { conn, mark }] = &commands[..] else {
         panic!("{commands:?}")
     };
     assert_eq!(*bytes, "<a xmlns='urn:xmpp:sm:3' h='1'/>".as_bytes());
-    assert_eq!(*frame, FromCm::Acknowledged(1));
+    // Not before those bytes are with the system.
+    world.core.handle_written(*conn, mark + 1);
+    assert_eq!(world.core.next_command(), None);
+    world.core.handle_written(*conn, *mark);
+    let (router, frame) = (ROUTER, FromCm::Acknowledged(1));
+    assert_eq!(world.core.next_command(), Some(Command::ToRouter { router, frame }));
+    world.core.handle_written(*conn, *mark);
+    assert_eq!(world.core.next_command(), None, "once");
+}
+
+#[test]
+fn a_stream_that_ends_before_its_server_has_been_told_says_nothing_to_the_router() {
+    let mut world = managed();
+    message(&mut world, "1");
+    world.frames.clear();
+    let (held, now) = (FromRouter::Taken { packets: 1, held: true }, world.now);
+    world.core.handle_frame(ROUTER, held, Duration::ZERO, now);
+    let commands: Vec<Command> = std::iter::from_fn(|| world.core.next_command()).collect();
+    let Some(Command::Mark { conn, mark }) = commands.last() else { panic!("{commands:?}") };
+    world.core.handle_closed(*conn, 0, now);
+    world.core.handle_written(*conn, *mark);
+    world.run();
+    let is_said = |frame: &FromCm| matches!(frame, FromCm::Acknowledged(_));
+    assert!(!world.frames.iter().any(|(_, frame)| is_said(frame)), "{:?}", world.frames);
 }
 
 #[test]

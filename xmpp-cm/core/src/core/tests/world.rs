@@ -151,6 +151,7 @@ impl World {
                     None => self.typed.push_str(std::str::from_utf8(&bytes).unwrap()),
                 }
             }
+            Command::Mark { conn, mark } => self.core.handle_written(conn, mark),
             Command::StartTls { conn, .. } => {
                 let server = self.servers.values_mut().find(|it| it.has(conn));
                 if let Some(server) = server.filter(|it| it.fault == Some(Fault::Tls)) {
