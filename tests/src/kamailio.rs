@@ -116,10 +116,15 @@ loadmodule "rr.so"
 loadmodule "pv.so"
 loadmodule "maxfwd.so"
 loadmodule "textops.so"
+loadmodule "siputils.so"
 loadmodule "auth.so"
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{
         sl_send_reply("483", "Too Many Hops");
+        exit;
+    }}
+    if (has_totag() && loose_route()) {{
+        if (!t_relay()) sl_reply_error();
         exit;
     }}
 {ask}    if (is_method("INVITE|SUBSCRIBE")) record_route();

@@ -5,6 +5,8 @@
 //! for events with a deadline. When it fails, the logs of everything that it started are printed;
 //! whatever happens, every process that it started is gone at the end.
 
+pub mod agent;
+pub mod baresip;
 pub mod browser;
 pub mod certificates;
 pub mod collector;

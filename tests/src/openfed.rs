@@ -1,6 +1,9 @@
 //! openfed itself: the program as an operator runs it.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,7 +142,7 @@ impl Openfed {
         let directory = place.directory("openfed")?;
         let settings = directory.join("openfed.toml");
         std::fs::write(&settings, toml(place, &directory, setup))?;
-        std::fs::write(directory.join("admin.token"), http::TOKEN)?;
+        write_secret(&directory.join("admin.token"), http::TOKEN)?;
         Ok(Self { ip: place.ip(Host::Openfed), settings, processes: Vec::new() })
     }
 
@@ -276,6 +279,13 @@ pub fn program(name: &str) -> Result<String> {
         return Err(Failure::new(format!("{} is not built: use tests/run", program.display())));
     }
     Ok(program.to_string_lossy().into_owned())
+}
+
+/// A file for its owner alone.
+fn write_secret(file: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    Ok(file.write_all(text.as_bytes())?)
 }
 
 /// Replaces the one `example` in a shipped file by what the test needs.

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::place::Place;
@@ -62,9 +62,26 @@ impl Process {
         Self::start_command(place, name, command)
     }
 
+    /// Starts a prepared command that is told by its standard input what to do.
+    pub fn start_with_input(
+        place: &Place,
+        name: &str,
+        mut command: Command,
+    ) -> Result<(Self, ChildStdin)> {
+        command.stdin(Stdio::piped());
+        let mut process = Self::spawn(place, name, command)?;
+        let input = process.child.stdin.take();
+        Ok((process, input.ok_or_else(|| Failure::new(format!("{name} has no input")))?))
+    }
+
     /// Starts a prepared command.
     pub fn start_command(place: &Place, name: &str, mut command: Command) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        Self::spawn(place, name, command)
+    }
+
+    fn spawn(place: &Place, name: &str, mut command: Command) -> Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let mut child = command
             .spawn()
