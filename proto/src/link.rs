@@ -185,7 +185,7 @@ pub enum FromCm {
         kept: bool,
     },
     /// Answers [`FromRouter::Taken`] where packets are held: the servers that kept so many of those
-    /// that were submitted on this link have been told.
+    /// that were submitted on this link have been told, by words that this process cannot take with it.
     Acknowledged(u64),
     Ended(AttemptEnded),
     /// Room for this many more attempts.
@@ -235,7 +235,8 @@ pub enum FromRouter {
     /// see to their endings also if whoever submitted them is gone.
     Taken {
         packets: u64,
-        /// They go on when [`FromCm::Acknowledged`] says so, or a little later.
+        /// They go on when [`FromCm::Acknowledged`] says so, or a little later; if the link is lost
+        /// before that, those that a server keeps do not.
         held: bool,
     },
     /// Room for this many more submitted packets.
