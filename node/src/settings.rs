@@ -225,6 +225,9 @@ pub struct Discovery {
     pub fallback_on_timeout: bool,
     /// Whether a domain that `xmpp.allow` does not name may be tried by SIP.
     pub fallback_on_not_listed: bool,
+    /// After what time XMPP is asked again about a domain without a proof; doubled each time, up to
+    /// a day.
+    pub ask_again: Duration,
     /// New rows per second and node.
     pub rate_per_node: u32,
     /// New rows per second and source.

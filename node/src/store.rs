@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Ground, Settled};
 use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use thiserror::Error;
@@ -108,6 +109,31 @@ pub trait Store: Send + Sync + Debug {
 
     /// Removes a row. Returns the version, or `None` if there was no such row.
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError>;
+
+    /// Rows without a proof about which XMPP is to be asked again by `now` (in seconds since the Unix
+    /// epoch), those that have waited longest first, at most `limit`.
+    async fn questions_due(
+        &self,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<(Domain, Ground)>, StoreError>;
+
+    /// Takes the question about a row that was due at `due`, and is due again at `next`. Of many who
+    /// try, one gets `true`. Atomic.
+    async fn claim_question(
+        &self,
+        domain: &Domain,
+        due: u64,
+        next: u64,
+    ) -> Result<bool, StoreError>;
+
+    /// XMPP was asked again: the row goes, or is proven. Only if it is still discovered and without a
+    /// proof; then returns it as it was. Atomic.
+    async fn settle_question(
+        &self,
+        domain: &Domain,
+        settled: Settled,
+    ) -> Result<Option<DomainRow>, StoreError>;
 
     /// Adds uses to the rows of these domains; domains without a row are left out.
     async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError>;

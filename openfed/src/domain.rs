@@ -19,7 +19,7 @@ const PAGE: usize = 500;
 
 const IMPORT_HELP: &str = "\
 The columns are those of `openfed domain export`: domain, description, origin, first_seen, last_seen,
-direction, route, hits, last_failure, in any order; only domain and description are read. New domains
+direction, route, hits, last_failure, finding, in any order; only domain and description are read. New domains
 are configured, discovered ones become configured, configured ones stay as they are.
 
 A file is checked as a whole first: if any line has a fault, nothing is changed, every fault is
@@ -37,6 +37,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
+    /// Make a discovered SIP domain stay, whatever XMPP answers one day: it becomes configured
+    Confirm { domain: String },
     /// Enter the SIP domains of a CSV file, whose header names at least the column `domain`
     #[command(after_help = IMPORT_HELP)]
     Import(Import),
@@ -91,6 +93,14 @@ impl Command {
                 let body =
                     json!({ "domain": domain, "description": description.unwrap_or_default() });
                 create(session, SIP, &body, &format!("{domain} is configured as SIP domain.")).await
+            }
+            Self::Confirm { domain } => {
+                let path = format!("{SIP}/{}", segment(&domain));
+                let answer = session.api.send(Method::PATCH, &path, &json!({})).await?;
+                if session.raw(&answer)? {
+                    return Ok(());
+                }
+                session.say(&format!("{domain} is confirmed as SIP domain: its row stays."))
             }
             Self::Import(import) => import.run(session).await,
             Self::Export(export) => export.run(session).await,
@@ -166,6 +176,7 @@ pub(crate) fn print_rows(out: &mut dyn Write, rows: Vec<SipDomain>) -> io::Resul
         "LAST SEEN",
         "HITS",
         "FAILURE",
+        "FINDING",
         "",
     ];
     let rows = rows.into_iter().map(|row| {
@@ -178,10 +189,19 @@ pub(crate) fn print_rows(out: &mut dyn Write, rows: Vec<SipDomain>) -> io::Resul
             or_dash(row.last_seen.as_deref()),
             row.hits.to_string(),
             or_dash(row.last_failure.as_deref()),
+            finding(row.finding.as_deref(), row.proven),
             row.description,
         ]
     });
     table::print(out, titles, rows)
+}
+
+/// Why XMPP did not reach it, and whether that is a proof.
+fn finding(finding: Option<&str>, proven: Option<bool>) -> String {
+    match (finding, proven) {
+        (Some(finding), Some(false)) => format!("{finding} (unproven)"),
+        (finding, _) => or_dash(finding),
+    }
 }
 
 async fn list_noted(session: &mut Session<'_>, path: &str) -> Result<(), Failure> {

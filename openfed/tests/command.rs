@@ -255,7 +255,9 @@ async fn the_domain_table_is_walked_page_by_page() {
         json!({
             "domain": domain, "description": "", "origin": "discovered",
             "first_seen": "2026-11-20T10:00:00Z", "last_seen": "2026-11-21T10:00:00Z",
-            "direction": "outbound", "route": ".*", "hits": 7, "last_failure": null
+            "direction": "outbound", "route": ".*", "hits": 7, "last_failure": null,
+            "finding": if domain == "a.example" { "silent" } else { "absent" },
+            "proven": domain != "a.example"
         })
     };
     let pages = || {
@@ -273,9 +275,9 @@ async fn the_domain_table_is_walked_page_by_page() {
     prints(
         pages().run(&command).await,
         "\
-DOMAIN     ORIGIN      DIRECTION  ROUTE  FIRST SEEN            LAST SEEN             HITS  FAILURE
-a.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -
-b.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -
+DOMAIN     ORIGIN      DIRECTION  ROUTE  FIRST SEEN            LAST SEEN             HITS  FAILURE  FINDING
+a.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -        silent (unproven)
+b.example  discovered  outbound   .*     2026-11-20T10:00:00Z  2026-11-21T10:00:00Z  7     -        absent
 ",
     );
     let (ended, printed) = pages().run(&[&command[..], &["--json"]].concat()).await;

@@ -7,6 +7,7 @@ pub mod address;
 pub mod admission;
 pub mod condition;
 pub mod domain;
+pub mod finding;
 pub mod link;
 pub mod packet;
 pub mod route;

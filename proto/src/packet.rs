@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::address::Address;
 use crate::condition::Condition;
 use crate::domain::Domain;
+use crate::finding::Finding;
 
 /// Names a packet for its whole life: stable over retransmission and
 /// re-sending, so that a receiver can drop duplicates.
@@ -304,17 +305,24 @@ pub struct Failure {
     pub cause: Cause,
     /// After what time a retry may help.
     pub retry_after: Option<Duration>,
+    /// What was found about the domain, where the cause alone does not say it.
+    pub finding: Option<Finding>,
 }
 
 impl Failure {
     /// A failure without text and without a time to retry.
     pub fn new(condition: Condition, cause: Cause) -> Self {
-        Failure { condition, text: None, cause, retry_after: None }
+        Failure { condition, text: None, cause, retry_after: None, finding: None }
     }
 
     /// The same failure, explained to the sender.
     pub fn with_text(self, text: impl Into<String>) -> Self {
         Failure { text: Some(text.into()), ..self }
+    }
+
+    /// The same failure, with what was found about the domain.
+    pub fn with_finding(self, finding: Finding) -> Self {
+        Failure { finding: Some(finding), ..self }
     }
 
     /// The same failure, with the time after which a retry may help.

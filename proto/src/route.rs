@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::domain::Domain;
+use crate::finding::Ground;
 use crate::packet::Direction;
 
 mod pattern;
@@ -161,4 +162,15 @@ pub struct DomainRow {
     pub hits: u64,
     /// Condition of the last failure, if the last word was one.
     pub last_failure: Option<String>,
+    /// Why a discovered row is there; `None`: configured from the beginning, or not recorded, as in
+    /// rows of older versions.
+    pub ground: Option<Ground>,
+}
+
+impl DomainRow {
+    /// What XMPP is asked again about: discovered without a proof, and not confirmed since.
+    pub fn unproven(&self) -> Option<Ground> {
+        let discovered = self.origin == Origin::Discovered;
+        self.ground.filter(|ground| discovered && !ground.finding.is_proof() && ground.due > 0)
+    }
 }

@@ -23,9 +23,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::Ground;
 use openfed_proto::link::{FromCm, FromRouter};
+use openfed_proto::packet::PacketId;
 use openfed_proto::route::{Pattern, StaticRoute, Transport};
-use xcp_router_core::{InsertResult, Now, StoreFact, TableChange};
+use xcp_router_core::{Command as RouterCommand, InsertResult, Now, StoreFact, TableChange};
 use xmpp_cm_core::core::ConnectFailure;
 
 use agenda::Agenda;
@@ -120,6 +122,9 @@ enum Event {
     RouterNotices { cable: usize, serial: u64 },
     StoreInsert(Insert, u64),
     Inserted(Insert, InsertResult),
+    Question(usize, Box<RouterCommand>),
+    Due(usize, Vec<(Domain, Ground)>),
+    Claimed(usize, PacketId, bool),
     StoreNews(usize, StoreFact),
     ConnectedToServer(WireId),
     ConnectFailed(WireId, ConnectFailure),
@@ -334,6 +339,9 @@ impl Sim {
             Event::StoreNews(router, fact) => {
                 let now = self.both_clocks();
                 self.routers[router].if_alive(|core, now| core.handle_store(fact, now), now);
+            }
+            event @ (Event::Question(..) | Event::Due(..) | Event::Claimed(..)) => {
+                self.happen_at_store(event);
             }
             event => self.happen_on_wire(event),
         }

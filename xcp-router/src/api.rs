@@ -37,6 +37,7 @@ use crate::access::Access;
 use crate::catalogue::{Catalogue, Listing};
 use crate::engine::Ask;
 pub(crate) use audit::Audit;
+pub(crate) use sip_domains::describe as describe_row;
 
 pub(crate) use problem::Problem;
 

@@ -7,11 +7,12 @@ use openfed_node::link::LinkEvent;
 use openfed_node::shutdown::Shutdown;
 use openfed_proto::domain::Domain;
 use openfed_proto::link::FromCm;
-use openfed_proto::packet::{Direction, PacketId};
+use openfed_proto::packet::Direction;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
-use xcp_router_core::{Explanation, InsertResult, LinkId, NodeView, Router, StoreFact, WayTried};
+use xcp_router_core::{Explanation, LinkId, NodeView, Router, StoreFact, WayTried};
 
+use crate::asking::Answer;
 use crate::catalogue::Catalogue;
 use crate::now;
 use crate::perform::Performer;
@@ -57,7 +58,7 @@ pub(crate) struct Engine {
     pub(crate) performer: Performer,
     pub(crate) link_events: mpsc::Receiver<LinkEvent<FromCm>>,
     pub(crate) store_facts: mpsc::Receiver<StoreFact>,
-    pub(crate) inserted: mpsc::Receiver<(PacketId, InsertResult)>,
+    pub(crate) store_answers: mpsc::Receiver<Answer>,
     pub(crate) asked: mpsc::Receiver<Ask>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) shutdown: Shutdown,
@@ -78,9 +79,7 @@ impl Engine {
                     batch.drain(..).for_each(|event| self.link_event(event));
                 }
                 Some(fact) = self.store_facts.recv() => self.store_fact(fact),
-                Some((id, result)) = self.inserted.recv() => {
-                    self.router.handle_inserted(id, result, now());
-                }
+                Some(answer) = self.store_answers.recv() => self.store_answer(answer),
                 Some(ask) = self.asked.recv() => self.answer(ask),
                 () = sleep_until(wake) => self.router.handle_timeout(now()),
                 () = self.shutdown.draining(), if !self.draining => self.drain(),
@@ -133,6 +132,14 @@ impl Engine {
         self.perform();
         self.performer.set_ready(self.router.is_ready());
         self.catalogue.announce();
+    }
+
+    fn store_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Inserted(id, result) => self.router.handle_inserted(id, result, now()),
+            Answer::Due(due) => self.router.handle_due(due, now()),
+            Answer::Claimed(id, ours) => self.router.handle_claimed(id, ours, now()),
+        }
     }
 
     fn answer(&mut self, ask: Ask) {

@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod asking;
 mod catalogue;
 mod console;
 mod engine;
@@ -142,12 +143,12 @@ impl Service {
             });
         }
         let closed = store.closed();
-        let (performer, inserted) = Performer::new(
+        let (performer, store_answers) = Performer::new(
             links,
             (store, beside.handle().clone()),
             tracer,
             insight,
-            health.clone(),
+            (health.clone(), hello.node.clone()),
         );
         let engine = Engine {
             router: Router::new(config),
@@ -155,7 +156,7 @@ impl Service {
             performer,
             link_events,
             store_facts,
-            inserted,
+            store_answers,
             asked,
             catalogue,
             shutdown,
@@ -233,6 +234,7 @@ fn config(settings: &Settings) -> Config {
         fallback_on_timeout: discovery.fallback_on_timeout,
         fallback_on_not_listed: discovery.fallback_on_not_listed,
         xmpp_budget: discovery.xmpp_attempt,
+        ask_again: discovery.ask_again,
         rows_per_second: discovery.rate_per_node,
         rows_per_source: discovery.rate_per_source,
         table_cap: discovery.table_cap,

@@ -16,8 +16,9 @@ use openfed_proto::route::DomainRow;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use xcp_router_core::{Command, Decision, Event, Finished, InsertResult, LinkId};
+use xcp_router_core::{Command, Decision, Event, Finished, LinkId};
 
+use crate::asking::{self, Answer, Asking};
 use crate::store::insert_result;
 use crate::{Insight, now};
 
@@ -38,21 +39,23 @@ pub(crate) struct Performer {
     health: Health,
     /// Spans of attempts under way, of sampled packets only.
     spans: HashMap<PacketId, Span>,
-    inserted: mpsc::Sender<(PacketId, InsertResult)>,
+    answers: mpsc::Sender<Answer>,
+    asking: Asking,
 }
 
 impl Performer {
-    /// The receiver gets the results of inserts.
+    /// The receiver gets what the store answers. `node` is this router's name.
     pub(crate) fn new(
         links: LinkServer,
         (store, beside): (Arc<dyn Store>, Handle),
         tracer: Tracer,
         insight: Insight,
-        health: Health,
-    ) -> (Self, mpsc::Receiver<(PacketId, InsertResult)>) {
-        let (inserted, results) = mpsc::channel(INSERTS);
+        (health, node): (Health, String),
+    ) -> (Self, mpsc::Receiver<Answer>) {
+        let (answers, results) = mpsc::channel(INSERTS);
         let spans = HashMap::new();
-        (Self { links, store, beside, tracer, insight, health, spans, inserted }, results)
+        let asking = Asking::new(node, (store.clone(), beside.clone()), answers.clone());
+        (Self { links, store, beside, tracer, insight, health, spans, answers, asking }, results)
     }
 
     /// Lets what is queued go out, and the last spans.
@@ -71,6 +74,9 @@ impl Performer {
             Command::Refused(refused) if refused.show => self.insight.flows.add(&refused),
             Command::Refused(_) => {}
             Command::Insert { id, row, cap } => self.insert(id, row, cap),
+            Command::FindDue { now, limit } => self.asking.find_due(now, limit),
+            Command::Claim { id, domain, due, next } => self.asking.claim(id, domain, due, next),
+            Command::Settle { domain, settled } => self.asking.settle(domain, settled),
             Command::Touch(uses) => self.touch(uses),
             Command::Discard(rows) => drop(self.beside.spawn_blocking(move || drop(rows))),
             Command::Close { link, reason } => {
@@ -194,14 +200,14 @@ impl Performer {
 
     /// Off the loop: a store that hangs holds up this one packet only.
     fn insert(&self, id: PacketId, row: DomainRow, cap: u64) {
-        let (store, inserted) = (self.store.clone(), self.inserted.clone());
+        let (store, answers) = (self.store.clone(), self.answers.clone());
         self.beside.spawn(async move {
             let insert = timeout(STORE, store.insert_discovered(&row, cap));
             let result = insert.await.unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(format!("no answer in {STORE:?}")))
             });
             // The engine is gone only when the process ends.
-            let _ = inserted.send((id, insert_result(result))).await;
+            let _ = answers.send(Answer::Inserted(id, insert_result(result))).await;
         });
     }
 
@@ -254,6 +260,7 @@ fn log(event: &Event) {
                  between these versions is lost, and is not in force any more"
             );
         }
+        Event::AskedAgain { settled } => asking::count(*settled),
         Event::NoRow { domain, reason } => {
             counter!("openfed_router_rows_refused_total", "reason" => *reason).increment(1);
             tracing::debug!(%domain, reason, "no row");

@@ -202,6 +202,7 @@ impl Discovery {
             xmpp_attempt: seconds(section, "xmpp_attempt_seconds", 8, 30),
             fallback_on_timeout: section.value("fallback_on_timeout", true),
             fallback_on_not_listed: section.value("fallback_on_not_listed", true),
+            ask_again: seconds(section, "ask_again_seconds", 600, 86_400),
             rate_per_node: rate(section, "rate_per_node", 50),
             rate_per_source: rate(section, "rate_per_source", 5),
             table_cap: section.number("table_cap", 1_000_000, 0..=100_000_000),

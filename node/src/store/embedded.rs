@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Ground, Settled};
 use openfed_proto::link::DomainUse;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redb::ReadableDatabase;
@@ -24,6 +25,7 @@ use crate::private;
 mod kept;
 mod reading;
 mod records;
+mod unproven;
 mod writing;
 
 use kept::Kept;
@@ -171,6 +173,33 @@ impl Store for EmbeddedStore {
     async fn remove_row(&self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let domain = domain.clone();
         self.write(move |store| store.remove_row(&domain)).await
+    }
+
+    async fn questions_due(
+        &self,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<(Domain, Ground)>, StoreError> {
+        self.write(move |store| store.find_due(now, limit)).await
+    }
+
+    async fn claim_question(
+        &self,
+        domain: &Domain,
+        due: u64,
+        next: u64,
+    ) -> Result<bool, StoreError> {
+        let domain = domain.clone();
+        self.write(move |store| store.claim(&domain, due, next)).await
+    }
+
+    async fn settle_question(
+        &self,
+        domain: &Domain,
+        settled: Settled,
+    ) -> Result<Option<DomainRow>, StoreError> {
+        let domain = domain.clone();
+        self.write(move |store| store.settle(&domain, settled)).await
     }
 
     async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! How rows and routes are written, the same in both stores.
 
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::packet::Direction;
 use openfed_proto::route::{
     Credentials, DomainPattern, DomainRow, Origin, Pattern, StaticRoute, Transport,
@@ -17,7 +18,8 @@ pub(super) const OPEN_ROUTE_ID: u32 = 0;
 const SEPARATOR: char = '\u{1f}';
 
 /// A row without its domain: origin, direction, first seen, last seen, hits, last failure, route,
-/// description. Under 64 bytes without a description, which keeps Redis's hashes compact.
+/// description, ground. Under 64 bytes without a description and a long failure, which keeps Redis's
+/// hashes compact. Programs that know no ground leave it as it is, and rows of theirs have none.
 pub(super) fn encode_row(row: &DomainRow) -> String {
     let direction = match row.direction {
         None => "",
@@ -34,6 +36,7 @@ pub(super) fn encode_row(row: &DomainRow) -> String {
         &clean(row.last_failure.as_deref().unwrap_or_default()),
         &clean(row.route.as_deref().unwrap_or_default()),
         &clean(&row.description),
+        &row.ground.map(encode_ground).unwrap_or_default(),
     ]
     .join("\u{1f}")
 }
@@ -58,7 +61,41 @@ pub(super) fn decode_row(domain: &Domain, text: &str) -> Option<DomainRow> {
         last_failure: filled(next()?),
         route: filled(next()?),
         description: next()?.to_owned(),
+        ground: next().and_then(decode_ground),
     })
+}
+
+/// A letter for the finding; then, while XMPP is asked again, how often it was and when it is next:
+/// `s3@1764550000`. The scripts in `redis/` know this.
+pub(super) fn encode_ground(ground: Ground) -> String {
+    let letter = letter_of(ground.finding);
+    match ground.due {
+        0 => letter.to_string(),
+        due => format!("{letter}{}@{due}", ground.asked),
+    }
+}
+
+/// `None` for what was not recorded, or by a newer program in another way.
+fn decode_ground(text: &str) -> Option<Ground> {
+    let letter = text.chars().next()?;
+    let finding = Finding::ALL.into_iter().find(|finding| letter_of(*finding) == letter)?;
+    let Some((asked, due)) = text.get(1..)?.split_once('@') else {
+        return Some(Ground { finding, asked: 0, due: 0 });
+    };
+    Some(Ground { finding, asked: asked.parse().ok()?, due: due.parse().ok()? })
+}
+
+fn letter_of(finding: Finding) -> char {
+    match finding {
+        Finding::Absent => 'a',
+        Finding::Refused => 'r',
+        Finding::Silent => 's',
+        Finding::DnsFault => 'd',
+        Finding::HostUnknown => 'h',
+        Finding::NotListed => 'l',
+        Finding::NotAsked => 'n',
+        Finding::Untold => 'u',
+    }
 }
 
 pub(super) fn encode_origin(origin: Origin) -> &'static str {
@@ -220,6 +257,7 @@ pub(super) fn configured(domain: &Domain, description: &str, now: u64) -> Domain
         route: None,
         hits: 0,
         last_failure: None,
+        ground: None,
     }
 }
 

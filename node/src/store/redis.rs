@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Ground, Settled};
 use openfed_proto::link::{DomainUse, Era};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use redis::aio::MultiplexedConnection;
@@ -31,29 +32,20 @@ use super::{
 
 mod changes;
 mod import;
+mod keys;
 mod records;
 mod scripts;
 mod sentinels;
 mod server;
 mod tables;
+mod unproven;
 
+use keys::*;
 use scripts::Scripts;
 use server::Server;
 
 /// No call blocks longer.
 const LIMIT: Duration = Duration::from_millis(250);
-
-const BUCKETS: u32 = 4_096;
-
-const VERSION: &str = "openfed:version";
-const CHANGES: &str = "openfed:changes";
-const SETTINGS: &str = "openfed:settings";
-const SCHEMA: &str = "openfed:schema";
-const ROUTES: &str = "openfed:routes";
-const BLOCKED: &str = "openfed:blocked";
-const PINNED: &str = "openfed:pinned";
-const USERS: &str = "openfed:users";
-const TOKENS: &str = "openfed:tokens";
 
 /// What scripts answer: a word, and a number with it.
 type Answer = (String, u64);
@@ -198,7 +190,7 @@ impl Store for RedisStore {
         let discovered = DomainRow { origin: Origin::Discovered, ..row.clone() };
         let answer: Answer = self
             .change(&self.scripts.insert, |call| {
-                call.key(BLOCKED).key(PINNED).key(bucket(&row.domain));
+                call.key(BLOCKED).key(PINNED).key(bucket(&row.domain)).key(UNPROVEN);
                 call.arg(row.domain.as_str()).arg(record::encode_row(&discovered)).arg(cap);
                 call.arg(record::blocking(&row.domain));
             })
@@ -244,6 +236,31 @@ impl Store for RedisStore {
             })
             .await?;
         Ok((answer.0 == "ok").then_some(answer.1))
+    }
+
+    async fn questions_due(
+        &self,
+        now: u64,
+        limit: usize,
+    ) -> Result<Vec<(Domain, Ground)>, StoreError> {
+        self.find_due(now, limit).await
+    }
+
+    async fn claim_question(
+        &self,
+        domain: &Domain,
+        due: u64,
+        next: u64,
+    ) -> Result<bool, StoreError> {
+        self.claim(domain, due, next).await
+    }
+
+    async fn settle_question(
+        &self,
+        domain: &Domain,
+        settled: Settled,
+    ) -> Result<Option<DomainRow>, StoreError> {
+        self.settle(domain, settled).await
     }
 
     async fn touch(&self, uses: &[DomainUse]) -> Result<(), StoreError> {
@@ -348,19 +365,6 @@ fn identity(number: u64) -> String {
 /// 0 if it is none.
 fn identity_of(text: &str) -> u64 {
     u64::from_str_radix(text, 16).unwrap_or(0)
-}
-
-/// The hash that holds the row of `domain` (FNV-1a).
-fn bucket(domain: &Domain) -> String {
-    let hash = domain
-        .as_str()
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    bucket_key(hash % BUCKETS)
-}
-
-fn bucket_key(bucket: u32) -> String {
-    format!("openfed:d:{bucket}")
 }
 
 /// Waits for a call, but not for long.

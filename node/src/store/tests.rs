@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::packet::Direction;
 use openfed_proto::route::{Credentials, Pattern, Transport};
 
@@ -63,7 +64,14 @@ on_both!(
     sessions_are_kept_and_not_told,
     the_audit_is_read_in_pages_newest_first,
     restored_rows_are_as_they_were,
+    questions_about_rows_without_a_proof_are_taken_once,
+    a_confirmed_row_is_not_asked_about_and_stays,
 );
+
+#[test]
+fn rows_are_read_across_versions() {
+    a_row_of_an_older_program_is_read_and_one_of_ours_by_it();
+}
 
 pub(super) fn domain(name: &str) -> Domain {
     Domain::parse(name).expect("a domain")
@@ -80,6 +88,7 @@ pub(super) fn discovered(name: &str) -> DomainRow {
         route: Some(".*".to_owned()),
         hits: 1,
         last_failure: None,
+        ground: Some(Ground::new(Finding::Silent, 1_790_000_600)),
     }
 }
 

@@ -69,6 +69,12 @@ pub struct SipDomain {
     pub hits: u64,
     /// The last failure's condition.
     pub last_failure: Option<String>,
+    /// Why XMPP did not reach it.
+    #[serde(default)]
+    pub finding: Option<String>,
+    /// Whether that proves that it has no XMPP service.
+    #[serde(default)]
+    pub proven: Option<bool>,
 }
 
 /// What became of the rows of an import.

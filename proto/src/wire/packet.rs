@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{WireError, required, v1};
 use crate::address::Address;
 use crate::condition::Condition;
+use crate::finding::Finding;
 use crate::packet::{
     Body, Cause, Conversation, Direction, Ending, Failure, Hop, Html, Message, Original, Outcome,
     Packet, PacketId, Protocol, Role, Source, Text, TraceContext,
@@ -99,6 +100,7 @@ pub(super) fn failure_out(failure: Failure) -> v1::Failed {
         retry_after_s: failure
             .retry_after
             .map(|after| after.as_secs().try_into().unwrap_or(u32::MAX)),
+        finding: failure.finding.map_or(v1::Finding::Unspecified, finding_out).into(),
     }
 }
 
@@ -115,6 +117,8 @@ pub(super) fn failure_in(failed: v1::Failed) -> Result<Failure, WireError> {
         text: failed.text,
         cause: cause_in(failed.cause)?,
         retry_after: failed.retry_after_s.map(|after| Duration::from_secs(after.into())),
+        // One that a newer version adds is none: it proves nothing here.
+        finding: finding_in(failed.finding),
     })
 }
 
@@ -193,6 +197,26 @@ fn body_in(body: v1::Body) -> Result<Body, WireError> {
             html: message.html.map(|html| Html(html.xhtml)),
         }),
         v1::body::Kind::Opaque(opaque) => Body::Opaque { kind: opaque.kind },
+    })
+}
+
+fn finding_out(finding: Finding) -> v1::Finding {
+    match finding {
+        Finding::Absent => v1::Finding::Absent,
+        Finding::Refused => v1::Finding::Refused,
+        Finding::Silent => v1::Finding::Silent,
+        Finding::DnsFault => v1::Finding::DnsFault,
+        Finding::HostUnknown => v1::Finding::HostUnknown,
+        Finding::NotListed => v1::Finding::NotListed,
+        Finding::NotAsked => v1::Finding::NotAsked,
+        Finding::Untold => v1::Finding::Unspecified,
+    }
+}
+
+fn finding_in(wire: i32) -> Option<Finding> {
+    Finding::ALL.into_iter().find(|finding| match finding_out(*finding) {
+        v1::Finding::Unspecified => false,
+        known => i32::from(known) == wire,
     })
 }
 

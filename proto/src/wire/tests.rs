@@ -7,6 +7,7 @@ use super::*;
 use crate::address::Address;
 use crate::condition::Condition;
 use crate::domain::Domain;
+use crate::finding::Finding;
 use crate::link::*;
 use crate::packet::*;
 use crate::route::*;
@@ -153,6 +154,7 @@ fn every_frame_of_a_router_arrives_as_it_was_sent() {
         text: Some("SIP 410 Gone".into()),
         cause: Cause::Remote,
         retry_after: Some(Duration::from_secs(5)),
+        finding: None,
     };
     let user_route = StaticRoute {
         credentials: Some(Credentials { username: "u".into(), password: "p".into() }),
@@ -245,6 +247,30 @@ fn tables_without_an_era_are_those_of_an_older_router() {
     let frame = v1::FromRouter { frame: Some(v1::from_router::Frame::Tables(tables)) };
     let expected = Tables { era: Era { store: 0, number: 0 }, version: 12, ..Tables::default() };
     assert_eq!(FromRouter::try_from(frame), Ok(FromRouter::Tables(expected)));
+}
+
+#[test]
+fn what_was_found_about_a_domain_arrives() {
+    for finding in Finding::ALL {
+        let failure = Failure::new(Condition::RemoteServerNotFound, Cause::NotFound);
+        let outcome = Outcome::failed(PacketId([7; 16]), failure.with_finding(finding));
+        let Ok(read) = Outcome::try_from(v1::Outcome::from(outcome)) else { panic!("{finding:?}") };
+        let Ending::Failed(read) = read.ending else { panic!("delivered") };
+        assert_eq!(Finding::of(&read), finding);
+    }
+}
+
+/// A manager of an older version tells none, one of a newer version perhaps one that is not known
+/// here: neither is a proof, and neither ends the link.
+#[test]
+fn a_finding_that_is_missing_or_unknown_is_none() {
+    for finding in [0, 99] {
+        let failure = Failure::new(Condition::RemoteServerNotFound, Cause::NotFound);
+        let mut wire = packet::failure_out(failure.with_finding(Finding::Absent));
+        wire.finding = finding;
+        let read = packet::failure_in(wire).expect("a failure");
+        assert_eq!(Finding::of(&read), Finding::Untold);
+    }
 }
 
 #[test]

@@ -191,6 +191,14 @@ impl Sim {
                 let at = self.now + self.store.latency;
                 self.agenda.plan(at, Event::StoreInsert(Insert { router, id, row }, cap));
             }
+            RouterCommand::FindDue { .. }
+            | RouterCommand::Claim { .. }
+            | RouterCommand::Settle { .. } => {
+                self.agenda.plan(
+                    self.now + self.store.latency,
+                    Event::Question(router, Box::new(command)),
+                );
+            }
             RouterCommand::Close { link, .. } => self.break_link(link.0),
             RouterCommand::AttemptOver { .. }
             | RouterCommand::Refused(_)

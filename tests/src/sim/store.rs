@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Ground, Settled};
 use openfed_proto::link::Era;
 use openfed_proto::packet::PacketId;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
-use xcp_router_core::{InsertResult, Rows, StoreFact, TableChange};
+use xcp_router_core::{Command, InsertResult, Rows, StoreFact, TableChange};
 
 use super::{Event, Sim};
 
@@ -41,6 +42,10 @@ pub struct Insert {
 pub struct StoreStandIn {
     /// The domain table.
     pub rows: BTreeMap<Domain, Origin>,
+    /// Of the discovered rows.
+    pub grounds: BTreeMap<Domain, Ground>,
+    /// Rows that went because XMPP answered.
+    pub withdrawn: Vec<Domain>,
     /// From a question to its answer, and from a change to its news.
     pub latency: Duration,
     pub(crate) is_up: bool,
@@ -60,6 +65,8 @@ impl StoreStandIn {
     pub(crate) fn new(routes: Vec<StaticRoute>) -> Self {
         Self {
             rows: BTreeMap::new(),
+            grounds: BTreeMap::new(),
+            withdrawn: Vec::new(),
             latency: Duration::from_millis(2),
             is_up: true,
             keeps: Keeps::All,
@@ -97,8 +104,14 @@ impl StoreStandIn {
 
     pub(crate) fn change(&mut self, change: TableChange) {
         match change.clone() {
-            TableChange::Row(domain, origin) => drop(self.rows.insert(domain, origin)),
-            TableChange::RowRemoved(domain) => drop(self.rows.remove(&domain)),
+            TableChange::Row(domain, origin) => {
+                self.grounds.remove(&domain);
+                self.rows.insert(domain, origin);
+            }
+            TableChange::RowRemoved(domain) => {
+                self.grounds.remove(&domain);
+                self.rows.remove(&domain);
+            }
             TableChange::Routes(routes) => self.routes = routes,
             TableChange::Blocked(blocked) => self.blocked = blocked,
             TableChange::Pinned(pinned) => self.pinned = pinned,
@@ -111,8 +124,44 @@ impl StoreStandIn {
         let mut changes = std::mem::take(&mut self.changes);
         changes.truncate(kept);
         let older = Self { era: self.era + 1, ..Self::new(self.first.clone()) };
+        let grounds = std::mem::take(&mut self.grounds);
         *self = Self { latency: self.latency, is_up: self.is_up, keeps: self.keeps, ..older };
         changes.into_iter().for_each(|change| self.change(change));
+        let rows = &self.rows;
+        self.grounds = grounds;
+        self.grounds.retain(|domain, _| rows.get(domain) == Some(&Origin::Discovered));
+    }
+
+    /// What XMPP is to be asked again about.
+    fn due(&self, now: u64, limit: usize) -> Vec<(Domain, Ground)> {
+        let due = |ground: &Ground| !ground.finding.is_proof() && ground.due <= now;
+        let due = self.grounds.iter().filter(|(_, ground)| due(ground));
+        due.take(limit).map(|(domain, ground)| (domain.clone(), *ground)).collect()
+    }
+
+    fn claim(&mut self, domain: &Domain, due: u64, next: u64) -> bool {
+        let ground = self.grounds.get_mut(domain).filter(|ground| ground.due == due);
+        ground.is_some_and(|ground| {
+            *ground = Ground { asked: ground.asked + 1, due: next, ..*ground };
+            true
+        })
+    }
+
+    /// Whether a row went.
+    fn settle(&mut self, domain: &Domain, settled: Settled) -> bool {
+        let Some(ground) = self.grounds.get_mut(domain) else { return false };
+        match settled {
+            _ if ground.finding.is_proof() => false,
+            Settled::Absent => {
+                *ground = Ground::new(Finding::Absent, 0);
+                false
+            }
+            Settled::Reached => {
+                self.withdrawn.push(domain.clone());
+                self.change(TableChange::RowRemoved(domain.clone()));
+                true
+            }
+        }
     }
 
     /// Whether something changed.
@@ -133,6 +182,7 @@ impl StoreStandIn {
             }
         }
         self.change(TableChange::Row(row.domain.clone(), row.origin));
+        self.grounds.extend(row.ground.map(|ground| (row.domain.clone(), ground)));
         (InsertResult::Present { version: self.version() }, true)
     }
 }
@@ -175,5 +225,40 @@ impl Sim {
             self.agenda.plan(self.now + self.store.latency, Event::StoreNews(router, fact));
         }
         self.tell_news();
+    }
+
+    /// A router asks about rows without a proof, or has found something out.
+    pub(super) fn happen_at_store(&mut self, event: Event) {
+        let now = self.both_clocks();
+        match event {
+            Event::Question(router, question) if self.store.is_up => self.ask(router, *question),
+            Event::Due(router, due) => {
+                self.routers[router].if_alive(|core, now| core.handle_due(due, now), now);
+            }
+            Event::Claimed(router, id, ours) => {
+                self.routers[router].if_alive(|core, now| core.handle_claimed(id, ours, now), now);
+            }
+            _ => {}
+        }
+    }
+
+    fn ask(&mut self, router: usize, question: Command) {
+        let at = self.now + self.store.latency;
+        match question {
+            Command::FindDue { now, limit } => {
+                self.agenda.plan(at, Event::Due(router, self.store.due(now, limit)));
+            }
+            Command::Claim { id, domain, due, next } => {
+                let ours = self.store.claim(&domain, due, next);
+                self.agenda.plan(at, Event::Claimed(router, id, ours));
+            }
+            Command::Settle { domain, settled } => {
+                let went = self.store.settle(&domain, settled);
+                if went {
+                    self.tell_news();
+                }
+            }
+            _ => {}
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
+use openfed_proto::finding::Finding;
 use openfed_proto::packet::{Cause, Direction, Failure};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -31,9 +32,9 @@ pub(crate) fn no_xmpp(direction: Direction) -> Failure {
     }
 }
 
-/// What XMPP would have answered for a domain without any server.
+/// What XMPP would have answered for a domain without any server; nobody has asked.
 pub(crate) fn not_found() -> Failure {
-    Failure::new(Condition::RemoteServerNotFound, Cause::NotFound)
+    Failure::new(Condition::RemoteServerNotFound, Cause::NotFound).with_finding(Finding::NotAsked)
 }
 
 /// The packet means nothing in the only protocol it could go by.

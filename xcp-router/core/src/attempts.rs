@@ -206,6 +206,9 @@ impl Router {
     }
 
     pub(crate) fn attempt_ended(&mut self, link: LinkId, ended: AttemptEnded, now: Now) {
+        if self.question_answered(link, &ended, now) {
+            return;
+        }
         let AttemptEnded { outcome, number, route } = ended;
         let Some(delivery) = self.deliveries.get(outcome.id) else { return };
         let Some(running) = delivery.running().cloned() else { return };

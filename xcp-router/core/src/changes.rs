@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::link::{Instruction, Tables};
 use openfed_proto::packet::{Direction, Ending, PacketId, Protocol};
 use openfed_proto::route::{DomainRow, Origin, Pattern};
@@ -117,6 +118,8 @@ impl Router {
             return self.finish(id, ending, now);
         }
         let Some(delivery) = self.deliveries.get(id) else { return };
+        let due = now.unix_s() + self.config.ask_again.as_secs();
+        let ground = delivery.xmpp.as_ref().map(|e| Ground::new(Finding::of(e), due));
         let row = DomainRow {
             domain: delivery.packet.foreign().clone(),
             description: String::new(),
@@ -130,6 +133,7 @@ impl Router {
             },
             hits: 1,
             last_failure: None,
+            ground,
         };
         let cap = self.config.table_cap;
         self.commands.push_back(Command::Insert { id, row, cap });

@@ -1,6 +1,7 @@
 //! What the router is told by the store, and what it asks its caller to do.
 
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::Settled;
 use openfed_proto::link::{Attempt, DomainUse, Era, FromRouter, StreamView, TrialStep};
 use openfed_proto::packet::{Conversation, Direction, Outcome, PacketId, Role, TraceContext};
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
@@ -74,6 +75,15 @@ pub enum Command {
     Insert { id: PacketId, row: DomainRow, cap: u64 },
     /// Add these uses to the rows of the domain table.
     Touch(Vec<DomainUse>),
+    /// Ask the store about which rows XMPP is to be asked again by `now` (seconds since the Unix
+    /// epoch), and tell them with [`Router::handle_due`](crate::Router::handle_due).
+    FindDue { now: u64, limit: usize },
+    /// Take the question about the domain, which was due at `due` and is due again at `next`, and
+    /// tell whether it could be had with
+    /// [`Router::handle_claimed`](crate::Router::handle_claimed).
+    Claim { id: PacketId, domain: Domain, due: u64, next: u64 },
+    /// Remove the row, or note that it is proven, if it is still discovered and without a proof.
+    Settle { domain: Domain, settled: Settled },
     /// Drop these rows where no packet waits for it: a million take a tenth of a second.
     Discard(Rows),
     /// Close the link: its peer broke the manners, or has a newer one.
@@ -148,6 +158,11 @@ pub enum Event {
     StoreWentBack {
         from: u64,
         to: u64,
+    },
+    /// XMPP was asked again about a domain without a proof.
+    AskedAgain {
+        /// `None`: it is not known any better.
+        settled: Option<Settled>,
     },
     /// A correspondence succeeded, but no row was inserted.
     NoRow {

@@ -23,6 +23,9 @@ pub struct Config {
     pub fallback_on_not_listed: bool,
     /// Time that the XMPP attempt of a discovery may take.
     pub xmpp_budget: Duration,
+    /// After what time XMPP is asked again about a domain without a proof; doubled each time, up to
+    /// a day.
+    pub ask_again: Duration,
     /// New rows per second that this node inserts.
     pub rows_per_second: u32,
     /// New rows per second from one source.
@@ -53,6 +56,7 @@ impl Config {
             fallback_on_timeout: true,
             fallback_on_not_listed: true,
             xmpp_budget: Duration::from_secs(8),
+            ask_again: Duration::from_secs(600),
             rows_per_second: 50,
             rows_per_source: 5,
             table_cap: 1_000_000,

@@ -9,6 +9,7 @@ use openfed_proto::link::{FromCm, FromRouter, Hello};
 use openfed_proto::packet::{Conversation, Direction, PacketId, Role};
 
 use crate::answers;
+use crate::asking::Asking;
 use crate::clock::Now;
 use crate::command::{Command, InsertResult, StoreFact};
 use crate::config::Config;
@@ -51,6 +52,7 @@ pub struct Router {
     pub(crate) nodes: Nodes,
     pub(crate) deliveries: Deliveries,
     pub(crate) discoveries: Discoveries,
+    pub(crate) asking: Asking,
     pub(crate) memory: Memory,
     pub(crate) endings: Endings,
     pub(crate) rates: Rates,
@@ -81,6 +83,7 @@ impl Router {
             nodes: Nodes::default(),
             deliveries: Deliveries::new(seed),
             discoveries: Discoveries::new(seed),
+            asking: Asking::default(),
             memory: Memory::new(seed),
             endings: Endings::new(seed),
             rates: Rates::new(config.rows_per_second, config.rows_per_source, seed),
@@ -209,6 +212,7 @@ impl Router {
             self.route_ready(now);
         }
         self.taken_due(now);
+        self.asking_due(now);
         if self.next_sweep.is_some_and(|at| at <= now.instant) {
             self.next_sweep = None;
             self.memory.sweep(now.instant);
@@ -221,7 +225,8 @@ impl Router {
 
     /// When [`Router::handle_timeout`] is to be called, at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.deliveries.next_timer(), self.next_sweep, self.next_taken()]
+        let taken = self.next_taken();
+        [self.deliveries.next_timer(), self.next_sweep, taken, self.asking.next_timer()]
             .into_iter()
             .flatten()
             .min()
@@ -285,9 +290,10 @@ impl Router {
     }
 
     /// Ends a call: routes what became ready, says what changed.
-    fn settle(&mut self, now: Now) {
+    pub(crate) fn settle(&mut self, now: Now) {
         self.route_ready(now);
         self.check_xmpp();
+        self.keep_asking(now);
         if self.usage.is_full() || self.life == Life::Ending {
             self.flush_usage();
         }

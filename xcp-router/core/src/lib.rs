@@ -15,6 +15,7 @@
 //! ```
 
 mod answers;
+mod asking;
 mod attempts;
 mod changes;
 mod clock;

@@ -92,6 +92,7 @@ impl Router {
         }
         self.recalls_lost(id, now);
         self.taken_lost(link.taken, now);
+        self.forget_questions(id);
     }
 
     /// A manager takes nothing new, or takes it again.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use openfed_node::store::{Store, StoreError};
+use openfed_proto::domain::Domain;
 use serde_json::{Map, Value, json};
 
 use super::time::rfc3339;
@@ -42,6 +43,13 @@ impl Audit {
         let version = |version: u64| Some(json!({ "store_version": version }));
         let subject = "all".to_owned();
         self.note(node, "store went back in time", subject, version(from), version(to)).await;
+    }
+
+    /// Notes that a row without a proof is removed, since XMPP answered when `node` asked it again.
+    pub(crate) async fn xmpp_answered(&self, node: &str, domain: &Domain, row: Value) {
+        tracing::info!(%domain, "it speaks XMPP: its row, which had no proof, is removed");
+        let action = "XMPP answered, SIP domain removed";
+        self.note(node, action, domain.to_string(), Some(row), None).await;
     }
 
     async fn note(

@@ -11,16 +11,20 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream};
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::Ground;
 use openfed_proto::packet::Direction;
+use openfed_proto::route::DomainRow;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::timeout;
+use xcp_router_core::{Explanation, Step};
 
 use super::Api;
 use super::operation::Operation;
 use super::pages::{MOST, limit, wrong};
 use super::problem::Problem;
+use super::time::rfc3339_seconds;
 use crate::engine::Ask;
 
 /// The engine answers between two packets; this is for one that hangs.
@@ -61,8 +65,9 @@ async fn explain(
         Some("inbound") => Direction::Inbound,
         Some(_) => return Err(wrong("direction", "must be outbound or inbound")),
     };
-    let explanation = ask(&api, |reply| Ask::Explain { domain, direction, reply }).await?;
-    let step = |(index, step): (usize, &xcp_router_core::Step)| {
+    let mut explanation = ask(&api, |reply| Ask::Explain { domain, direction, reply }).await?;
+    explain_row(&api, &mut explanation).await;
+    let step = |(index, step): (usize, &Step)| {
         json!({
             "step": index + 1,
             "question": step.question,
@@ -75,6 +80,31 @@ async fn explain(
         "decision": explanation.decision.as_str(),
         "steps": explanation.steps.iter().enumerate().map(step).collect::<Vec<_>>(),
     })))
+}
+
+/// Says why the domain has a row, if the store tells: the engine knows only that it has one.
+async fn explain_row(Api(api): &Api, explanation: &mut Explanation) {
+    let known = explanation.steps.iter().position(|step| step.rule == "known");
+    let (Some(known), "cached") = (known, explanation.decision.as_str()) else { return };
+    let rows = api.store.rows(std::slice::from_ref(&explanation.domain)).await.unwrap_or_default();
+    let question = "Why was it taken for a SIP domain?";
+    let step = rows.first().map(|row| Step { question, answer: why_there(row), rule: "finding" });
+    explanation.steps.splice(known + 1..known + 1, step);
+}
+
+fn why_there(row: &DomainRow) -> String {
+    let Some(Ground { finding, asked, .. }) = row.ground else {
+        return "not recorded: it was discovered before findings were, and stays".to_owned();
+    };
+    let words = finding.in_words();
+    match row.unproven() {
+        None => format!("proven: {words}"),
+        Some(ground) => format!(
+            "not proven: {words}. XMPP was asked again {asked} times, next at {}; when it answers, \
+             the row is removed, unless you confirm it",
+            rfc3339_seconds(ground.due)
+        ),
+    }
 }
 
 /// Asks the engine.

@@ -28,8 +28,20 @@ const PAGE: u32 = 100;
 const LONGEST_PAGE: u32 = 1_000;
 
 /// What an answer shows and a request may send back, without effect.
-const SHOWN: [&str; 8] =
-    ["domain", "origin", "first_seen", "last_seen", "direction", "route", "hits", "last_failure"];
+const SHOWN: [&str; 12] = [
+    "domain",
+    "origin",
+    "first_seen",
+    "last_seen",
+    "direction",
+    "route",
+    "hits",
+    "last_failure",
+    "finding",
+    "proven",
+    "asked_again",
+    "asks_next",
+];
 
 pub(super) fn operations() -> Vec<Operation> {
     const ALL: &str = "/sip-domains";
@@ -37,7 +49,8 @@ pub(super) fn operations() -> Vec<Operation> {
     let list = ("listSipDomains", "The domain table, sorted by name, in pages");
     let post = "Configure a SIP domain; a discovered one becomes configured, its traffic goes on";
     let put = "The same for a domain that is named in the path; doing it twice changes nothing";
-    let patch = "Edit the description; a discovered domain becomes configured";
+    let patch = "Edit the description; a discovered domain becomes configured, also by a change of \
+                 nothing, which confirms it: a row without a proof stays then";
     let delete = "Remove a row. While `.*` is open the next packet discovers the domain again; while \
                   it is blocked its traffic stops";
     vec![
@@ -273,5 +286,9 @@ pub(crate) fn describe(row: &DomainRow) -> Value {
         "route": row.route,
         "hits": row.hits,
         "last_failure": row.last_failure,
+        "finding": row.ground.map(|ground| ground.finding.as_str()),
+        "proven": row.ground.map(|ground| ground.finding.is_proof()),
+        "asked_again": row.ground.map_or(0, |ground| ground.asked),
+        "asks_next": row.unproven().map(|ground| rfc3339_seconds(ground.due)),
     })
 }

@@ -48,7 +48,7 @@ pub(super) fn operations() -> Vec<Operation> {
                   `line N`, at most a hundred of them; all others count. One import at a time, others \
                   are answered with 503";
     let giving = "The domain table as CSV, sorted by name: domain, description, origin, first_seen, \
-                  last_seen, direction, route, hits, last_failure";
+                  last_seen, direction, route, hits, last_failure, finding";
     vec![
         Operation::new(Method::POST, "/sip-domains/import", import, ("importSipDomains", taking))
             .asks("dry_run", "Only check, and count what would be done", dry_run)

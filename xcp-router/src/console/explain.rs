@@ -58,6 +58,10 @@ impl Step {
                 "A domain that an operator configured, that a static route names or that was \
                  discovered goes by SIP, without an attempt over XMPP."
             }
+            "finding" => {
+                "Only DNS proves that a domain has no XMPP service. Without a proof it goes by SIP, and \
+                 XMPP is asked again: after ten minutes, then ever more seldom, up to a day."
+            }
             "accepted" => "A request that a discovery let in goes on to the local user.",
             "store" => {
                 "Without the store nobody knows whether the domain has a row: unknown domains are \

@@ -79,6 +79,9 @@ pub(super) struct SipDomain {
     pub(super) route: Option<String>,
     pub(super) hits: u64,
     pub(super) last_failure: Option<String>,
+    pub(super) finding: Option<String>,
+    pub(super) asked_again: u32,
+    pub(super) asks_next: Option<String>,
 }
 
 /// A blocked or pinned domain.

@@ -9,8 +9,9 @@ use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::Method;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::Finding;
 use serde_json::json;
 
 use super::Console;
@@ -27,6 +28,7 @@ const HERE: &str = "/federation/sip";
 const TOLD: Words = &[
     ("added", "Added. The domain is configured, on every node."),
     ("saved", "Saved. The domain is configured, and stays until somebody removes it."),
+    ("confirmed", "Confirmed. The domain is configured, and stays until somebody removes it."),
     ("removed", "Removed, on every node."),
 ];
 
@@ -35,6 +37,7 @@ pub(super) fn routes() -> Router<Console> {
         .route("/federation/sip", get(list))
         .route("/federation/sip/new", get(blank).post(add))
         .route("/federation/sip/{domain}", get(open).post(edit))
+        .route("/federation/sip/{domain}/confirm", post(confirm))
         .route("/federation/sip/{domain}/remove", get(ask).post(remove))
 }
 
@@ -162,6 +165,18 @@ async fn edit(
     }
 }
 
+/// A row without a proof stays, whatever XMPP answers: to change nothing is enough.
+async fn confirm(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(domain): Path<String>,
+    _: Submitted,
+) -> Result<Response, Refusal> {
+    let path = format!("/sip-domains/{}", escaped(&domain));
+    console.0.backend.send(&visitor, Method::PATCH, &path, Some(json!({}))).await?;
+    Ok(done(&format!("{HERE}?search={}", escaped(&domain)), "confirmed"))
+}
+
 /// What the removal of a row will do depends on the open route (rules §2).
 async fn ask(
     State(console): State<Console>,
@@ -213,6 +228,19 @@ impl List {
 }
 
 impl One {
+    /// Why XMPP did not reach it, and whether that proves anything.
+    fn finding(&self) -> Option<String> {
+        let finding = Finding::parse(self.row.finding.as_deref()?)?;
+        let proof = if finding.is_proof() { "proven" } else { "not proven" };
+        Some(format!("{proof}: {}", finding.in_words()))
+    }
+
+    /// When, and how often it was.
+    fn asks_next(&self) -> Option<String> {
+        let (next, asked) = (moment(self.row.asks_next.as_deref()?), self.row.asked_again);
+        Some(format!("{next}; {asked} times so far. When it answers, the row is removed"))
+    }
+
     fn first_seen(&self) -> String {
         moment(&self.row.first_seen)
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use openfed_node::settings::Settings;
 use openfed_proto::condition::Condition;
+use openfed_proto::finding::Finding;
 use openfed_proto::link::{FromCm, FromRouter, Instruction};
 use openfed_proto::packet::{Cause, Ending, Failure, Protocol, Role};
 use serde_json::{Value, json};
@@ -68,6 +70,65 @@ async fn the_documented_hop_makes_a_row_that_outlives_a_restart() {
     assert_eq!(sip.outcome().await.ending, delivered());
     let (_, explanation) = stage.get("/api/v1/explain/foreign.example").await;
     assert_eq!(explanation["decision"], "cached");
+    stage.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_without_a_proof_is_asked_about_after_a_restart_and_goes_with_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let soon = |settings: &mut Settings| settings.discovery.ask_again = Duration::from_secs(1);
+    let stage = Stage::with(directory.path(), soon).await;
+    stage.open().await;
+    let mut sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let mut xmpp = Manager::link(stage.link, Role::XmppCm, "xmpp-1").await;
+    let refused = Failure::new(Condition::RemoteServerTimeout, Cause::Unreachable);
+    let refused = Ending::Failed(refused.with_finding(Finding::Refused));
+    let names = ["a.example", "b.example"];
+    for (number, name) in (1..).zip(names) {
+        sip.submit(message(number, name));
+        xmpp.play(Instruction::Reach, refused.clone()).await;
+        sip.play(Instruction::Discover, delivered()).await;
+        assert_eq!(sip.outcome().await.ending, delivered());
+    }
+    let (_, row) = stage.get("/api/v1/sip-domains/a.example").await;
+    assert_eq!((&row["finding"], &row["proven"]), (&json!("refused"), &json!(false)), "{row}");
+    assert!(row["asks_next"].is_string(), "{row}");
+    let (_, explanation) = stage.get("/api/v1/explain/a.example").await;
+    let steps = explanation["steps"].as_array().unwrap();
+    let why = steps.iter().find(|step| step["rule"] == "finding").unwrap();
+    let answer = why["answer"].as_str().unwrap();
+    assert!(answer.starts_with("not proven: all addresses refused the connection"), "{answer}");
+    // A word of the operator, without any other change, makes one of them stay.
+    let (status, row) = stage.call("PATCH", "/api/v1/sip-domains/b.example", Some(json!({}))).await;
+    assert_eq!((status, &row["origin"]), (200, &json!("configured")), "{row}");
+    assert_eq!((&row["finding"], &row["asks_next"]), (&json!("refused"), &Value::Null));
+    // What a backup holds of it comes back.
+    let (_, backup) = stage.raw("GET", "/api/v1/backup", "application/json", "").await;
+    let line = backup.lines().find(|line| line.contains("\"a.example\"")).unwrap();
+    assert!(line.contains("\"finding\":\"refused\""), "{line}");
+    stage.stop().await;
+
+    let stage = Stage::with(directory.path(), soon).await;
+    let _sip = Manager::link(stage.link, Role::SipCm, "sip-1").await;
+    let mut xmpp = Manager::link(stage.link, Role::XmppCm, "xmpp-1").await;
+    let reached = Ending::Delivered { by: Protocol::Xmpp, status: 200 };
+    let asked = xmpp.play(Instruction::Probe, reached).await;
+    assert_eq!(asked.packet.to.to_jid(), "a.example");
+    let gone = async { while stage.get("/api/v1/sip-domains/a.example").await.0 != 404 {} };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    let noted = async {
+        loop {
+            let (_, audit) = stage.get("/api/v1/audit").await;
+            let entry = &audit["items"][0];
+            if entry["action"] == "XMPP answered, SIP domain removed" {
+                return entry.clone();
+            }
+        }
+    };
+    let entry = tokio::time::timeout(Duration::from_secs(10), noted).await.unwrap();
+    assert_eq!(entry["subject"], "a.example");
+    assert_eq!(entry["before"]["finding"], "refused", "{entry}");
+    assert_eq!(stage.get("/api/v1/sip-domains/b.example").await.0, 200);
     stage.stop().await;
 }
 

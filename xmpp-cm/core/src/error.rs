@@ -5,6 +5,7 @@
 use minidom::Element;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
+use openfed_proto::finding::Finding;
 use openfed_proto::packet::{Cause, Failure};
 
 use crate::core::ConnectFailure;
@@ -104,8 +105,11 @@ fn clean(text: &str) -> Option<String> {
 /// No connection came about.
 pub(crate) fn of_connecting(why: ConnectFailure) -> Failure {
     match why {
-        ConnectFailure::NotFound => Failure::new(Condition::RemoteServerNotFound, Cause::NotFound),
+        ConnectFailure::NotFound => not_found(Finding::Absent),
+        ConnectFailure::Deserted => not_found(Finding::Refused),
+        ConnectFailure::Refused => timeout(Cause::Unreachable).with_finding(Finding::Refused),
         ConnectFailure::Unreachable => timeout(Cause::Unreachable),
+        ConnectFailure::Unresolved => timeout(Cause::Unreachable).with_finding(Finding::DnsFault),
         ConnectFailure::Untrusted => timeout(Cause::Untrusted),
         ConnectFailure::Busy => busy(),
     }
@@ -130,6 +134,10 @@ fn weight(cause: Cause) -> u8 {
         Cause::Untrusted => 4,
         _ => 5,
     }
+}
+
+fn not_found(finding: Finding) -> Failure {
+    Failure::new(Condition::RemoteServerNotFound, Cause::NotFound).with_finding(finding)
 }
 
 /// A stream ended before stanzas could flow on it.

@@ -46,7 +46,7 @@ pub(super) async fn dial(
     };
     let (endpoints, announced) = match resolution {
         Resolution::NotFound => return Err(ConnectFailure::NotFound),
-        Resolution::Unanswered => return Err(ConnectFailure::Unreachable),
+        Resolution::Unanswered => return Err(ConnectFailure::Unresolved),
         Resolution::Announced(endpoints) => (endpoints, true),
         Resolution::Guessed(endpoints) => (endpoints, false),
         Resolution::Tried(endpoints) => (endpoints, true),
@@ -105,11 +105,10 @@ fn verdict(misses: &[(Endpoint, Miss)], announced: bool) -> ConnectFailure {
     match () {
         () if any(Miss::Untrusted) => ConnectFailure::Untrusted,
         () if any(Miss::Busy) => ConnectFailure::Busy,
+        () if any(Miss::Silent) => ConnectFailure::Unreachable,
         // E-44: an address alone is no promise, and nobody listens.
-        () if !announced && misses.iter().all(|(_, miss)| *miss == Miss::Refused) => {
-            ConnectFailure::NotFound
-        }
-        () => ConnectFailure::Unreachable,
+        () if !announced => ConnectFailure::Deserted,
+        () => ConnectFailure::Refused,
     }
 }
 

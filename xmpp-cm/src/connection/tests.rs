@@ -161,7 +161,7 @@ async fn e43_a_refused_connection_is_unreachable_when_srv_announced_it() {
     let mut connections = connections(port, quick()).await;
     connections.connect(FOREIGN, Target::Foreign(domain("foreign.example")), Vec::new());
     let failed = next(&mut connections).await;
-    let why = ConnectFailure::Unreachable;
+    let why = ConnectFailure::Refused;
     assert!(matches!(failed, Report::ConnectFailed { why: w, .. } if w == why), "{failed:?}");
 }
 
@@ -383,7 +383,7 @@ async fn what_was_tried_is_told_and_not_tried_again() {
     let ((_first, one), (_second, two)) = (listener().await, listener().await);
     let (refusing, one, two) = (at(deserted().await, false), at(one, false), at(two, false));
     let reached = dial::reach(means, &domain, &[refusing, one, two], true).await.ok().unwrap();
-    let missed = Some(ConnectFailure::Unreachable);
+    let missed = Some(ConnectFailure::Refused);
     assert_eq!(reached.found, Found { tried: vec![refusing, one], missed, more: true });
     let left = dial::untried(vec![two, refusing, two, one], &reached.found.tried);
     assert_eq!(left, [two]);
@@ -394,8 +394,8 @@ async fn what_was_tried_is_told_and_not_tried_again() {
 #[tokio::test]
 async fn e44_nobody_listens_where_nothing_was_announced() {
     let deserted = [at(deserted().await, false), at(deserted().await, false)];
-    assert_eq!(race(&deserted, false).await, Err(ConnectFailure::NotFound));
-    assert_eq!(race(&deserted, true).await, Err(ConnectFailure::Unreachable));
+    assert_eq!(race(&deserted, false).await, Err(ConnectFailure::Deserted));
+    assert_eq!(race(&deserted, true).await, Err(ConnectFailure::Refused));
 }
 
 #[tokio::test]

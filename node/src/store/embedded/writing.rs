@@ -6,6 +6,7 @@ use openfed_proto::route::{DomainRow, Origin, StaticRoute};
 use redb::{Database, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 
 use super::failed;
+use super::unproven::UNPROVEN;
 use crate::store::seal::Seal;
 use crate::store::{IMPORTED, IMPORTS, Imported, Inserted, LAYOUT, LOG, StoreError, record};
 
@@ -54,6 +55,7 @@ impl Writing<'_> {
         self.transaction.open_table(BLOCKED).map_err(failed)?;
         self.transaction.open_table(PINNED).map_err(failed)?;
         self.transaction.open_table(CHANGES).map_err(failed)?;
+        self.transaction.open_table(UNPROVEN).map_err(failed)?;
         self.prepare_records()?;
         if self.route(record::OPEN_ROUTE_ID)?.is_none() {
             let predefined = StaticRoute::predefined();
@@ -193,11 +195,13 @@ impl Writing<'_> {
 
     pub(super) fn remove_row(&mut self, domain: &Domain) -> Result<Option<u64>, StoreError> {
         let mut rows = self.transaction.open_table(ROWS).map_err(failed)?;
-        let was_there = rows.remove(domain.as_str()).map_err(failed)?.is_some();
+        let before = rows.remove(domain.as_str()).map_err(failed)?;
+        let before = before.map(|text| text.value().to_owned());
         drop(rows);
-        if !was_there {
+        if before.is_none() {
             return Ok(None);
         }
+        self.follow_row(domain, before.as_deref(), None)?;
         self.changed("gone", domain.as_str(), "").map(Some)
     }
 
@@ -289,17 +293,18 @@ impl Writing<'_> {
         changes.retain_in(..version, |_, _| false).map_err(failed)
     }
 
-    fn row(&self, domain: &Domain) -> Result<Option<DomainRow>, StoreError> {
+    pub(super) fn row(&self, domain: &Domain) -> Result<Option<DomainRow>, StoreError> {
         let rows = self.transaction.open_table(ROWS).map_err(failed)?;
         let row = rows.get(domain.as_str()).map_err(failed)?;
         Ok(row.and_then(|row| record::decode_row(domain, row.value())))
     }
 
-    fn put_row(&self, row: &DomainRow) -> Result<(), StoreError> {
+    pub(super) fn put_row(&self, row: &DomainRow) -> Result<(), StoreError> {
         let mut rows = self.transaction.open_table(ROWS).map_err(failed)?;
         let text = record::encode_row(row);
-        rows.insert(row.domain.as_str(), text.as_str()).map_err(failed)?;
-        Ok(())
+        let before = rows.insert(row.domain.as_str(), text.as_str()).map_err(failed)?;
+        let before = before.map(|text| text.value().to_owned());
+        self.follow_row(&row.domain, before.as_deref(), Some(row))
     }
 
     fn route(&self, id: u32) -> Result<Option<StaticRoute>, StoreError> {

@@ -37,7 +37,7 @@ impl RedisStore {
             for some in rows.chunks(IMPORTED) {
                 let _: Answer = self
                     .change(&self.scripts.restore, |call| {
-                        call.arg(IMPORTS).arg(record::encode_origin(origin));
+                        call.key(UNPROVEN).arg(IMPORTS).arg(record::encode_origin(origin));
                         for row in some {
                             call.key(bucket(&row.domain)).arg(row.domain.as_str());
                             call.arg(record::encode_row(row));

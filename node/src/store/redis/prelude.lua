@@ -1,6 +1,6 @@
 -- What the scripts share. KEYS of every script: 1 version, 2 changes, 3 settings.
 -- A row's fields, in order: origin, direction, first seen, last seen, hits, last failure, route,
--- description; between them \31. See record.rs.
+-- description, ground; between them \31. Rows of older programs have no ground. See record.rs.
 local function current()
   return tonumber(redis.call('GET', KEYS[1]) or '0')
 end
@@ -22,6 +22,15 @@ local function stamp_of(version)
     end
   end
   return ''
+end
+-- Keeps the set of those true about whom XMPP is asked again.
+local function follow(unproven, domain, row)
+  local due = row:match('^d.*\31%a%d+@(%d+)$')
+  if due then
+    redis.call('ZADD', unproven, due, domain)
+  else
+    redis.call('ZREM', unproven, domain)
+  end
 end
 local function split(row)
   local fields = {}

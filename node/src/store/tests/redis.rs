@@ -229,8 +229,12 @@ fn a_discovered_row_fits_the_compact_form_of_redis() {
     let row = DomainRow {
         hits: 9_999_999,
         last_failure: Some("remote-server-not-found".to_owned()),
+        ground: None,
         ..discovered("a.example")
     };
+    assert!(record::encode_row(&row).len() <= 64, "{}", record::encode_row(&row).len());
+    let ground = Ground { finding: Finding::Silent, asked: 99, due: 1_790_000_600 };
+    let row = DomainRow { last_failure: None, ground: Some(ground), ..row };
     assert!(record::encode_row(&row).len() <= 64, "{}", record::encode_row(&row).len());
 }
 

@@ -93,6 +93,125 @@ pub(super) async fn a_discovered_row_becomes_configured_without_losing_its_count
     assert_eq!(news, (version, vec![Change::Row(old.domain, Origin::Configured)]));
 }
 
+fn with(name: &str, finding: Finding, due: u64) -> DomainRow {
+    DomainRow { ground: Some(Ground::new(finding, due)), ..discovered(name) }
+}
+
+pub(super) async fn questions_about_rows_without_a_proof_are_taken_once(place: &mut Place) {
+    const DUE: u64 = 1_790_000_600;
+    let store = place.open().await;
+    unblock_open_route(store.as_ref()).await;
+    let rows = [
+        with("later.example", Finding::DnsFault, DUE + 10),
+        with("now.example", Finding::Refused, DUE),
+        with("proven.example", Finding::Absent, DUE),
+        DomainRow { ground: None, ..discovered("old.example") },
+    ];
+    for row in &rows {
+        store.insert_discovered(row, 10).await.expect("inserted");
+    }
+    let due = async |now, limit| {
+        let due = store.questions_due(now, limit).await.expect("an answer");
+        due.into_iter().map(|(domain, ground)| (domain.to_string(), ground)).collect::<Vec<_>>()
+    };
+    let now = ("now.example".to_owned(), Ground::new(Finding::Refused, DUE));
+    assert_eq!(due(DUE - 1, 10).await, []);
+    assert_eq!(due(DUE, 10).await, std::slice::from_ref(&now));
+    let both = due(u64::MAX / 4, 10).await;
+    assert_eq!(
+        both.iter().map(|(name, _)| &**name).collect::<Vec<_>>(),
+        ["now.example", "later.example"]
+    );
+    assert_eq!(due(u64::MAX / 4, 1).await, [now]);
+
+    // Of two who try, one gets it, and it is due again when that one said.
+    let domain_now = domain("now.example");
+    let claims = [(); 2].map(|()| store.claim_question(&domain_now, DUE, DUE + 1_200));
+    let claims = futures_util::future::join_all(claims).await;
+    let taken = claims.into_iter().filter(|claim| *claim.as_ref().expect("an answer")).count();
+    assert_eq!(taken, 1);
+    let uses = DomainUse { domain: domain_now.clone(), hits: 3, last_seen: 7, last_failure: None };
+    store.touch(&[uses]).await.expect("counted");
+    let ground = Ground { finding: Finding::Refused, asked: 1, due: DUE + 1_200 };
+    assert_eq!(row(store.as_ref(), "now.example").await.expect("a row").ground, Some(ground));
+    assert_eq!(due(DUE + 10, 10).await.len(), 1);
+    assert_eq!(due(DUE + 1_200, 10).await.len(), 2);
+
+    // What is proven by now is not asked again; what XMPP answers for is gone.
+    let settle = async |name, settled| {
+        let settled = store.settle_question(&domain(name), settled).await.expect("an answer");
+        settled.map(|row| row.domain.to_string())
+    };
+    let (version, _) = changes(store.as_ref(), 0).await;
+    assert_eq!(settle("now.example", Settled::Absent).await.as_deref(), Some("now.example"));
+    assert_eq!(settle("now.example", Settled::Reached).await, None);
+    let proven = row(store.as_ref(), "now.example").await.expect("a row").ground;
+    assert_eq!(proven, Some(Ground::new(Finding::Absent, 0)));
+    assert_eq!(settle("later.example", Settled::Reached).await.as_deref(), Some("later.example"));
+    assert_eq!(row(store.as_ref(), "later.example").await, None);
+    let gone = Change::RowRemoved(domain("later.example"));
+    assert_eq!(changes(store.as_ref(), version).await, (version + 1, vec![gone]));
+    for name in ["proven.example", "old.example", "nobody.example"] {
+        assert_eq!(settle(name, Settled::Reached).await, None, "{name}");
+    }
+    assert_eq!(due(u64::MAX / 4, 10).await, []);
+    // There is room for one more than before.
+    let row = with("more.example", Finding::Silent, DUE);
+    let fits = store.insert_discovered(&row, 4).await.expect("an answer");
+    assert!(matches!(fits, Inserted::New(_)), "{fits:?}");
+}
+
+pub(super) async fn a_confirmed_row_is_not_asked_about_and_stays(place: &mut Place) {
+    const DUE: u64 = 1_790_000_600;
+    let store = place.open().await;
+    unblock_open_route(store.as_ref()).await;
+    let names = ["put.example", "imported.example", "removed.example", "restored.example"];
+    for name in names {
+        store.insert_discovered(&discovered(name), 10).await.expect("inserted");
+    }
+    store.put_configured(&domain("put.example"), "", 5).await.expect("configured");
+    store.import(&[(domain("imported.example"), String::new())], 5).await.expect("imported");
+    store.remove_row(&domain("removed.example")).await.expect("removed");
+    let backup = discovered("restored.example");
+    let configured = DomainRow { origin: Origin::Configured, ..backup.clone() };
+    store.put_rows(&[configured]).await.expect("restored");
+    assert_eq!(store.questions_due(DUE, 10).await.expect("an answer"), []);
+    for name in names {
+        let claimed = store.claim_question(&domain(name), DUE, DUE + 1).await.expect("an answer");
+        assert!(!claimed, "{name}");
+        let settled = store.settle_question(&domain(name), Settled::Reached).await;
+        assert_eq!(settled.expect("an answer"), None, "{name}");
+    }
+    let kept = row(store.as_ref(), "put.example").await.expect("it stays");
+    assert_eq!((kept.origin, kept.ground), (Origin::Configured, discovered("x.example").ground));
+    // It is asked about again once it is there again without a proof.
+    store.insert_discovered(&discovered("removed.example"), 10).await.expect("inserted");
+    store.put_rows(std::slice::from_ref(&backup)).await.expect("restored");
+    let due = store.questions_due(DUE, 10).await.expect("an answer");
+    let names: Vec<_> = due.iter().map(|(domain, _)| domain.as_str()).collect();
+    assert_eq!(names, ["removed.example", "restored.example"]);
+}
+
+/// Programs of a layout without grounds write and read the same rows.
+pub(super) fn a_row_of_an_older_program_is_read_and_one_of_ours_by_it() {
+    let new = DomainRow { description: "a peer".to_owned(), ..discovered("a.example") };
+    let text = record::encode_row(&new);
+    let (old, ground) = text.rsplit_once('\u{1f}').expect("a ground behind all that was before");
+    assert!(old.ends_with("\u{1f}a peer"), "{old:?}");
+    assert_eq!(ground, "s0@1790000600");
+    let read = record::decode_row(&new.domain, old).expect("an older row");
+    assert_eq!(read, DomainRow { ground: None, ..new.clone() });
+    for (unknown, expected) in [("z", None), ("s", Some((Finding::Silent, 0))), ("sx@1", None)] {
+        let read = record::decode_row(&new.domain, &format!("{old}\u{1f}{unknown}"));
+        let ground = read.expect("a row").ground.map(|ground| (ground.finding, ground.due));
+        assert_eq!(ground, expected, "{unknown}");
+    }
+    for finding in Finding::ALL {
+        let row = DomainRow { ground: Some(Ground::new(finding, 7)), ..new.clone() };
+        assert_eq!(record::decode_row(&row.domain, &record::encode_row(&row)), Some(row));
+    }
+}
+
 pub(super) async fn a_removed_row_can_be_discovered_again(place: &mut Place) {
     let store = place.open().await;
     unblock_open_route(store.as_ref()).await;

@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a scene that cannot go on has failed")]
 
+mod asking;
 mod discovery;
 mod fallback;
+mod finding;
 mod known;
 mod links;
 mod operator;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openfed_proto::condition::Condition;
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::link::{Attempt, FromCm, FromRouter};
 use openfed_proto::packet::{Cause, Packet, PacketId, Protocol, Role};
 use openfed_proto::route::{Origin, StaticRoute};
@@ -26,6 +27,7 @@ enum Happening {
     Block(bool),
     Row(u8, bool),
     Store(bool),
+    Due(u8),
     Pass(u16),
 }
 
@@ -45,6 +47,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => any::<bool>().prop_map(Block),
         1 => (0..3u8, any::<bool>()).prop_map(|(domain, there)| Row(domain, there)),
         1 => any::<bool>().prop_map(Store),
+        1 => (0..6u8).prop_map(Due),
         1 => (0..12_000u16).prop_map(Pass),
     ]
 }
@@ -138,6 +141,12 @@ impl Play {
             Happening::Row(number, false) => TableChange::RowRemoved(domain_of(number)),
             Happening::Store(true) => return self.scene.store(StoreFact::Up),
             Happening::Store(false) => return self.scene.store(StoreFact::Down),
+            Happening::Due(number) => {
+                let ground = Ground::new(Finding::Silent, 1);
+                let due = vec![(domain_of(number), ground), (domain_of(number + 1), ground)];
+                self.scene.router.handle_due(due, self.scene.now);
+                return self.scene.collect();
+            }
             Happening::Pass(millis) => {
                 return self.scene.pass(Duration::from_millis(u64::from(millis)));
             }
@@ -184,6 +193,12 @@ impl Play {
             match self.scene.act() {
                 Act::Attempt { link, attempt, .. } => self.attempts.push((link, attempt)),
                 Act::Insert { id, .. } => self.inserts.push(id),
+                // Every second question is another router's.
+                Act::Claim { id, .. } => {
+                    let ours = id.0[0].is_multiple_of(2);
+                    self.scene.router.handle_claimed(id, ours, self.scene.now);
+                    self.scene.collect();
+                }
                 Act::Finished(finished) => {
                     *self.ends.get_mut(&finished.outcome.id).unwrap() += 1;
                 }
@@ -197,6 +212,7 @@ impl Play {
                 }
                 Act::Frame { .. }
                 | Act::Refused(_)
+                | Act::Settle { .. }
                 | Act::Close(_)
                 | Act::Streams { .. }
                 | Act::Tried { .. } => {}
@@ -239,6 +255,8 @@ proptest! {
         play.scene.pass(Duration::from_secs(700));
         play.harvest();
         prop_assert_eq!(play.scene.router.remembered(), 0);
+        // Without a store, nobody is asked again.
+        play.scene.store(StoreFact::Down);
         prop_assert_eq!(play.scene.router.poll_timeout(), None);
     }
 }

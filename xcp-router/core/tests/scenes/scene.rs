@@ -7,6 +7,7 @@ use bytes::Bytes;
 use openfed_proto::address::Address;
 use openfed_proto::condition::Condition;
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Settled};
 use openfed_proto::link::{
     Attempt, AttemptEnded, Era, FromCm, FromRouter, Hello, Instruction, StreamView, TrialStep,
 };
@@ -23,6 +24,8 @@ pub(crate) enum Act {
     Finished(Box<Finished>),
     Refused(Box<Finished>),
     Insert { id: PacketId, row: DomainRow },
+    Claim { id: PacketId, domain: Domain, due: u64, next: u64 },
+    Settle { domain: Domain, settled: Settled },
     Frame { link: LinkId, frame: FromRouter },
     Close(LinkId),
 }
@@ -34,6 +37,8 @@ pub(crate) struct Scene {
     pub(crate) events: Vec<Event>,
     pub(crate) health: BTreeMap<&'static str, &'static str>,
     pub(crate) uses: BTreeMap<String, u64>,
+    /// When the store was asked what is due, and for how many.
+    pub(crate) looked: Vec<(u64, usize)>,
     pub(crate) credit: BTreeMap<LinkId, u32>,
     /// What managers were told to be in the router's care.
     pub(crate) spans_open: i64,
@@ -63,6 +68,17 @@ pub(crate) fn failed(condition: Condition, cause: Cause) -> Ending {
     Ending::Failed(Failure::new(condition, cause))
 }
 
+/// DNS proves that there is no such service.
+pub(crate) fn absent() -> Ending {
+    found(Cause::NotFound, Finding::Absent)
+}
+
+/// XMPP did not reach the domain, and this is why.
+pub(crate) fn found(cause: Cause, finding: Finding) -> Ending {
+    Ending::Failed(Failure::new(Condition::RemoteServerNotFound, cause).with_finding(finding))
+}
+
+/// As an xmpp-cm of an older version says it.
 pub(crate) fn not_found() -> Ending {
     failed(Condition::RemoteServerNotFound, Cause::NotFound)
 }
@@ -132,6 +148,7 @@ impl Scene {
             events: Vec::new(),
             health: BTreeMap::new(),
             uses: BTreeMap::new(),
+            looked: Vec::new(),
             credit: BTreeMap::new(),
             spans_open: 0,
             discarded: 0,
@@ -279,6 +296,13 @@ impl Scene {
                         *self.uses.entry(used.domain.to_string()).or_default() += used.hits;
                     }
                 }
+                Command::FindDue { now, limit } => self.looked.push((now, limit)),
+                Command::Claim { id, domain, due, next } => {
+                    self.acts.push_back(Act::Claim { id, domain, due, next });
+                }
+                Command::Settle { domain, settled } => {
+                    self.acts.push_back(Act::Settle { domain, settled });
+                }
                 Command::Discard(rows) => self.discarded += rows.len(),
                 Command::Close { link, .. } => self.acts.push_back(Act::Close(link)),
                 Command::Health { part, problem } => {
@@ -410,9 +434,15 @@ impl Scene {
     /// A discovery by a SIP user of ours, to its good end.
     #[track_caller]
     pub(crate) fn discover(&mut self, name: &str) -> DomainRow {
+        self.discover_after(name, absent())
+    }
+
+    /// The same, after XMPP has ended so.
+    #[track_caller]
+    pub(crate) fn discover_after(&mut self, name: &str, xmpp: Ending) -> DomainRow {
         let packet = self.sip_out(name);
         self.submit(SIP, packet);
-        self.play(Instruction::Reach, XMPP, not_found());
+        self.play(Instruction::Reach, XMPP, xmpp);
         self.play(Instruction::Discover, SIP, delivered(Protocol::Sip));
         let row = self.insert();
         self.announced(name);

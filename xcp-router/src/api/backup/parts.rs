@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use openfed_node::settings::Settings;
 use openfed_node::store::{Token, User};
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::packet::Direction;
 use openfed_proto::route::{DomainPattern, DomainRow, Origin, StaticRoute};
 use serde::Serialize;
@@ -61,6 +62,9 @@ pub(super) fn row(row: &DomainRow) -> Value {
         "route": row.route,
         "hits": row.hits,
         "last_failure": row.last_failure,
+        "finding": row.ground.map(|ground| ground.finding.as_str()),
+        "asked_again": row.ground.map(|ground| ground.asked),
+        "asks_next": row.ground.map(|ground| ground.due),
     })
 }
 
@@ -130,5 +134,10 @@ fn read_row(object: &Map<String, Value>, settings: &Settings) -> Result<DomainRo
         route: text("route"),
         hits: number("hits"),
         last_failure: text("last_failure"),
+        ground: text("finding").and_then(|name| Finding::parse(&name)).map(|finding| Ground {
+            finding,
+            asked: u32::try_from(number("asked_again")).unwrap_or(u32::MAX),
+            due: if finding.is_proof() { 0 } else { number("asks_next").max(1) },
+        }),
     })
 }

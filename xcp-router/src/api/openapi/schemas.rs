@@ -2,6 +2,7 @@
 
 mod access;
 
+use openfed_proto::finding::Finding;
 use serde_json::{Map, Value, json};
 
 /// Every schema by its name.
@@ -83,6 +84,12 @@ fn shown_route_fields() -> Value {
     fields
 }
 
+/// Every finding, and none.
+fn findings() -> Vec<Option<&'static str>> {
+    let all = Finding::ALL.iter().map(|finding| Some(finding.as_str()));
+    all.chain([None]).collect()
+}
+
 fn domains() -> Schemas {
     let name = json!({ "type": "string", "examples": ["foreign.example"] });
     let description = json!({ "type": "string", "maxLength": 255 });
@@ -103,6 +110,23 @@ fn domains() -> Schemas {
         "route": { "type": ["string", "null"], "description": "Pattern it was discovered by" },
         "hits": { "type": "integer" },
         "last_failure": { "type": ["string", "null"], "description": "Condition" },
+        "finding": {
+            "type": ["string", "null"],
+            "enum": findings(),
+            "description": "Why XMPP did not reach the domain when it was discovered, or since; null: \
+                configured from the beginning, or not recorded",
+        },
+        "proven": {
+            "type": ["boolean", "null"],
+            "description": "Whether the finding proves that there is no XMPP service. If not, XMPP is \
+                asked again, and when it answers the row is removed, unless somebody confirmed it",
+        },
+        "asked_again": { "type": "integer", "description": "How often XMPP was asked since" },
+        "asks_next": {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "description": "When XMPP is asked again; null: it is not",
+        },
     });
     let note = json!({
         "type": ["string", "null"],

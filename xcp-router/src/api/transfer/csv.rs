@@ -9,7 +9,7 @@ use openfed_proto::route::DomainRow;
 use crate::api::time::rfc3339_seconds;
 
 /// The columns that an export has, in this order, and that an import may have.
-pub(super) const COLUMNS: [&str; 9] = [
+pub(super) const COLUMNS: [&str; 10] = [
     "domain",
     "description",
     "origin",
@@ -19,6 +19,7 @@ pub(super) const COLUMNS: [&str; 9] = [
     "route",
     "hits",
     "last_failure",
+    "finding",
 ];
 
 /// The header line, from which an import knows where what stands.
@@ -122,6 +123,7 @@ pub(super) fn write(row: &DomainRow, out: &mut String) {
         row.route.as_deref().unwrap_or_default(),
         &row.hits.to_string(),
         row.last_failure.as_deref().unwrap_or_default(),
+        row.ground.map(|ground| ground.finding.as_str()).unwrap_or_default(),
     ];
     for (at, field) in fields.into_iter().enumerate() {
         let comma = if at > 0 { "," } else { "" };

@@ -132,10 +132,16 @@ pub enum TlsSide {
 /// Why no connection came about. The kinds are those on which the rules depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectFailure {
-    /// NXDOMAIN, neither SRV nor address records, or the SRV target ".".
+    /// NXDOMAIN, neither SRV nor address records, or the SRV target ".": DNS proves it.
     NotFound,
-    /// Refused, unreachable or silent at every address; or the resolver did not answer.
+    /// Nobody announced a server, and nobody listens where one might be (E-44).
+    Deserted,
+    /// A server is announced, but refuses the connection at every address.
+    Refused,
+    /// Unreachable or silent at some address.
     Unreachable,
+    /// The resolver failed or did not answer.
+    Unresolved,
     /// The peer's certificate is wrong (direct TLS).
     Untrusted,
     /// Something is short on this machine: sockets, files.

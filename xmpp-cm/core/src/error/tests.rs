@@ -68,6 +68,21 @@ fn an_error_that_says_nothing_is_still_one() {
 }
 
 #[test]
+fn only_what_dns_proves_is_told_as_absent() {
+    let cases = [
+        (ConnectFailure::NotFound, Cause::NotFound, Finding::Absent),
+        (ConnectFailure::Deserted, Cause::NotFound, Finding::Refused),
+        (ConnectFailure::Refused, Cause::Unreachable, Finding::Refused),
+        (ConnectFailure::Unreachable, Cause::Unreachable, Finding::Silent),
+        (ConnectFailure::Unresolved, Cause::Unreachable, Finding::DnsFault),
+    ];
+    for (why, cause, finding) in cases {
+        let failure = of_connecting(why);
+        assert_eq!((failure.cause, Finding::of(&failure)), (cause, finding), "{why:?}");
+    }
+}
+
+#[test]
 fn e43_the_end_of_a_stream_is_a_timeout_whose_cause_tells_more() {
     let remote = |condition| CloseReason::Remote(crate::stream::StreamError::new(condition));
     let cases = [

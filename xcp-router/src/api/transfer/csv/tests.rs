@@ -1,4 +1,5 @@
 use openfed_proto::domain::Domain;
+use openfed_proto::finding::{Finding, Ground};
 use openfed_proto::route::Origin;
 
 use super::*;
@@ -15,12 +16,13 @@ fn what_is_exported_is_read_as_it_was() {
         route: Some(".*".to_owned()),
         hits: 7,
         last_failure: None,
+        ground: Some(Ground::new(Finding::DnsFault, 1)),
     };
     let mut line = String::new();
     write(&row, &mut line);
     assert_eq!(
         line,
-        "a.example,\"\"\"Ada\"\", and her peers\",discovered,1970-01-01T00:00:00Z,,inbound,.*,7,\r\n"
+        "a.example,\"\"\"Ada\"\", and her peers\",discovered,1970-01-01T00:00:00Z,,inbound,.*,7,,dns-fault\r\n"
     );
     let header = Header::read(header().trim_end()).unwrap();
     let (domain, description) = header.row(line.trim_end()).unwrap();
