@@ -77,7 +77,10 @@ impl Zone {
             edns.set_max_payload(MAX_MESSAGE);
             response.set_edns(edns);
         }
+        let newer = query.edns.as_ref().is_some_and(|edns| edns.version() > 0);
         response.metadata.response_code = match (query.metadata.op_code, &query.queries[..]) {
+            // RFC 6891 §6.1.3: with our own version, which is 0.
+            (OpCode::Query, _) if newer => ResponseCode::BADVERS,
             (OpCode::Query, [one]) if one.query_class() == DNSClass::IN => {
                 self.resolve(one.name(), one.query_type(), turn, &mut response.answers)
             }
@@ -108,7 +111,7 @@ impl Zone {
             Service::Xmpp(target) if kind == RecordType::SRV => {
                 answers.push(record(RData::SRV(SRV::new(0, 0, self.port, target))));
             }
-            Service::Xmpp(_) => {}
+            Service::Xmpp(_) | Service::Above => {}
             Service::Other => return ResponseCode::NXDomain,
             Service::None if !matches!(kind, RecordType::A | RecordType::AAAA) => {}
             Service::None if self.addresses.is_empty() => return ResponseCode::ServFail,
@@ -164,6 +167,9 @@ fn kind(response: &Message) -> &'static str {
 enum Service {
     /// `_xmpp-server._tcp` of this name.
     Xmpp(Name),
+    /// `_tcp` of a name: there is nothing, but something below it, so it exists (RFC 8020 §2,
+    /// RFC 4592 §2.2.2).
+    Above,
     /// Some other service or underscored name.
     Other,
     /// A host.
@@ -171,17 +177,21 @@ enum Service {
 }
 
 fn service(name: &Name) -> Service {
-    let is = |label: Option<&[u8]>, text: &str| {
-        label.is_some_and(|label| label.eq_ignore_ascii_case(text.as_bytes()))
+    let is = |label: &[u8], text: &str| label.eq_ignore_ascii_case(text.as_bytes());
+    let labels: Vec<&[u8]> = name.iter().collect();
+    let (prefix, host) = match &labels[..] {
+        [service, protocol, host @ ..] if is(service, "_xmpp-server") && is(protocol, "_tcp") => {
+            (2, host)
+        }
+        [protocol, host @ ..] if is(protocol, "_tcp") => (1, host),
+        host => (0, host),
     };
-    let mut labels = name.iter();
-    if is(labels.next(), "_xmpp-server") && is(labels.next(), "_tcp") {
-        let target = name.trim_to(labels.count());
-        return if target.is_root() { Service::Other } else { Service::Xmpp(target) };
-    }
-    match name.iter().any(|label| label.starts_with(b"_")) {
-        true => Service::Other,
-        false => Service::None,
+    let is_host = !host.iter().any(|label| label.starts_with(b"_"));
+    match prefix {
+        0 if is_host => Service::None,
+        1 if is_host && !host.is_empty() => Service::Above,
+        2 if is_host && !host.is_empty() => Service::Xmpp(name.trim_to(host.len())),
+        _ => Service::Other,
     }
 }
 

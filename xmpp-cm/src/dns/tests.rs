@@ -128,6 +128,32 @@ fn the_server_to_server_service_is_at_the_domain_itself() {
     }
 }
 
+/// RFC 8020: below a name that does not exist there is nothing, and resolvers know that.
+#[test]
+fn what_there_is_something_below_exists() {
+    for name in ["_tcp.foreign.example.", "_TCP.example.", "foreign.example."] {
+        assert_eq!(outcome(name, RecordType::TXT), (ResponseCode::NoError, vec![]), "{name}");
+    }
+    for name in ["_tcp.", "_udp.foreign.example.", "_tcp._odd.example.", "_odd.example."] {
+        assert_eq!(outcome(name, RecordType::TXT), (ResponseCode::NXDomain, vec![]), "{name}");
+    }
+    let below = outcome("_xmpp-server._tcp._odd.example.", RecordType::SRV);
+    assert_eq!(below, (ResponseCode::NXDomain, vec![]), "as the name above it");
+}
+
+#[test]
+fn a_version_of_edns_that_is_to_come_is_told_ours() {
+    let mut query = question("foreign.example.", RecordType::A);
+    let mut edns = Edns::new();
+    edns.set_version(1);
+    query.set_edns(edns);
+    let answer = told(&one(), &query, UDP, 0);
+    // BADVERS and BADSIG share their number (RFC 6895 §2.3).
+    assert_eq!(u16::from(answer.metadata.response_code), 16);
+    assert_eq!(answer.edns.map(|edns| edns.version()), Some(0));
+    assert!(answer.answers.is_empty() && answer.authorities.is_empty());
+}
+
 #[test]
 fn a_negative_answer_can_be_kept() {
     let answer = asked(&one(), "_xmpps-server._tcp.foreign.example.", RecordType::SRV);
